@@ -1,0 +1,66 @@
+"""What is measured: each kind of work, and the load generator's options for it.
+
+The connection counts are part of the figures (a server reads several small frames in one turn of
+its loop when many connections are busy), so they are fixed here and not options of `run.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One kind of work.
+
+    Attributes:
+        key: its name on the command line and in the JSON.
+        title: its name in the table.
+        load: the generator's mode and options, without those every run has.
+        unit: what one piece of work is, in the singular.
+        polling: whether it needs HTTP long-polling, which the reference loop in C does not have.
+    """
+
+    key: str
+    title: str
+    load: tuple[str, ...]
+    unit: str = "message"
+    polling: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether memory is measured and not speed."""
+        return self.load[0] == "idle"
+
+
+def _load(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_MODES = (
+    Mode("echo", "Echo, 64 connections, 1 in flight", _load("echo --conns 64")),
+    Mode("echo16", "Echo, 16 in flight", _load("echo --conns 64 --pipeline 16")),
+    Mode("ack16", "Acknowledgement, 16 in flight", _load("ack --conns 64 --pipeline 16")),
+    Mode("binary", "Echo of 1 KiB binary", _load("binary --conns 64 --payload 1024")),
+    Mode("broadcast", "Broadcast to 1,000", _load("broadcast --conns 1000"), "delivery"),
+    Mode("room", "100 rooms of 10", _load("room --conns 1000 --room-size 10"), "delivery"),
+    Mode("connect", "Connect over WebSocket", _load("connect --conns 32"), "connection"),
+    Mode("poll", "Long-polling echo, 1 in flight", _load("poll --conns 64"), polling=True),
+    Mode(
+        "poll16",
+        "Long-polling echo, 16 in flight",
+        _load("poll --conns 64 --pipeline 16"),
+        polling=True,
+    ),
+    # Node lets the waiting poll go by a timer of 100 ms, so it takes many clients to fill it.
+    Mode(
+        "connect-poll-upgrade",
+        "Connect by polling, then upgrade",
+        _load("connect-poll-upgrade --conns 256"),
+        "connection",
+        polling=True,
+    ),
+    Mode("idle", "Idle connection", _load("idle"), "connection"),
+)
+
+MODES = {mode.key: mode for mode in _MODES}

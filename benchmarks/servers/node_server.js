@@ -1,0 +1,41 @@
+"use strict";
+/*
+ * The application of the load generator on Node.js: the official socket.io server, default options.
+ *
+ * What its "Performance tuning" page recommends and costs the application nothing is done:
+ * production mode (set by run.py), no serving of the client's files, bufferutil for ws where npm
+ * could install it, permessage-deflate off (the default). `--drop-request` also frees the HTTP
+ * request of each connection as that page shows; it is a contender of its own, because an
+ * application that reads `socket.request` later cannot do it.
+ */
+
+const { createServer } = require("node:http");
+const { parseArgs } = require("node:util");
+const { Server } = require("socket.io");
+
+const { values } = parseArgs({
+  options: {
+    port: { type: "string", default: "3000" },
+    "drop-request": { type: "boolean", default: false },
+  },
+});
+
+const httpServer = createServer();
+const io = new Server(httpServer, { serveClient: false });
+
+if (values["drop-request"]) {
+  io.engine.on("connection", (rawSocket) => {
+    rawSocket.request = null;
+  });
+}
+
+io.on("connection", (socket) => {
+  socket.on("echo", (x) => socket.emit("echo", x));
+  socket.on("ack", (x, answer) => answer(x));
+  socket.on("bin", (data) => socket.emit("bin", data));
+  socket.on("bcast", (x) => io.emit("bcast", x));
+  socket.on("join", (room) => socket.join(room));
+  socket.on("room", (room, x) => io.to(room).emit("room", x));
+});
+
+httpServer.listen(Number(values.port), "127.0.0.1");

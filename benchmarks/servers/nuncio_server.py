@@ -1,0 +1,99 @@
+"""The application of the load generator on Nuncio, with default options.
+
+`--async` registers the same handlers as `async def`. `--host asgi` leaves the native WebSocket path
+out and runs as any ASGI application would, with uvicorn's own WebSocket implementation.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import uvicorn
+
+import nuncio
+
+
+def register(io: nuncio.Server) -> None:
+    """Register every handler as a plain function."""
+
+    @io.event
+    def echo(socket: nuncio.Socket, x: Any) -> None:
+        socket.emit("echo", x)
+
+    @io.event
+    def ack(socket: nuncio.Socket, x: Any) -> Any:
+        return x
+
+    @io.event
+    def bin(socket: nuncio.Socket, data: Any) -> None:
+        socket.emit("bin", data)
+
+    @io.event
+    def bcast(socket: nuncio.Socket, x: Any) -> None:
+        io.emit("bcast", x)
+
+    @io.event
+    def join(socket: nuncio.Socket, name: Any) -> None:
+        socket.join(name)
+
+    @io.event
+    def room(socket: nuncio.Socket, name: Any, x: Any) -> None:
+        io.to(name).emit("room", x)
+
+
+def register_async(io: nuncio.Server) -> None:
+    """Register every handler as a coroutine function."""
+
+    @io.event
+    async def echo(socket: nuncio.Socket, x: Any) -> None:
+        socket.emit("echo", x)
+
+    @io.event
+    async def ack(socket: nuncio.Socket, x: Any) -> Any:
+        return x
+
+    @io.event
+    async def bin(socket: nuncio.Socket, data: Any) -> None:
+        socket.emit("bin", data)
+
+    @io.event
+    async def bcast(socket: nuncio.Socket, x: Any) -> None:
+        io.emit("bcast", x)
+
+    @io.event
+    async def join(socket: nuncio.Socket, name: Any) -> None:
+        socket.join(name)
+
+    @io.event
+    async def room(socket: nuncio.Socket, name: Any, x: Any) -> None:
+        io.to(name).emit("room", x)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=3000)
+    parser.add_argument("--async", dest="asynchronous", action="store_true")
+    parser.add_argument("--host", choices=("native", "asgi"), default="native")
+    options = parser.parse_args()
+
+    io = nuncio.Server()
+    (register_async if options.asynchronous else register)(io)
+    if options.host == "native":
+        io.run(host="127.0.0.1", port=options.port)
+        return
+    uvicorn.run(
+        io.asgi(),
+        host="127.0.0.1",
+        port=options.port,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        log_level="warning",
+        access_log=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

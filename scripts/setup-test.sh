@@ -1,0 +1,36 @@
+#!/bin/sh
+# Get everything the tests need: programs, both environments, other people's clients.
+. "$(dirname "$0")/lib.sh"
+
+missing=""
+want() { missing="$missing $*"; }
+
+# Debian's gcc does not bring the headers of the C library.
+echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 || want gcc libc6-dev
+have node || want nodejs
+have npm || want npm
+have chromium || want chromium fonts-dejavu-core fonts-noto-color-emoji
+have nginx || [ -x /usr/sbin/nginx ] || want nginx
+python=$(find_python)
+"$python" -c 'import ensurepip' 2>/dev/null || want python3-venv
+headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+[ -f "$headers/Python.h" ] || want python3-dev
+
+if [ -n "$missing" ]; then
+  # shellcheck disable=SC2086
+  if can_install; then apt $missing; else
+    say "not root on Debian, so these stay missing and their tests are skipped:$missing"
+  fi
+fi
+
+# The compiled build must compile here: a quiet fall-back would test plain Python twice. An install
+# that fell back earlier, before there was a compiler, is made again.
+is_compiled='import nuncio, sys; sys.exit(not nuncio.build_info().compiled)'
+if [ -f .venv/.done-package ] && ! env -u PYTHONPATH .venv/bin/python -c "$is_compiled"; then
+  rm .venv/.done-package
+fi
+NUNCIO_PURE=0 make --no-print-directory .venv/.done-package .venv/.done-test
+make --no-print-directory .venv-pure/.done-package
+for folder in tests/interop examples/chat; do
+  scripts/npm.sh "$folder" "$(can_install || echo optional)"
+done

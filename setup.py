@@ -1,0 +1,150 @@
+"""Builds Nuncio: the hot modules compiled to C by mypyc where that is possible, else plain Python.
+
+Everything that is fixed stands in pyproject.toml. Here is the choice between the two builds:
+
+    pip install .                   compiled if a C compiler works, else plain, said in one line
+    NUNCIO_PURE=1 pip install .     plain
+    NUNCIO_PURE=0 pip install .     compiled, and an error if that cannot be
+    pip install -e .                plain: edits would not show in compiled modules
+
+The same sources serve both; a compiled module lies beside its source and Python prefers it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# The modules on the per-message path, compiled together so that calls between them are C calls.
+COMPILED = [
+    "src/nuncio/cluster/adapter.py",
+    "src/nuncio/cluster/memory.py",
+    "src/nuncio/engine/polling.py",
+    "src/nuncio/engine/request.py",
+    "src/nuncio/engine/session.py",
+    "src/nuncio/engine/transport.py",
+    "src/nuncio/engine/websocket.py",
+    "src/nuncio/engine/wheel.py",
+    "src/nuncio/protocol/engineio.py",
+    "src/nuncio/protocol/frames.py",
+    "src/nuncio/protocol/socketio.py",
+    "src/nuncio/server/acks.py",
+    "src/nuncio/server/handlers.py",
+    "src/nuncio/server/socket.py",
+]
+
+# mypyc checks types as mypy does. Errors elsewhere, and packages that are not there while
+# building, are the business of `make check`, so no configuration file is read here.
+MYPY_OPTIONS = [
+    "--config-file=",
+    "--follow-imports=silent",
+    "--ignore-missing-imports",
+    "--no-warn-no-return",
+]
+
+BUILD_COMMANDS = {"bdist_wheel", "build", "build_ext", "install"}
+
+
+class CannotCompile(Exception):
+    """The compiled build is not possible; the text says why."""
+
+
+class BuildExtensions(build_ext):
+    """The usual command, except that a failing compiler is an exception we can answer."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except Exception as error:
+            raise CannotCompile("the C compiler failed, see above") from error
+        self.drop_stale()
+
+    def drop_stale(self) -> None:
+        """Take away what an earlier build compiled and this one does not."""
+        wanted = {Path(self.get_ext_fullpath(extension.name)) for extension in self.extensions}
+        for path in Path(self.build_lib).rglob("*"):
+            if path.suffix in (".so", ".pyd") and path not in wanted:
+                path.unlink()
+
+
+def say(text: str) -> None:
+    print(f"nuncio: {text}", file=sys.stderr, flush=True)
+
+
+def check_compiler() -> None:
+    """Compile one line that needs a C compiler and Python's headers."""
+    from distutils.ccompiler import new_compiler
+    from distutils.sysconfig import customize_compiler, get_python_inc
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text("#include <Python.h>\nint nuncio_probe;\n")
+        try:
+            compiler = new_compiler()
+            customize_compiler(compiler)
+            compiler.compile([str(source)], output_dir=folder, include_dirs=[get_python_inc()])
+        except Exception as error:
+            raise CannotCompile("there is no C compiler with Python's headers") from error
+
+
+def extensions() -> list[Extension]:
+    """Translate the modules to C."""
+    check_compiler()
+    try:
+        from mypyc.build import mypycify
+    except ImportError as error:
+        raise CannotCompile(f"mypyc is not there: {error}") from error
+    try:
+        built: list[Extension] = mypycify(
+            [*MYPY_OPTIONS, *COMPILED],
+            opt_level="3",
+            debug_level="0",
+            strict_dunder_typing=True,
+            group_name="nuncio",
+        )
+    except SystemExit as error:
+        raise CannotCompile("mypyc refused the sources, see above") from error
+    return built
+
+
+def drop_stale() -> None:
+    """Empty build/lib* of Python files, or modules since removed would be installed again."""
+    for folder in Path("build").glob("lib*"):
+        for path in folder.rglob("*.py"):
+            path.unlink()
+
+
+def build(**options: Any) -> None:
+    drop_stale()
+    setup(**options)
+
+
+def give_up(reason: CannotCompile) -> NoReturn:
+    say(f"NUNCIO_PURE=0 asks for the compiled build, but {reason}")
+    sys.exit(1)
+
+
+def main() -> None:
+    choice = os.environ.get("NUNCIO_PURE", "")
+    if choice not in ("", "0", "1"):
+        sys.exit(f"nuncio: NUNCIO_PURE is {choice!r}; it can be 1 (plain) or 0 (compiled)")
+    if choice == "1" or not BUILD_COMMANDS.intersection(sys.argv):
+        build()
+        return
+    try:
+        build(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})
+        say(f"compiled {len(COMPILED)} modules to C")
+    except CannotCompile as reason:
+        if choice == "0":
+            give_up(reason)
+        say(f"building plain Python, slower but the same: {reason}")
+        build()
+
+
+main()

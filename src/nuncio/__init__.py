@@ -1,0 +1,57 @@
+"""Nuncio: Socket.IO for Python."""
+
+from nuncio._build import BuildInfo as BuildInfo
+from nuncio._build import __version__ as __version__
+from nuncio._build import build_info as build_info
+from nuncio.engine.request import Exchange as Exchange
+from nuncio.engine.request import Request as Request
+from nuncio.engine.session import Sent as Sent
+from nuncio.engine.session import Session as Session
+from nuncio.errors import AckError as AckError
+from nuncio.errors import AckTimeout as AckTimeout
+from nuncio.errors import ArgumentError as ArgumentError
+from nuncio.errors import ConnectError as ConnectError
+from nuncio.errors import Disconnected as Disconnected
+from nuncio.errors import DisconnectReason as DisconnectReason
+from nuncio.errors import EventError as EventError
+from nuncio.errors import LimitExceeded as LimitExceeded
+from nuncio.errors import NuncioError as NuncioError
+from nuncio.errors import OptionError as OptionError
+from nuncio.errors import PacketError as PacketError
+from nuncio.limits import Limits as Limits
+from nuncio.server.binding import AckCallback as AckCallback
+from nuncio.server.handlers import Ack as Ack
+from nuncio.server.handshake import Handshake as Handshake
+from nuncio.server.namespace import Namespace as Namespace
+from nuncio.server.operator import BroadcastOperator as BroadcastOperator
+from nuncio.server.server import Server as Server
+from nuncio.server.socket import Socket as Socket
+
+__all__ = [
+    "Ack",
+    "AckCallback",
+    "AckError",
+    "AckTimeout",
+    "ArgumentError",
+    "BroadcastOperator",
+    "BuildInfo",
+    "ConnectError",
+    "DisconnectReason",
+    "Disconnected",
+    "EventError",
+    "Exchange",
+    "Handshake",
+    "LimitExceeded",
+    "Limits",
+    "Namespace",
+    "NuncioError",
+    "OptionError",
+    "PacketError",
+    "Request",
+    "Sent",
+    "Server",
+    "Session",
+    "Socket",
+    "__version__",
+    "build_info",
+]

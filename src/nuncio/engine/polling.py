@@ -1,0 +1,364 @@
+"""The HTTP long-polling transport. [compiled]
+
+The server's packets answer a GET that waits for them; the client's come as the body of a POST. At
+most one of each may be under way (Engine.IO protocol v4, "HTTP long-polling").
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from nuncio.engine.request import Exchange, Receiver
+from nuncio.engine.transport import Flusher, PacketSink, Transport
+from nuncio.engine.wheel import Timer, TimerWheel
+from nuncio.errors import DisconnectReason, PacketError
+from nuncio.protocol.engineio import (
+    BINARY_MARK,
+    CLOSE,
+    CLOSE_PACKET,
+    NOOP_PACKET,
+    SEPARATOR,
+    Message,
+    decode_binary,
+    split_payload,
+)
+
+TRANSPORT_CLOSE: Final = str(DisconnectReason.TRANSPORT_CLOSE)
+TRANSPORT_ERROR: Final = str(DisconnectReason.TRANSPORT_ERROR)
+
+NOOP: Final = Message(NOOP_PACKET, control=True)
+CLOSE_MESSAGE: Final = Message(CLOSE_PACKET, control=True)
+
+_TEXT: Final = ("Content-Type", "text/plain; charset=UTF-8")
+_HTML: Final = ("Content-Type", "text/html")
+_NO_STORE: Final = ("cache-control", "no-store")
+_OK: Final = b"ok"
+
+# How long a client may take to fetch the goodbye of a session that is already closed.
+CLOSE_SECONDS: Final = 30.0
+
+
+class PollingTransport(Transport):
+    """One session's long-polling.
+
+    Args:
+        flusher: of the loop.
+        wheel: of the loop.
+        max_size: bytes of one POST body.
+        max_packets: packets in one POST body.
+        compression: the engine's `HttpCompression`.
+        decorate: called with each exchange before it is answered, for the `headers` events; None
+            when nobody listens.
+    """
+
+    __slots__ = (
+        "_body",
+        "_compression",
+        "_decorate",
+        "_flusher",
+        "_linger",
+        "_max_packets",
+        "_max_size",
+        "_out",
+        "_paused",
+        "_poll",
+        "_post",
+        "_receiver",
+        "_waiting",
+        "_wheel",
+    )
+
+    def __init__(
+        self,
+        flusher: Flusher,
+        wheel: TimerWheel,
+        max_size: int,
+        max_packets: int,
+        compression: Any,
+        decorate: Any,
+    ) -> None:
+        super().__init__("polling")
+        self.writable = False
+        self._flusher = flusher
+        self._wheel = wheel
+        self._max_size = max_size
+        self._max_packets = max_packets
+        self._compression = compression
+        self._decorate = decorate
+        self._out: list[Message] = []
+        self._poll: Exchange | None = None
+        self._post: Exchange | None = None
+        self._body: bytes | bytearray = b""
+        self._linger: _Linger | None = None
+        self._paused = False
+        self._waiting: Any = None
+        self._receiver = _PollingReceiver(self)
+
+    # Requests.
+
+    def open(self, exchange: Exchange) -> None:
+        """Take the handshake request; the open packet will answer it."""
+        self._poll = exchange
+        exchange.receiver = self._receiver
+        self.writable = True
+
+    def get(self, exchange: Exchange) -> None:
+        """A poll arrived."""
+        if self._poll is not None:
+            self._overlap(exchange, "overlap from client")
+            return
+        self._poll = exchange
+        exchange.receiver = self._receiver
+        if self._linger is not None:
+            self._finish()
+            return
+        self.writable = True
+        sink = self.sink
+        if sink is not None:
+            sink.drained(self)
+        if self._out:
+            self.flush()
+
+    def post(self, exchange: Exchange) -> None:
+        """A request with packets arrived; its body follows through the receiver."""
+        if self._post is not None:
+            first = self._post
+            self._post = None
+            first.respond(400, [], b"")
+            self._overlap(exchange, "data request overlap from client")
+            return
+        content_type = exchange.request.headers.get("content-type", "")
+        if content_type.partition(";")[0].strip().lower() == "application/octet-stream":
+            exchange.respond(400, [("Connection", "close")], b"")
+            self._end(TRANSPORT_ERROR, "invalid content")
+            return
+        self._post = exchange
+        exchange.receiver = self._receiver
+
+    def _overlap(self, exchange: Exchange, description: str) -> None:
+        exchange.respond(400, [], b"")
+        self._end(TRANSPORT_ERROR, description)
+
+    def body_chunk(self, exchange: Exchange, data: bytes) -> None:
+        """Some of a POST's body; see `Receiver`."""
+        body = self._body
+        if len(body) + len(data) > self._max_size:
+            # The session lives on; only this request is refused.
+            self._post = None
+            self._body = b""
+            exchange.respond(413, [("Connection", "close")], b"")
+        elif not body:
+            self._body = data
+        else:
+            if not isinstance(body, bytearray):
+                body = bytearray(body)
+                self._body = body
+            body += data
+
+    def body_end(self, exchange: Exchange) -> None:
+        """A POST's body is complete: its packets are handled before it is answered."""
+        body = bytes(self._body)
+        self._body = b""
+        self._packets(body)
+        self._post = None
+        self._answer(exchange, _OK, _HTML, False)
+
+    def aborted(self, exchange: Exchange) -> None:
+        """The peer went away during a request."""
+        if exchange is self._post:
+            self._post = None
+            self._body = b""
+            self._end(TRANSPORT_ERROR, "data request connection closed prematurely")
+        elif exchange is self._poll:
+            self._poll = None
+            self.writable = False
+            self._end(TRANSPORT_ERROR, "poll connection closed prematurely")
+
+    def _packets(self, body: bytes) -> None:
+        if not body.isascii():
+            # What is not UTF-8 is replaced, as the reference does, and not refused.
+            body = body.decode("utf-8", "replace").encode()
+        try:
+            packets = split_payload(body, self._max_packets)
+        except PacketError:
+            packets = [b""]
+        for packet in packets:
+            sink = self.sink
+            if sink is None:
+                return
+            if not packet:
+                sink.text(self, packet)
+                return
+            kind = packet[0]
+            if kind == BINARY_MARK:
+                self._binary(sink, packet)
+            elif kind == CLOSE:
+                self._end(TRANSPORT_CLOSE, "")
+                self._release(NOOP)
+            else:
+                sink.text(self, packet)
+
+    def _binary(self, sink: PacketSink, packet: bytes) -> None:
+        try:
+            data = decode_binary(packet)
+        except PacketError:
+            sink.text(self, b"")
+            return
+        sink.binary(self, data)
+
+    # Responses.
+
+    def send(self, message: Message) -> None:
+        """See `Transport.send`."""
+        self._out.append(message)
+        if not self.dirty:
+            self._flusher.mark(self)
+
+    def flush(self) -> None:
+        """Answer the waiting poll with everything there is."""
+        out = self._out
+        poll = self._poll
+        if poll is None or not out:
+            return
+        self._out = []
+        self._poll = None
+        self.writable = False
+        if len(out) == 1:
+            body = out[0].payload()
+            compress = out[0].compress and not out[0].control
+        else:
+            body = SEPARATOR.join([message.payload() for message in out])
+            compress = False
+            for message in out:
+                compress = compress or (message.compress and not message.control)
+        self._answer(poll, body, _TEXT, compress)
+
+    def release(self) -> None:
+        """Let a waiting poll go with a noop, so that the client can leave this transport."""
+        self._release(NOOP)
+
+    @property
+    def idle(self) -> bool:
+        """Whether a poll waits with nothing to answer it."""
+        return self._poll is not None and not self._out
+
+    def _release(self, message: Message) -> None:
+        if self._poll is not None:
+            self._out.append(message)
+            self.flush()
+
+    def _answer(
+        self, exchange: Exchange, body: bytes, content_type: tuple[str, str], compress: bool
+    ) -> None:
+        headers = [content_type, _NO_STORE]
+        compression = self._compression
+        if compress and compression is not None and len(body) >= compression.threshold:
+            accepted = exchange.request.headers.get("accept-encoding", "")
+            body, encoding = compression.encode(accepted, body, True)
+            if encoding is not None:
+                headers.append(("Content-Encoding", encoding))
+        if self._decorate is not None:
+            self._decorate(exchange)
+        exchange.respond(200, headers, body)
+
+    # Closing.
+
+    def close(self) -> None:
+        """Tell the client: at once when a poll waits, otherwise with the next one."""
+        if self._poll is not None:
+            self._release(CLOSE_MESSAGE)
+        elif self._linger is None:
+            self._linger = _Linger(self)
+            self._wheel.arm(self._linger, CLOSE_SECONDS)
+
+    @property
+    def lingering(self) -> bool:
+        """Whether the client has yet to fetch its goodbye."""
+        return self._linger is not None
+
+    def discard(self) -> None:
+        """See `Transport.discard`."""
+        self.sink = None
+        self._release(CLOSE_MESSAGE)
+        self.resume_reading()
+        post = self._post
+        if post is not None:
+            self._post = None
+            post.respond(400, [], b"")
+
+    def abort(self) -> None:
+        """See `Transport.abort`."""
+        self._out = []
+        self.discard()
+
+    def _finish(self) -> None:
+        linger = self._linger
+        if linger is not None:
+            self._linger = None
+            self._wheel.cancel(linger)
+            self._out.append(NOOP)
+            self._release(CLOSE_MESSAGE)
+            self._end(TRANSPORT_CLOSE, "")
+
+    def expire(self) -> None:
+        """The client did not come for its goodbye."""
+        self._linger = None
+        self._end(TRANSPORT_CLOSE, "")
+
+    def _end(self, reason: str, description: str) -> None:
+        sink = self.sink
+        if sink is not None:
+            self.sink = None
+            sink.ended(self, reason, description)
+
+    def pause_reading(self) -> None:
+        """See `Transport.pause_reading`: the next body waits."""
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        """See `Transport.resume_reading`."""
+        self._paused = False
+        waiting = self._waiting
+        if waiting is not None:
+            self._waiting = None
+            waiting()
+
+    def when_ready(self, callback: Any) -> bool:
+        """See `Receiver.when_ready`."""
+        if self._paused:
+            self._waiting = callback
+        return not self._paused
+
+
+class _PollingReceiver(Receiver):
+    """Hands the bodies of the requests to their transport."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: PollingTransport) -> None:
+        self._transport = transport
+
+    def when_ready(self, callback: Any) -> bool:
+        return self._transport.when_ready(callback)
+
+    def body_chunk(self, exchange: Exchange, data: bytes) -> None:
+        self._transport.body_chunk(exchange, data)
+
+    def body_end(self, exchange: Exchange) -> None:
+        self._transport.body_end(exchange)
+
+    def aborted(self, exchange: Exchange) -> None:
+        self._transport.aborted(exchange)
+
+
+class _Linger(Timer):
+    """Ends a closed session whose client never polls again."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(self, transport: PollingTransport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    def expire(self, now: float) -> None:
+        self._transport.expire()

@@ -1,0 +1,213 @@
+"""An HTTP request as a host saw it, and the exchange that answers it. [compiled]
+
+Requests live as long as their session (the handshake shows them to the application), so the
+headers are kept as the one block of bytes they came in and are parsed when somebody asks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from mypy_extensions import mypyc_attr
+
+
+MAX_PARAMETERS: Final = 256
+
+
+def header_block(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Headers as one block of lines, the form in which `Request` keeps them."""
+    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
+
+
+def parse_headers(block: bytes) -> dict[str, str]:
+    """A block of header lines by lower-case name; repeated ones are joined as HTTP says."""
+    headers: dict[str, str] = {}
+    for line in block.decode("latin-1").split("\r\n"):
+        name, colon, value = line.partition(":")
+        if not colon:
+            continue
+        name = name.strip().lower()
+        value = value.strip()
+        before = headers.get(name)
+        if before is not None:
+            value = before + ("; " if name == "cookie" else ", ") + value
+        headers[name] = value
+    return headers
+
+
+def parse_query(query_string: str) -> dict[str, str]:
+    """Query parameters; of repeated ones the last wins, and of very many only the first count."""
+    query: dict[str, str] = {}
+    encoded = "%" in query_string or "+" in query_string
+    for pair in query_string.split("&", MAX_PARAMETERS)[:MAX_PARAMETERS]:
+        name, _, value = pair.partition("=")
+        if encoded:
+            name = unquote_plus(name)
+            value = unquote_plus(value)
+        if name:
+            query[name] = value
+    return query
+
+
+class Request:
+    """One HTTP request, of any host.
+
+    Attributes:
+        method: upper case.
+        path: decoded, without query.
+        query_string: as it came, without `?`.
+        client: the peer's address and port, None where there is none (Unix sockets).
+        secure: whether it came over TLS.
+        state: the middlewares' own; None until one sets it.
+    """
+
+    __slots__ = (
+        "_block",
+        "_headers",
+        "_query",
+        "client",
+        "method",
+        "path",
+        "query_string",
+        "secure",
+        "state",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query_string: str,
+        headers: bytes,
+        client: tuple[str, int] | None,
+        secure: bool,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query_string = query_string
+        self._block = headers
+        self.client = client
+        self.secure = secure
+        self.state: Any = None
+        self._headers: dict[str, str] | None = None
+        self._query: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers by lower-case name."""
+        headers = self._headers
+        if headers is None:
+            headers = parse_headers(self._block)
+            self._headers = headers
+        return headers
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Query parameters; of repeated ones the last wins."""
+        query = self._query
+        if query is None:
+            query = parse_query(self.query_string)
+            self._query = query
+        return query
+
+    @property
+    def url(self) -> str:
+        """Path and query, as in the request line."""
+        return self.path + "?" + self.query_string if self.query_string else self.path
+
+    def forget(self) -> None:
+        """Drop what was parsed; it can be parsed again. A session's request waits like this."""
+        self._headers = None
+        self._query = None
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Exchange:
+    """A request and the way to answer it. Each host has its own kind.
+
+    The body, where there is one, is handed to `receiver` as it comes, so that limits hold before
+    memory is taken.
+
+    Attributes:
+        request: what was asked.
+        headers: what middlewares and CORS add to the response, whatever its status.
+        receiver: who takes the body and is told when the peer goes away.
+        done: whether it was answered.
+    """
+
+    __slots__ = ("done", "headers", "receiver", "request")
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.headers: list[tuple[str, str]] = []
+        self.receiver: Receiver | None = None
+        self.done = False
+
+    def set_header(self, name: str, value: str) -> None:
+        """Add a header to the response.
+
+        Raises:
+            ValueError: when the name or the value holds a line break or NUL.
+        """
+        for part in (name, value):
+            if "\r" in part or "\n" in part or "\0" in part:
+                raise ValueError(f"header {name!r} holds a line break or NUL: {value!r}")
+        self.headers.append((name, value))
+
+    def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answer, once; further answers are ignored."""
+        if not self.done:
+            self.done = True
+            self.receiver = None
+            self.write(status, self.headers + headers, body)
+
+    def end(self, status: int, body: bytes | str = b"", content_type: str = "text/plain") -> None:
+        """Answer from a middleware; the engine then does not see the request.
+
+        Args:
+            status: the HTTP status.
+            body: text or bytes.
+            content_type: of the body.
+        """
+        data = body.encode() if isinstance(body, str) else body
+        self.respond(status, [("Content-Type", content_type)], data)
+
+    def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Put the response on the wire: what a host implements."""
+        raise NotImplementedError
+
+
+    def accept(self) -> Any:
+        """Complete a WebSocket handshake.
+
+        Returns:
+            The new transport.
+
+        Raises:
+            TypeError: when this is no handshake.
+        """
+        raise TypeError("this request is not a WebSocket handshake")
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Receiver:
+    """Takes the body of a request."""
+
+    __slots__ = ()
+
+    def when_ready(self, callback: Any) -> bool:
+        """Whether the body may be read now; if not, `callback()` is called once when it may."""
+        raise NotImplementedError
+
+    def body_chunk(self, exchange: Exchange, data: bytes) -> None:
+        """Some more of the body."""
+        raise NotImplementedError
+
+    def body_end(self, exchange: Exchange) -> None:
+        """The body is complete."""
+        raise NotImplementedError
+
+    def aborted(self, exchange: Exchange) -> None:
+        """The peer went away before it was answered."""
+        raise NotImplementedError

@@ -1,0 +1,629 @@
+"""A session: one peer's connection, whatever transports carry it. [compiled]
+
+States (Engine.IO protocol v4, "Session"):
+
+    OPEN ──close()──▶ CLOSING ──buffer empty, goodbye said──▶ CLOSED
+      └──────────────transport lost, time-out, garbage────────▲
+
+A session owns the buffer for what its transport cannot take yet, the heartbeat, and the upgrade
+from one transport to another.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Generator
+from typing import Any, Final, cast
+
+from mypy_extensions import mypyc_attr
+
+from nuncio.engine.polling import PollingTransport
+from nuncio.engine.request import Request
+from nuncio.engine.transport import Flusher, PacketSink, Transport
+from nuncio.engine.wheel import TimerWheel
+from nuncio.errors import DisconnectReason, PacketError
+from nuncio.events import Emitter
+from nuncio.protocol.engineio import (
+    BINARY_MARK,
+    CLOSE,
+    MESSAGE,
+    PING,
+    PING_PACKET,
+    PONG,
+    PROBE_PING,
+    PROBE_PONG,
+    UPGRADE,
+    Message,
+    decode_binary,
+)
+
+OPENING: Final = 0
+OPEN: Final = 1
+CLOSING: Final = 2
+CLOSED: Final = 3
+
+STATE_NAMES: Final = ("opening", "open", "closing", "closed")
+
+# Bookkeeping of one buffered message, counted beside its bytes so that many tiny ones are bounded.
+MESSAGE_OVERHEAD: Final = 100
+
+# How often polls are let go while a client moves to another transport; see `Probe`.
+RELEASE_SECONDS: Final = 0.05
+
+_PING: Final = Message(PING_PACKET, control=True)
+_PROBE_PONG: Final = Message(PROBE_PONG, control=True)
+
+FORCED_CLOSE: Final = str(DisconnectReason.FORCED_CLOSE)
+PING_TIMEOUT: Final = str(DisconnectReason.PING_TIMEOUT)
+PARSE_ERROR: Final = str(DisconnectReason.PARSE_ERROR)
+TRANSPORT_ERROR: Final = str(DisconnectReason.TRANSPORT_ERROR)
+SLOW_CONSUMER: Final = str(DisconnectReason.SLOW_CONSUMER)
+
+
+class SessionConfig:
+    """What all sessions of an engine share."""
+
+    __slots__ = (
+        "flusher",
+        "loop",
+        "outgoing_bytes",
+        "ping_interval",
+        "ping_timeout",
+        "upgrade_timeout",
+        "wheel",
+    )
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        wheel: TimerWheel,
+        flusher: Flusher,
+        ping_interval: float,
+        ping_timeout: float,
+        upgrade_timeout: float,
+        outgoing_bytes: int,
+    ) -> None:
+        self.loop = loop
+        self.wheel = wheel
+        self.flusher = flusher
+        self.ping_interval = ping_interval
+        self.ping_timeout = ping_timeout
+        self.upgrade_timeout = upgrade_timeout
+        self.outgoing_bytes = outgoing_bytes
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Listener:
+    """The layer above a session."""
+
+    __slots__ = ()
+
+    def text(self, data: bytes) -> None:
+        """A text message: the whole packet, whose message starts at index 1."""
+        raise NotImplementedError
+
+    def binary(self, data: bytes) -> None:
+        """A binary message."""
+        raise NotImplementedError
+
+    def closed(self, reason: str, description: str) -> None:
+        """The session ended."""
+        raise NotImplementedError
+
+
+class Sent:
+    """What an emit returns: await it to wait until the connection has taken the bytes."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session | None) -> None:
+        self._session = session
+
+    def __await__(self) -> Generator[Any, None, None]:
+        session = self._session
+        if session is None or not session.congested:
+            return cast("Generator[Any, None, None]", iter(()))
+        return session.drain().__await__()
+
+    @property
+    def taken(self) -> bool:
+        """Whether there is nothing to wait for."""
+        session = self._session
+        return session is None or not session.congested
+
+
+TAKEN: Final = Sent(None)
+
+
+class Session(PacketSink):
+    """One peer. Made by the engine; applications meet it as `socket.conn`.
+
+    Attributes:
+        id: secret, unguessable; only the peer knows it.
+        protocol: the Engine.IO revision.
+        request: the request that opened it.
+        transport: what carries it now; `transport.name` is `polling` or `websocket`.
+        upgraded: whether it has left its first transport.
+    """
+
+    __slots__ = (
+        "_awaiting_pong",
+        "_buffer",
+        "_buffered",
+        "_config",
+        "_engine",
+        "_events",
+        "_probe",
+        "_reading",
+        "_refreshed",
+        "_state",
+        "_waiters",
+        "id",
+        "listener",
+        "protocol",
+        "request",
+        "transport",
+        "upgraded",
+    )
+
+    def __init__(
+        self, engine: Any, config: SessionConfig, id: str, transport: Transport, request: Request
+    ) -> None:
+        super().__init__()
+        self._engine = engine
+        self._config = config
+        self.id = id
+        self.protocol = 4
+        self.request = request
+        self.transport = transport
+        self.upgraded = False
+        self.listener: Listener | None = None
+        self._state = OPENING
+        self._buffer: list[Message] | None = None
+        self._buffered = 0
+        self._awaiting_pong = False
+        self._refreshed = False
+        self._reading = True
+        self._probe: Probe | None = None
+        self._events: Emitter | None = None
+        self._waiters: list[Future[None]] | None = None
+        transport.sink = self
+
+    def __repr__(self) -> str:
+        # The id is a secret: it does not belong into logs.
+        return f"<Session {STATE_NAMES[self._state]} over {self.transport.name}>"
+
+    # What applications use.
+
+    @property
+    def ready_state(self) -> str:
+        """`opening`, `open`, `closing` or `closed`."""
+        return STATE_NAMES[self._state]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self._state == OPEN
+
+    @property
+    def remote_address(self) -> str:
+        """The peer's address; empty when there is none."""
+        client = self.request.client
+        return "" if client is None else client[0]
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer is behind: messages wait in the buffer."""
+        if self._state == CLOSED:
+            return False
+        return self._buffer is not None or (
+            not self.transport.writable and self.transport.name == "websocket"
+        )
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How much waits in the buffer."""
+        return self._buffered
+
+    @property
+    def events(self) -> Emitter:
+        """The session's listeners; made when first used."""
+        events = self._events
+        if events is None:
+            events = Emitter(self._engine.spawn)
+            self._events = events
+        return events
+
+    def on(self, event: str, listener: Any = None) -> Any:
+        """Listen to `message`, `close`, `upgrading`, `upgrade`, `heartbeat`, `drain`."""
+        return self.events.on(event, listener)
+
+    def once(self, event: str, listener: Any = None) -> Any:
+        """Listen to the next such event only."""
+        return self.events.once(event, listener)
+
+    def off(self, event: str | None = None, listener: Any = None) -> None:
+        """Stop listening."""
+        self.events.off(event, listener)
+
+    def send(self, data: str | bytes, compress: bool = True) -> Sent:
+        """Send a message; await the result for back-pressure.
+
+        Args:
+            data: text or bytes.
+            compress: whether the transport may compress it.
+
+        Raises:
+            TypeError: for anything but text or bytes.
+        """
+        if isinstance(data, str):
+            text = data.encode()
+            if b"\x1e" in text and self.transport.name == "polling":
+                raise ValueError("data: a text message over long-polling cannot hold U+001E")
+            return self.push(Message(b"4" + text, None, compress))
+        if isinstance(data, (bytes, bytearray, memoryview)):
+            return self.push(Message(None, [bytes(data)], compress))
+        raise TypeError(f"data must be str or bytes, not {type(data).__name__}")
+
+    def close(self, discard: bool = False) -> None:
+        """End the session with the reason `forced close`.
+
+        Args:
+            discard: drop what is buffered; otherwise it is sent first.
+        """
+        if self._state == OPEN:
+            self._state = CLOSING
+            if self._buffer is None or discard:
+                self._close_transport(discard)
+        elif self._state == CLOSING and discard:
+            self._close_transport(True)
+
+    def drain(self) -> Future[None]:
+        """Wait until the peer has taken what is buffered, or is gone."""
+        future: Future[None] = self._config.loop.create_future()
+        if self.congested:
+            if self._waiters is None:
+                self._waiters = []
+            self._waiters.append(future)
+        else:
+            future.set_result(None)
+        return future
+
+    # What the layer above uses.
+
+    def push(self, message: Message, volatile: bool = False) -> Sent:
+        """Hand a message to the transport, or to the buffer while it is not ready.
+
+        Args:
+            message: shared by all its recipients.
+            volatile: drop it rather than let it wait.
+        """
+        transport = self.transport
+        if transport.writable and self._buffer is None:
+            if self._state == OPEN:
+                transport.send(message)
+                if transport.writable:
+                    return TAKEN
+                return Sent(self)
+            return TAKEN
+        if volatile or self._state != OPEN:
+            return TAKEN
+        return self._hold(message)
+
+    def _hold(self, message: Message) -> Sent:
+        self._buffered += message.size + MESSAGE_OVERHEAD
+        if self._buffered > self._config.outgoing_bytes:
+            self.transport.abort()
+            self._finish(SLOW_CONSUMER, "the peer does not read")
+            return TAKEN
+        buffer = self._buffer
+        if buffer is None:
+            self._buffer = [message]
+        else:
+            buffer.append(message)
+        return Sent(self)
+
+    def pause_reading(self) -> None:
+        """Take no more from the peer until `resume_reading`."""
+        if self._reading:
+            self._reading = False
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on after `pause_reading`."""
+        if not self._reading:
+            self._reading = True
+            self.transport.resume_reading()
+
+    # What the engine uses.
+
+    def start(self, packets: list[Message]) -> None:
+        """Send the open packet and what goes with it, and begin the heartbeat."""
+        self._state = OPEN
+        for packet in packets:
+            self.transport.send(packet)
+        self._config.wheel.arm(self, self._config.ping_interval)
+
+    @property
+    def upgrading(self) -> bool:
+        """Whether the peer is trying another transport."""
+        return self._probe is not None
+
+    def probe(self, transport: Transport) -> None:
+        """The peer opened another transport and may move to it."""
+        self._probe = Probe(self, transport, self._config)
+
+    def _probe_ended(self) -> None:
+        self._probe = None
+
+    def _upgrade(self, transport: Transport) -> None:
+        self._probe = None
+        old = self.transport
+        self.transport = transport
+        self.upgraded = True
+        transport.sink = self
+        old.discard()
+        if not self._reading:
+            transport.pause_reading()
+        if self._state == CLOSING and self._buffer is None:
+            self._close_transport(False)
+            return
+        if self._events is not None:
+            self._events.emit("upgrade", transport)
+        self.drained(transport)
+
+    def release_poll(self) -> None:
+        """Let a poll that waits for nothing go, so that the client can leave long-polling."""
+        transport = self.transport
+        if isinstance(transport, PollingTransport):
+            transport.release()
+
+    # What transports call.
+
+    def text(self, transport: Transport, data: bytes) -> None:
+        """See `PacketSink.text`."""
+        if self._state == CLOSED or transport is not self.transport:
+            return
+        if not data:
+            self._parse_error()
+            return
+        kind = data[0]
+        if self._awaiting_pong and not self._refreshed and kind != PONG:
+            self._refresh()
+        if kind == MESSAGE:
+            listener = self.listener
+            if listener is not None and self._state == OPEN:
+                listener.text(data)
+        elif kind == PONG:
+            self._pong()
+        elif kind == PING:
+            self._abort_transport(TRANSPORT_ERROR, "invalid heartbeat direction")
+        elif kind == BINARY_MARK:
+            self._binary_text(transport, data)
+        elif kind < 48 or kind > 54:
+            self._parse_error()
+        elif kind == CLOSE and transport.name != "polling":
+            pass  # The reference ignores it on frame transports, which close by themselves.
+
+    def _binary_text(self, transport: Transport, data: bytes) -> None:
+        try:
+            self.binary(transport, decode_binary(data))
+        except PacketError:
+            self._parse_error()
+
+    def binary(self, transport: Transport, data: bytes) -> None:
+        """See `PacketSink.binary`."""
+        if self._state != OPEN or transport is not self.transport:
+            return
+        if self._awaiting_pong and not self._refreshed:
+            self._refresh()
+        listener = self.listener
+        if listener is not None:
+            listener.binary(data)
+
+    def drained(self, transport: Transport) -> None:
+        """See `PacketSink.drained`."""
+        if transport is not self.transport:
+            return
+        buffer = self._buffer
+        if buffer is not None:
+            self._buffer = None
+            self._buffered = 0
+            for index in range(len(buffer)):
+                if not transport.writable:
+                    self._rebuffer(buffer[index:])
+                    return
+                transport.send(buffer[index])
+            if transport.name == "polling":
+                transport.flush()
+        if self._state == CLOSING:
+            self._close_transport(False)
+        elif self._events is not None:
+            self._events.emit("drain")
+        self._release_waiters()
+
+    def _rebuffer(self, messages: list[Message]) -> None:
+        self._buffer = messages
+        for message in messages:
+            self._buffered += message.size + MESSAGE_OVERHEAD
+
+    def ended(self, transport: Transport, reason: str, description: str) -> None:
+        """See `PacketSink.ended`."""
+        if transport is not self.transport:
+            return
+        if reason == TRANSPORT_ERROR:
+            transport.discard()
+        if self._state == CLOSING:
+            reason = FORCED_CLOSE
+        self._finish(reason, description)
+
+    def host_stopping(self) -> None:
+        """See `PacketSink.host_stopping`."""
+        self._engine.host_stopping()
+
+    # The heartbeat.
+
+    def expire(self, now: float) -> None:
+        """The wheel: a ping is due, or a pong overdue."""
+        config = self._config
+        if not self._awaiting_pong:
+            self._awaiting_pong = True
+            self._refreshed = False
+            self.push_control(_PING)
+            config.wheel.arm(self, config.ping_timeout)
+        elif not self._reading:
+            # The pong may be waiting behind what we ourselves refuse to read.
+            config.wheel.arm(self, config.ping_timeout)
+        else:
+            self._abort_transport(PING_TIMEOUT, "")
+
+    def push_control(self, message: Message) -> None:
+        """Send a packet of the session's own."""
+        transport = self.transport
+        if transport.writable and self._buffer is None:
+            transport.send(message)
+        elif self._state == OPEN:
+            self._hold(message)
+
+    def _pong(self) -> None:
+        self._awaiting_pong = False
+        self._config.wheel.arm(self, self._config.ping_interval)
+        if self._events is not None:
+            self._events.emit("heartbeat")
+
+    def _refresh(self) -> None:
+        # Once in a cycle, the first sign of life moves the deadline (engine.io 6.6.11).
+        self._refreshed = True
+        self._config.wheel.arm(self, self._config.ping_timeout)
+
+    # Ending.
+
+    def _parse_error(self) -> None:
+        self._abort_transport(PARSE_ERROR, "")
+
+    def _abort_transport(self, reason: str, description: str) -> None:
+        transport = self.transport
+        self._finish(reason, description)
+        transport.discard()
+
+    def _close_transport(self, discard: bool) -> None:
+        transport = self.transport
+        if discard:
+            transport.discard()
+            self._finish(FORCED_CLOSE, "")
+            return
+        transport.close()
+        if isinstance(transport, PollingTransport) and transport.lingering:
+            # The close is told with the next poll, and is complete then.
+            self._config.wheel.cancel(self)
+            return
+        self._finish(FORCED_CLOSE, "")
+
+    def _finish(self, reason: str, description: str) -> None:
+        if self._state == CLOSED:
+            return
+        self._state = CLOSED
+        self._config.wheel.cancel(self)
+        self.transport.sink = None
+        probe = self._probe
+        if probe is not None:
+            self._probe = None
+            probe.cancel()
+        self._engine.session_closed(self)
+        listener = self.listener
+        self.listener = None
+        if listener is not None:
+            listener.closed(reason, description)
+        if self._events is not None:
+            self._events.emit("close", reason, description)
+        self._buffer = None
+        self._buffered = 0
+        self._release_waiters()
+
+    def _release_waiters(self) -> None:
+        waiters = self._waiters
+        if waiters is not None and not self.congested:
+            self._waiters = None
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+
+class Probe(PacketSink):
+    """The sink of a transport that a client tries while its session goes on over another.
+
+    The dance: `2probe` is answered by `3probe`; a waiting poll is let go, at once and then every
+    50 ms, for the client leaves long-polling when none is under way; `5` moves the session.
+    Anything else, or silence, ends the attempt and leaves the session as it is.
+    """
+
+    __slots__ = ("_config", "_limit", "_session", "_transport")
+
+    def __init__(self, session: Session, transport: Transport, config: SessionConfig) -> None:
+        super().__init__()
+        self._session: Session | None = session
+        self._transport = transport
+        self._config = config
+        transport.sink = self
+        self._limit = config.wheel.now() + config.upgrade_timeout
+        config.wheel.arm(self, config.upgrade_timeout)
+
+    def text(self, transport: Transport, data: bytes) -> None:
+        """See `PacketSink.text`."""
+        session = self._session
+        if session is None:
+            return
+        if data == PROBE_PING:
+            transport.send(_PROBE_PONG)
+            if session._events is not None:
+                session._events.emit("upgrading", transport)
+            # The answer must not arrive after the client has begun its next poll.
+            transport.flush()
+            session.release_poll()
+            self._config.wheel.arm(self, RELEASE_SECONDS)
+        elif data and data[0] == UPGRADE and session._state != CLOSED:
+            self._session = None
+            self._config.wheel.cancel(self)
+            session._upgrade(transport)
+        else:
+            self._fail()
+
+    def binary(self, transport: Transport, data: bytes) -> None:
+        """See `PacketSink.binary`."""
+        self._fail()
+
+    def drained(self, transport: Transport) -> None:
+        """See `PacketSink.drained`."""
+
+    def ended(self, transport: Transport, reason: str, description: str) -> None:
+        """See `PacketSink.ended`."""
+        self._fail()
+
+    def host_stopping(self) -> None:
+        """See `PacketSink.host_stopping`."""
+        session = self._session
+        if session is not None:
+            session.host_stopping()
+
+    def expire(self, now: float) -> None:
+        """The wheel: let polls go, or give up."""
+        session = self._session
+        if session is None:
+            return
+        if now >= self._limit:
+            self._fail()
+        else:
+            session.release_poll()
+            self._config.wheel.arm(self, RELEASE_SECONDS)
+
+    def cancel(self) -> None:
+        """The session ended meanwhile."""
+        self._session = None
+        self._config.wheel.cancel(self)
+        self._transport.discard()
+
+    def _fail(self) -> None:
+        session = self._session
+        if session is not None:
+            session._probe_ended()
+            self.cancel()

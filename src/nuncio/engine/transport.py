@@ -1,0 +1,129 @@
+"""What a session and its transport know of each other. [compiled]
+
+A transport moves whole packets; it knows nothing of sessions, heartbeats or upgrades. A sink takes
+what a transport received: a session, or the probe of an upgrade.
+
+`Flusher` makes everything written in one turn of the event loop leave in one write for each
+connection, from one callback for all of them.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+
+from mypy_extensions import mypyc_attr
+
+from nuncio.engine.wheel import Timer
+from nuncio.protocol.engineio import Message
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Transport:
+    """One way to carry packets to and from one peer.
+
+    Attributes:
+        name: the official name, `polling` or `websocket`.
+        sink: who takes what arrives; None once detached.
+        writable: whether a message sent now leaves without waiting for the peer.
+        dirty: whether the flusher will call `flush`.
+    """
+
+    __slots__ = ("dirty", "name", "sink", "writable")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.sink: PacketSink | None = None
+        self.writable = True
+        self.dirty = False
+
+    def send(self, message: Message) -> None:
+        """Take a message; it leaves with the next `flush`."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Write what was taken."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Say goodbye to the peer and end; what was taken is still written."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Say goodbye if that can be done now; the session no longer cares."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Cut the connection: the peer does not read."""
+        raise NotImplementedError
+
+    def pause_reading(self) -> None:
+        """Stop taking data from the peer, as soon as the host can."""
+
+    def resume_reading(self) -> None:
+        """Go on after `pause_reading`."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class PacketSink(Timer):
+    """Takes the packets of a transport, and news of its state."""
+
+    __slots__ = ()
+
+    def text(self, transport: Transport, data: bytes) -> None:
+        """A text packet, type digit first; valid UTF-8, possibly empty."""
+        raise NotImplementedError
+
+    def binary(self, transport: Transport, data: bytes) -> None:
+        """A binary message."""
+        raise NotImplementedError
+
+    def drained(self, transport: Transport) -> None:
+        """The transport became writable."""
+        raise NotImplementedError
+
+    def ended(self, transport: Transport, reason: str, description: str) -> None:
+        """The transport is of no more use.
+
+        Args:
+            transport: which one.
+            reason: `transport close` or `transport error`.
+            description: details for the application; empty when there are none.
+        """
+        raise NotImplementedError
+
+    def host_stopping(self) -> None:
+        """The host is about to stop and asks connections to end."""
+
+
+class Flusher:
+    """Collects transports with something to write and flushes them at the end of the turn.
+
+    Args:
+        loop: the loop whose turns are meant.
+    """
+
+    __slots__ = ("_dirty", "_loop")
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop
+        self._dirty: list[Transport] = []
+
+    def mark(self, transport: Transport) -> None:
+        """Flush this transport at the end of the turn."""
+        transport.dirty = True
+        if not self._dirty:
+            self._loop.call_soon(self._flush)
+        self._dirty.append(transport)
+
+    def _flush(self) -> None:
+        dirty = self._dirty
+        self._dirty = []
+        for transport in dirty:
+            transport.dirty = False
+            try:
+                transport.flush()
+            except Exception as error:
+                # One connection's failure is its own; the others are still to be written.
+                self._loop.call_exception_handler(
+                    {"message": "writing to a Nuncio connection failed", "exception": error}
+                )

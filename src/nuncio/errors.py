@@ -1,0 +1,135 @@
+"""Every exception Nuncio raises, and every reason for which a connection ends.
+
+    NuncioError
+     ├── ConnectError        raise it in a middleware to refuse a connection
+     ├── EventError          raise it in a socket middleware to drop an event
+     ├── ArgumentError       what a client sent does not fit the handler's annotations
+     ├── AckError            an awaited acknowledgement will not come
+     │    ├── AckTimeout     … in time; also a TimeoutError
+     │    └── Disconnected   … because the connection ended
+     ├── LimitExceeded       one of `nuncio.Limits` was reached by the application itself
+     ├── PacketError         bytes from the peer are not a packet
+     └── OptionError         wrong use by the programmer: names the argument and the fix; also a ValueError
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class NuncioError(Exception):
+    """The base of everything Nuncio raises on purpose."""
+
+
+class ConnectError(NuncioError):
+    """Refuse a connection to a namespace; the client receives `connect_error`.
+
+    Args:
+        message: what the client sees as `err.message`.
+        data: anything JSON can hold; the client sees it as `err.data`.
+    """
+
+    def __init__(self, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class EventError(NuncioError):
+    """Drop an event in a socket middleware; the socket's `error` listeners receive it.
+
+    It never reaches the client.
+
+    Args:
+        message: why the event was dropped.
+        data: anything, for the listeners.
+    """
+
+    def __init__(self, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.data = data
+
+
+class ArgumentError(NuncioError):
+    """The arguments of an event do not fit what its handler declares.
+
+    Attributes:
+        event: the event's name.
+        argument: the parameter's name.
+        detail: what was wrong, with the path inside the value.
+    """
+
+    def __init__(self, event: str, argument: str, detail: str) -> None:
+        super().__init__(f"event {event!r}, argument {argument!r}: {detail}")
+        self.event = event
+        self.argument = argument
+        self.detail = detail
+
+    def answer(self) -> dict[str, object]:
+        """The structured acknowledgement that the client receives."""
+        return {
+            "error": {
+                "code": "invalid_argument",
+                "argument": self.argument,
+                "message": self.detail,
+            }
+        }
+
+
+class AckError(NuncioError):
+    """An acknowledgement that was waited for will not come."""
+
+
+class AckTimeout(AckError, TimeoutError):
+    """No acknowledgement came in time.
+
+    Attributes:
+        responses: for a broadcast, the answers that did come.
+    """
+
+    def __init__(self, responses: list[object] | None = None) -> None:
+        super().__init__("operation has timed out")
+        self.responses: list[object] = [] if responses is None else responses
+
+
+class Disconnected(AckError):
+    """The connection ended before the acknowledgement came.
+
+    Attributes:
+        reason: the disconnect reason.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"socket has been disconnected: {reason}")
+        self.reason = reason
+
+
+class LimitExceeded(NuncioError):
+    """The application reached one of its own limits (see `nuncio.Limits`)."""
+
+
+class PacketError(NuncioError):
+    """What a peer sent is not a valid packet (Socket.IO protocol v5, "Packet encoding")."""
+
+
+class OptionError(NuncioError, ValueError):
+    """An option or argument given by the programmer is wrong; the text names it and the fix."""
+
+
+class DisconnectReason(StrEnum):
+    """Why a connection ended. Members are strings, equal to the official words.
+
+    `SLOW_CONSUMER` is Nuncio's own: the peer did not read, and its outgoing buffer was full.
+    """
+
+    SERVER_NAMESPACE_DISCONNECT = "server namespace disconnect"
+    CLIENT_NAMESPACE_DISCONNECT = "client namespace disconnect"
+    SERVER_SHUTTING_DOWN = "server shutting down"
+    PING_TIMEOUT = "ping timeout"
+    TRANSPORT_CLOSE = "transport close"
+    TRANSPORT_ERROR = "transport error"
+    PARSE_ERROR = "parse error"
+    FORCED_CLOSE = "forced close"
+    FORCED_SERVER_CLOSE = "forced server close"
+    SLOW_CONSUMER = "slow consumer"

@@ -1,0 +1,1 @@
+"""What carries requests to the engine: ASGI servers, and uvicorn with a native WebSocket path."""

@@ -1,0 +1,361 @@
+"""Nuncio as an ASGI application: long-polling, and WebSocket where no native path takes it.
+
+`ASGIApp` stands in front of another application: requests on the engine's path are the engine's,
+everything else goes on untouched. Several can be nested, one for each server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from nuncio.engine.engine import Engine
+from nuncio.engine.request import Exchange, Request, header_block
+from nuncio.engine.transport import Transport
+from nuncio.errors import DisconnectReason
+from nuncio.protocol.engineio import Message
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+WRITE_THROUGH = 256
+
+
+class ASGIApp:
+    """An engine, and another application for everything else.
+
+    Args:
+        engine: the engine.
+        other: the other application; None answers 404.
+    """
+
+    def __init__(self, engine: Engine, other: Any = None) -> None:
+        if other is not None and not callable(other):
+            raise TypeError(f"other must be an ASGI application, not {other!r}")
+        self.engine = engine
+        self.other = other
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif self._mine(scope):
+            if kind == "http":
+                await _serve_http(self.engine, scope, receive, send)
+            else:
+                await _serve_websocket(self.engine, scope, receive, send)
+        elif self.other is not None:
+            await self.other(scope, receive, send)
+        else:
+            await _not_found(scope, receive, send)
+
+    def find(self, path: str) -> Engine | None:
+        """The engine that takes a path, here or in the applications behind."""
+        app: Any = self
+        while isinstance(app, ASGIApp):
+            if app.engine.matches(path):
+                return app.engine
+            app = app.other
+        return None
+
+    def _mine(self, scope: Scope) -> bool:
+        path = scope["path"]
+        if self.engine.matches(path):
+            return True
+        # Mounted: what is before the mount point is not the engine's business, and an application
+        # mounted at the engine's own path takes everything there.
+        root = scope.get("root_path", "")
+        if not root or not path.startswith(root):
+            return False
+        return self.engine.matches(path[len(root) :]) or self.engine.matches(path + "/")
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def watched() -> MutableMapping[str, Any]:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                self.engine.host_stopping()
+            return message
+
+        if self.other is not None:
+            await self.other(scope, watched, send)
+            return
+        while True:
+            message = await watched()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+def _request(scope: Scope, method: str, secure: tuple[str, ...]) -> Request:
+    client = scope.get("client")
+    return Request(
+        method,
+        scope["path"],
+        scope["query_string"].decode("latin-1"),
+        header_block(list(scope["headers"])),
+        None if client is None else (client[0], client[1] or 0),
+        scope.get("scheme", "http") in secure,
+    )
+
+
+def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+# HTTP.
+
+
+class _HTTPExchange(Exchange):
+    """A request under ASGI: the response is kept until the application's task sends it."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.status = 0
+        self.response: list[tuple[str, str]] = []
+        self.body = b""
+        self.answered: asyncio.Future[None] | None = None
+
+    def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.status = status
+        self.response = headers
+        self.body = body
+        if self.answered is not None and not self.answered.done():
+            self.answered.set_result(None)
+
+
+async def _serve_http(engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
+    exchange = _HTTPExchange(_request(scope, scope["method"], ("https",)))
+    waiting = engine.handle(exchange, False)
+    if waiting is not None:
+        await waiting
+    if not exchange.done:
+        if scope["method"] == "POST":
+            await _read_body(exchange, receive)
+        else:
+            await _wait_for_answer(exchange, receive)
+    if exchange.done:
+        headers = _encoded(exchange.response)
+        headers.append((b"content-length", b"%d" % len(exchange.body)))
+        await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
+        body = b"" if scope["method"] == "HEAD" else exchange.body
+        await send({"type": "http.response.body", "body": body})
+
+
+async def _read_body(exchange: _HTTPExchange, receive: Receive) -> None:
+    while not exchange.done:
+        receiver = exchange.receiver
+        assert receiver is not None
+        ready = asyncio.get_running_loop().create_future()
+        if not receiver.when_ready(lambda ready=ready: ready.done() or ready.set_result(None)):
+            await ready
+            continue
+        message = await receive()
+        if exchange.done:
+            return
+        if message["type"] == "http.disconnect":
+            receiver.aborted(exchange)
+            return
+        body = message.get("body", b"")
+        if body:
+            receiver.body_chunk(exchange, body)
+        if not message.get("more_body", False) and not exchange.done:
+            receiver.body_end(exchange)
+
+
+async def _wait_for_answer(exchange: _HTTPExchange, receive: Receive) -> None:
+    """Wait until a poll is answered, or its client goes away."""
+    answered = asyncio.get_running_loop().create_future()
+    exchange.answered = answered
+    watcher = asyncio.ensure_future(_disconnected(receive))
+    watcher.add_done_callback(lambda _: answered.done() or answered.set_result(None))
+    try:
+        await answered
+    finally:
+        watcher.cancel()
+        if not exchange.done and exchange.receiver is not None:
+            exchange.receiver.aborted(exchange)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    body = b"Not Found"
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+# WebSocket.
+
+
+class _WebSocketExchange(Exchange):
+    """A WebSocket handshake under ASGI."""
+
+    def __init__(self, request: Request, engine: Engine) -> None:
+        super().__init__(request)
+        self._engine = engine
+        self.transport: ASGIWebSocketTransport | None = None
+        self.refusal: tuple[int, list[tuple[str, str]], bytes] | None = None
+
+    def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.refusal = (status, headers, body)
+
+    def accept(self) -> Transport:
+        self.done = True
+        self.transport = ASGIWebSocketTransport(self._engine)
+        return self.transport
+
+
+class ASGIWebSocketTransport(Transport):
+    """A WebSocket that an ASGI server handles.
+
+    Args:
+        engine: whose limits hold.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__("websocket")
+        self.queue: deque[MutableMapping[str, Any]] = deque()
+        self.closing = False
+        self._limit = engine.options.max_http_buffer_size
+        self._wake = asyncio.Event()
+        self._read = asyncio.Event()
+        self._read.set()
+
+    def send(self, message: Message) -> None:
+        if self.closing:
+            return
+        if message.text is not None:
+            self.queue.append({"type": "websocket.send", "text": message.text.decode()})
+        for attachment in message.attachments or ():
+            self.queue.append({"type": "websocket.send", "bytes": attachment})
+        self._wake.set()
+        if len(self.queue) > WRITE_THROUGH:
+            # The writer is behind: what comes now waits in the session, where it is counted.
+            self.writable = False
+
+    def flush(self) -> None:
+        self._wake.set()
+
+    def close(self) -> None:
+        if not self.closing:
+            self.closing = True
+            self.writable = False
+            self.queue.append({"type": "websocket.close", "code": 1000})
+            self._wake.set()
+            self._read.set()
+
+    def discard(self) -> None:
+        self.sink = None
+        self.close()
+
+    def abort(self) -> None:
+        self.queue.clear()
+        self.discard()
+
+    def pause_reading(self) -> None:
+        self._read.clear()
+
+    def resume_reading(self) -> None:
+        self._read.set()
+
+    async def write(self, send: Send) -> None:
+        """Send what is queued, until the transport is closed."""
+        while True:
+            while self.queue:
+                message = self.queue.popleft()
+                await send(message)
+                if message["type"] == "websocket.close":
+                    return
+            if not self.writable and not self.closing:
+                self.writable = True
+                if self.sink is not None:
+                    self.sink.drained(self)
+            if not self.queue:
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def read(self, receive: Receive) -> None:
+        """Hand on what arrives, until the peer is gone."""
+        while True:
+            await self._read.wait()
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                description = f"the peer closed with code {message.get('code', 1005)}"
+                self._ended(DisconnectReason.TRANSPORT_CLOSE, description)
+                return
+            text = message.get("text")
+            data = message.get("bytes") if text is None else text.encode("utf-8", "replace")
+            sink = self.sink
+            if sink is None or data is None:
+                continue
+            if len(data) > self._limit:
+                self.queue.clear()
+                self.closing = True
+                self.queue.append({"type": "websocket.close", "code": 1009})
+                self._wake.set()
+                self._ended(DisconnectReason.TRANSPORT_ERROR, "Max payload size exceeded")
+            elif text is None:
+                sink.binary(self, bytes(data))
+            else:
+                sink.text(self, data)
+
+    def _ended(self, reason: str, description: str) -> None:
+        self.writable = False
+        sink = self.sink
+        if sink is not None:
+            self.sink = None
+            sink.ended(self, str(reason), description)
+
+
+async def _serve_websocket(engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    exchange = _WebSocketExchange(_request(scope, "GET", ("wss", "https")), engine)
+    waiting = engine.handle(exchange, True)
+    if waiting is not None:
+        await waiting
+    transport = exchange.transport
+    if transport is None:
+        await _deny(exchange, scope, send)
+        return
+    await send({"type": "websocket.accept", "headers": _encoded(exchange.headers)})
+    reader = asyncio.ensure_future(transport.read(receive))
+    writer = asyncio.ensure_future(transport.write(send))
+    try:
+        done, _ = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        if writer.done() and not reader.done():
+            # The goodbye is said; the peer's answer ends the reader.
+            await asyncio.wait((reader,), timeout=engine.options.limits.close_seconds)
+    except Exception as error:  # servers differ in what they raise when the peer is gone
+        transport._ended(DisconnectReason.TRANSPORT_ERROR, str(error))
+    finally:
+        reader.cancel()
+        writer.cancel()
+        transport._ended(DisconnectReason.TRANSPORT_CLOSE, "")
+
+
+async def _deny(exchange: _WebSocketExchange, scope: Scope, send: Send) -> None:
+    refusal = exchange.refusal
+    if refusal is None or "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    status, headers, body = refusal
+    encoded = _encoded([pair for pair in headers if pair[0].lower() != "connection"])
+    encoded.append((b"content-length", b"%d" % len(body)))
+    start = "websocket.http.response.start"
+    await send({"type": start, "status": status, "headers": encoded})
+    await send({"type": "websocket.http.response.body", "body": body})

@@ -1,0 +1,154 @@
+"""`io.run` and `io.listen`: uvicorn with Nuncio's WebSocket path, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from typing import Any
+
+import uvicorn
+
+from nuncio._build import build_info
+from nuncio.engine.engine import Engine
+from nuncio.errors import OptionError
+from nuncio.hosts.asgi import ASGIApp
+from nuncio.hosts.uvicorn import NuncioProtocol
+from nuncio.options import seconds, unknown_option
+
+logger = logging.getLogger("nuncio")
+
+OPTIONS = (
+    "app",
+    "backlog",
+    "forwarded_allow_ips",
+    "log_level",
+    "shutdown_timeout",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "ssl_keyfile_password",
+    "uds",
+)
+
+
+def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uvicorn.Config:
+    for name in options:
+        if name not in OPTIONS:
+            raise unknown_option(name, OPTIONS, "run")
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise OptionError(f"port must be a whole number from 0 to 65535, not {port!r}")
+    timeout = seconds("shutdown_timeout", options.pop("shutdown_timeout", 10.0))
+    app = options.pop("app", None)
+    return uvicorn.Config(
+        app if isinstance(app, ASGIApp) and app.find(engine.path + "/") else ASGIApp(engine, app),
+        host=host,
+        port=port,
+        http="httptools",
+        ws=NuncioProtocol,
+        loop="asyncio" if sys.platform == "win32" else "uvloop",
+        lifespan="on" if app is not None else "off",
+        access_log=False,
+        server_header=False,
+        log_level=options.pop("log_level", "warning"),
+        timeout_graceful_shutdown=max(1, round(timeout)),
+        **options,
+    )
+
+
+class NuncioServer(uvicorn.Server):
+    """uvicorn's server, which tells the engine's clients before it stops."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config)
+        self._engine = engine
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Stop listening, end the sessions, then everything else."""
+        for server in self.servers:
+            server.close()
+        self._engine.host_stopping()
+        # One turn for what was just written to leave.
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; 0 on a Unix socket."""
+        name = self.servers[0].sockets[0].getsockname()
+        return int(name[1]) if isinstance(name, tuple) else 0
+
+
+class Listening:
+    """A server that is running in the current loop; also an async context manager.
+
+    Attributes:
+        port: where it listens.
+        host: on which address.
+    """
+
+    def __init__(self, server: NuncioServer, task: asyncio.Task[None], host: str) -> None:
+        self._server = server
+        self._task = task
+        self.host = host
+        self.port = server.port
+
+    async def close(self) -> None:
+        """End the sessions and stop; closing twice does no harm."""
+        self._server.should_exit = True
+        await asyncio.shield(self._task)
+
+    async def wait(self) -> None:
+        """Wait until somebody closes it."""
+        await asyncio.shield(self._task)
+
+    async def __aenter__(self) -> Listening:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listening:
+    """See `nuncio.Server.listen`.
+
+    Raises:
+        OSError: when the address cannot be listened on.
+    """
+    server = NuncioServer(_config(engine, host, port, options), engine)
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    try:
+        await server.startup()
+    except SystemExit:
+        raise OSError(f"cannot listen on {host}:{port}; is the port in use?") from None
+    task = asyncio.get_running_loop().create_task(_serve(server))
+    return Listening(server, task, host)
+
+
+async def _serve(server: NuncioServer) -> None:
+    await server.main_loop()
+    await server.shutdown()
+
+
+def run(engine: Engine, host: str, port: int, **options: Any) -> None:
+    """See `nuncio.Server.run`."""
+    config = _config(engine, host, port, options)
+    server = _Announcing(config, engine)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        pass  # uvicorn raises the signal again when it has stopped in order
+
+
+class _Announcing(NuncioServer):
+    """Says where it listens, in one line."""
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            scheme = "https" if self.config.is_ssl else "http"
+            host = self.config.host if ":" not in self.config.host else f"[{self.config.host}]"
+            where = self.config.uds or f"{scheme}://{host}:{self.port}"
+            kind = "compiled" if build_info().compiled else "plain Python"
+            path = self._engine.path
+            print(f"Nuncio listening on {where}{path}/ ({kind}); Ctrl-C stops", flush=True)

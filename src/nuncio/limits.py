@@ -1,0 +1,60 @@
+"""Every limit the reference does not have, with safe defaults.
+
+A limit is checked before the memory it guards is taken. A peer that reaches one loses its own
+connection, or has its request refused, and nobody else notices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from nuncio.errors import OptionError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what one peer, or the application on behalf of one peer, may hold.
+
+    Attributes:
+        outgoing_bytes: what may wait to be sent to one connection; beyond it the connection ends
+            with the reason `slow consumer`.
+        high_water_bytes: what the operating system's side may be behind before `await emit` waits
+            and volatile packets are dropped.
+        payload_packets: packets in one long-polling request.
+        header_bytes: the head of a WebSocket handshake request.
+        fragments: frames of one WebSocket message.
+        attachments: binary values in one packet.
+        attachment_bytes: their size together.
+        attachment_seconds: how long a packet may wait for its attachments.
+        namespaces: namespaces joined on one connection.
+        rooms: rooms that one socket may be in, its own not counted.
+        pending_acks: acknowledgements that one socket may be waiting for.
+        queued_events: events that may wait for the handlers of one socket before reading from its
+            connection pauses.
+        handshakes: connections that have not yet joined a namespace, all together.
+        close_seconds: how long a closing connection may take to say goodbye.
+    """
+
+    outgoing_bytes: int = 16 * 1024 * 1024
+    high_water_bytes: int = 64 * 1024
+    payload_packets: int = 10_000
+    header_bytes: int = 64 * 1024
+    fragments: int = 4096
+    attachments: int = 10
+    attachment_bytes: int = 10_000_000
+    attachment_seconds: float = 60.0
+    namespaces: int = 100
+    rooms: int = 10_000
+    pending_acks: int = 10_000
+    queued_events: int = 100
+    handshakes: int = 10_000
+    close_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            whole = isinstance(field.default, int)
+            kinds = (int,) if whole else (int, float)
+            if not isinstance(value, kinds) or isinstance(value, bool) or value <= 0:
+                kind = "a whole number" if whole else "a number"
+                raise OptionError(f"Limits({field.name}=…) must be {kind} above 0, not {value!r}")

@@ -1,0 +1,61 @@
+"""Turning keyword options into checked option objects.
+
+A wrong option is the programmer's mistake and is told at once, with the nearest known name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from nuncio.errors import OptionError
+
+T = TypeVar("T")
+
+
+def unknown_option(name: str, known: Iterable[str], owner: str) -> OptionError:
+    """The error for an option that does not exist."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return OptionError(f"{owner} has no option {name!r}{hint}")
+
+
+def build(cls: type[T], options: Mapping[str, Any], owner: str) -> T:
+    """Make an option object, refusing names it does not have.
+
+    Raises:
+        OptionError: for an unknown name or a value out of range.
+    """
+    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for name in options:
+        if name not in known:
+            raise unknown_option(name, known, owner)
+    return cls(**options)
+
+
+def seconds(name: str, value: object, *, zero: bool = False) -> float:
+    """A duration in seconds.
+
+    Raises:
+        OptionError: when it is not a number, or not positive.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if value > 0 or (zero and value == 0):
+            return float(value)
+    raise OptionError(
+        f"{name} must be a number of seconds above 0, not {value!r}"
+        " (the official options are in milliseconds; Nuncio's are in seconds)"
+    )
+
+
+def whole(name: str, value: object, least: int = 1) -> int:
+    """A whole number.
+
+    Raises:
+        OptionError: when it is not, or below `least`.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return value
+    raise OptionError(f"{name} must be a whole number of at least {least}, not {value!r}")

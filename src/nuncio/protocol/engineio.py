@@ -1,0 +1,142 @@
+"""Engine.IO packets and payloads, revision 4. [compiled]
+
+A text packet is a type digit and its data; a binary packet is always a message and has no digit.
+Frame transports carry one packet a frame. HTTP long-polling joins packets with the record
+separator and writes binary ones as `b` and base64 (Engine.IO protocol v4, "Packet encoding").
+
+`Message` is what the layers above hand down: one upper-layer message with its binary
+attachments, encoded once for each kind of transport however many connections receive it.
+"""
+
+from __future__ import annotations
+
+from binascii import a2b_base64, b2a_base64
+from typing import Final
+
+from nuncio.errors import PacketError
+from nuncio.protocol.frames import BINARY, TEXT, encode
+
+OPEN: Final = 48
+CLOSE: Final = 49
+PING: Final = 50
+PONG: Final = 51
+MESSAGE: Final = 52
+UPGRADE: Final = 53
+NOOP: Final = 54
+BINARY_MARK: Final = 98
+
+SEPARATOR: Final = b"\x1e"
+
+OPEN_PACKET: Final = b"0"
+CLOSE_PACKET: Final = b"1"
+PING_PACKET: Final = b"2"
+PONG_PACKET: Final = b"3"
+MESSAGE_PACKET: Final = b"4"
+UPGRADE_PACKET: Final = b"5"
+NOOP_PACKET: Final = b"6"
+PROBE_PING: Final = b"2probe"
+PROBE_PONG: Final = b"3probe"
+
+
+class Message:
+    """One message and its attachments, encoded for every transport at most once.
+
+    Args:
+        text: a whole text packet with its type digit, or None for a purely binary message.
+        attachments: binary packets that follow the text; they are never separated from it.
+        compress: whether the transport may compress it.
+        control: whether this is the transport's own packet (open, ping), which is never compressed
+            and does not count as the application's.
+    """
+
+    __slots__ = ("_frames", "_payload", "attachments", "compress", "control", "size", "text")
+
+    def __init__(
+        self,
+        text: bytes | None,
+        attachments: list[bytes] | None = None,
+        compress: bool = True,
+        control: bool = False,
+    ) -> None:
+        self.text = text
+        self.attachments = attachments
+        self.compress = compress
+        self.control = control
+        self._frames: bytes | None = None
+        self._payload: bytes | None = None
+        size = 0 if text is None else len(text)
+        if attachments is not None:
+            for attachment in attachments:
+                size += len(attachment)
+        self.size = size
+
+    def frames(self) -> bytes:
+        """Its WebSocket frames, unmasked and joined: the same bytes for every recipient."""
+        frames = self._frames
+        if frames is None:
+            frames = self._build_frames()
+            self._frames = frames
+        return frames
+
+    def _build_frames(self) -> bytes:
+        text = self.text
+        attachments = self.attachments
+        if attachments is None:
+            return encode(TEXT, b"" if text is None else text)
+        parts = [] if text is None else [encode(TEXT, text)]
+        for attachment in attachments:
+            parts.append(encode(BINARY, attachment))
+        return b"".join(parts)
+
+    def payload(self) -> bytes:
+        """Its packets as long-polling carries them, joined by the record separator."""
+        payload = self._payload
+        if payload is None:
+            payload = self._build_payload()
+            self._payload = payload
+        return payload
+
+    def _build_payload(self) -> bytes:
+        text = self.text
+        attachments = self.attachments
+        if attachments is None:
+            return b"" if text is None else text
+        parts = [] if text is None else [text]
+        for attachment in attachments:
+            parts.append(encode_binary(attachment))
+        return SEPARATOR.join(parts)
+
+
+def encode_binary(data: bytes) -> bytes:
+    """A binary packet for a transport that carries text only."""
+    return b"b" + b2a_base64(data, newline=False)
+
+
+def decode_binary(packet: bytes) -> bytes:
+    """The bytes of a text packet that begins with `b`.
+
+    Characters outside the base64 alphabet are skipped and missing padding is forgiven, as the
+    reference does.
+
+    Raises:
+        PacketError: when what is left cannot be base64 at all.
+    """
+    try:
+        return a2b_base64(packet[1:] + b"==")
+    except ValueError as error:
+        raise PacketError("parser error") from error
+
+
+def split_payload(body: bytes, max_packets: int) -> list[bytes]:
+    """The packets of a long-polling payload.
+
+    Args:
+        body: the request body, valid UTF-8.
+        max_packets: how many packets one payload may hold, checked before the body is split.
+
+    Raises:
+        PacketError: when there are more.
+    """
+    if body.count(SEPARATOR) >= max_packets:
+        raise PacketError("too many packets in one payload")
+    return body.split(SEPARATOR)

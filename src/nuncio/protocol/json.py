@@ -1,0 +1,75 @@
+"""JSON as JavaScript peers write and read it, on msgspec.
+
+What differs from plain msgspec: lone surrogates survive both ways (JavaScript strings may hold
+them), values that msgspec does not know get one more chance (pydantic models), and an error names
+the type and the fix. NaN and infinities become null, as `JSON.stringify` does.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import msgspec
+
+from nuncio.errors import PacketError
+
+
+def _unknown(value: Any) -> Any:
+    dump = getattr(value, "model_dump", None)
+    if dump is not None:
+        return dump()
+    raise TypeError(
+        f"a value of type {type(value).__name__!r} cannot be sent: use dict, list, str, int, "
+        "float, bool, None, bytes, dataclasses, msgspec.Struct or pydantic models"
+    )
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_unknown)
+_decoder = msgspec.json.Decoder()
+_BINARY = (bytes, bytearray, memoryview)
+
+
+def dumps(value: object) -> bytes:
+    """Encode as compact UTF-8 JSON.
+
+    Raises:
+        TypeError: for a value that JSON cannot hold, naming its type.
+    """
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(simplify(value), separators=(",", ":")).encode()
+
+
+def simplify(value: object) -> Any:
+    """Turn structs, dataclasses, models, sets and the like into plain data; bytes stay bytes."""
+    return msgspec.to_builtins(value, builtin_types=_BINARY, str_keys=True, enc_hook=_unknown)
+
+
+def loads(data: bytes) -> Any:
+    """Decode UTF-8 JSON.
+
+    Raises:
+        PacketError: when it is not JSON, or nested too deeply.
+    """
+    try:
+        return _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        if b"\\u" in data or b"\\U" in data:
+            return _loads_with_surrogates(data)
+        raise PacketError("invalid payload") from error
+    except (RecursionError, UnicodeDecodeError) as error:
+        raise PacketError("invalid payload") from error
+
+
+def _loads_with_surrogates(data: bytes) -> Any:
+    # msgspec refuses lone surrogates, which JSON.stringify writes as escapes.
+    try:
+        return json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise PacketError("invalid payload") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,210 @@
+"""From a function's signature to a `Handler`.
+
+Annotations are contracts: what a parameter is annotated with is checked before the handler runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import typing
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from nuncio.errors import OptionError
+from nuncio.server.handlers import Converter, Handler
+
+AckCallback = Callable[..., None]
+"""Annotate a parameter with it to answer the event yourself: `ack(value, …)`, once, or never."""
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_PLAIN = (str, int, float, bool, bytes, list, dict)
+_UNCHECKED = (Any, object, inspect.Parameter.empty, None)
+
+
+def bind(
+    function: Callable[..., Any],
+    event: str,
+    *,
+    takes_socket: bool,
+    lifecycle: bool = False,
+    thread: bool = False,
+    concurrency: int | None = None,
+    once: bool = False,
+) -> Handler:
+    """Work out how to call a handler.
+
+    Args:
+        function: a `def` or `async def` function, a method, or anything callable.
+        event: the event's name.
+        takes_socket: whether the socket is passed first.
+        lifecycle: whether Nuncio itself is the caller: arguments are not checked.
+        thread: run it in a thread; for `def` functions that block.
+        concurrency: how many may run at once for one socket.
+        once: remove it when it is called.
+
+    Raises:
+        OptionError: when it cannot be called with an event's arguments.
+    """
+    if not callable(function):
+        raise OptionError(f"the handler of {event!r} must be callable, not {function!r}")
+    is_async = _is_async(function)
+    if thread and is_async:
+        raise OptionError(f"the handler of {event!r} is async: thread=True is for def functions")
+    if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
+        raise OptionError(f"concurrency must be a whole number of at least 1, not {concurrency!r}")
+    shape = _Shape(function, event, takes_socket, lifecycle)
+    return Handler(
+        function,
+        event,
+        shape.takes_socket,
+        shape.least,
+        shape.most,
+        shape.names,
+        shape.converters,
+        shape.rest,
+        shape.ack_index,
+        is_async,
+        thread,
+        concurrency or 0,
+        once,
+    )
+
+
+class _Shape:
+    """What a signature says."""
+
+    def __init__(
+        self, function: Callable[..., Any], event: str, takes_socket: bool, lifecycle: bool
+    ) -> None:
+        self.least = 0
+        self.most = 0
+        self.names: list[str] = []
+        self.converters: list[Converter | None] = []
+        self.rest: Converter | None = None
+        self.ack_index = -1
+        self.takes_socket = False
+        try:
+            parameters = list(inspect.signature(function).parameters.values())
+        except (TypeError, ValueError):
+            # Built-in functions may hide their signature: they get everything.
+            self.takes_socket = takes_socket
+            self.most = -1
+            return
+        for parameter in parameters:
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                self.takes_socket = self.takes_socket or takes_socket
+                self.most = -1
+                self.names.append(parameter.name)
+                if not lifecycle:
+                    self.rest = _converter(_annotation(function, parameter), event, parameter.name)
+            elif parameter.kind in _POSITIONAL:
+                if takes_socket and not self.takes_socket:
+                    self.takes_socket = True
+                else:
+                    self._event_argument(function, parameter, event, lifecycle)
+            elif (
+                parameter.kind is inspect.Parameter.KEYWORD_ONLY
+                and parameter.default is inspect.Parameter.empty
+            ):
+                raise OptionError(
+                    f"the handler of {event!r} has the keyword-only parameter {parameter.name!r} "
+                    "without a default; events have positional arguments only"
+                )
+
+    def _event_argument(
+        self,
+        function: Callable[..., Any],
+        parameter: inspect.Parameter,
+        event: str,
+        lifecycle: bool,
+    ) -> None:
+        annotation = _annotation(function, parameter)
+        if annotation is AckCallback:
+            self.ack_index = len(self.names)
+            return
+        self.names.append(parameter.name)
+        self.most += 1
+        if parameter.default is inspect.Parameter.empty and not lifecycle:
+            self.least = self.most
+        self.converters.append(
+            None if lifecycle else _converter(annotation, event, parameter.name)
+        )
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )
+
+
+def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    annotation = parameter.annotation
+    if not isinstance(annotation, str):
+        return annotation
+    plain: Any = inspect.unwrap(function)
+    while isinstance(plain, functools.partial):
+        plain = plain.func
+    plain = getattr(plain, "__func__", plain)
+    if not hasattr(plain, "__code__"):
+        plain = getattr(type(plain), "__call__", plain)
+    scope = dict(getattr(plain, "__globals__", None) or vars(sys.modules[plain.__module__]))
+    try:
+        closure = inspect.getclosurevars(plain).nonlocals
+    except (TypeError, ValueError):
+        closure = {}
+    try:
+        return eval(annotation, scope, dict(closure))
+    except Exception as error:
+        warnings.warn(
+            f"the annotation {annotation!r} of parameter {parameter.name!r} cannot be resolved "
+            f"({error}), so what arrives is not checked; define the type at module level and "
+            "outside `if TYPE_CHECKING`",
+            stacklevel=6,
+        )
+        return Any
+
+
+def _converter(annotation: Any, event: str, name: str) -> Converter | None:
+    if isinstance(annotation, typing.TypeVar) or any(annotation is one for one in _UNCHECKED):
+        return None
+    if annotation in _PLAIN:
+        return _plain(annotation)
+    validate = getattr(annotation, "model_validate", None)
+    if validate is not None:
+        return typing.cast("Converter", validate)
+    try:
+        msgspec.inspect.type_info(annotation)
+    except TypeError as error:
+        raise OptionError(
+            f"the annotation of parameter {name!r} of the handler of {event!r} "
+            f"cannot be checked: {error}"
+        ) from error
+
+    def convert(value: Any) -> Any:
+        return msgspec.convert(value, annotation)
+
+    return convert
+
+
+def _plain(kind: type) -> Converter:
+    """A check without conversion; a whole number is also a float, and True is no number."""
+
+    def check(value: Any) -> Any:
+        if type(value) is kind:
+            return value
+        if kind is float and type(value) is int:
+            return float(value)
+        raise TypeError(f"Expected `{kind.__name__}`, got `{_kind_name(value)}`")
+
+    return check
+
+
+def _kind_name(value: object) -> str:
+    return "null" if value is None else type(value).__name__

@@ -1,0 +1,286 @@
+"""One client's connection: Socket.IO packets in, and the sockets of its namespaces. [compiled]
+
+The layer between a session, which knows nothing of namespaces, and sockets, which know nothing of
+transports. A peer that breaks the protocol loses this connection and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from nuncio.engine.session import Listener, Session
+from nuncio.engine.wheel import Timer, TimerWheel
+from nuncio.errors import DisconnectReason, PacketError
+from nuncio.protocol.socketio import (
+    ACK,
+    CONNECT,
+    DISCONNECT,
+    EVENT,
+    Packet,
+    Pending,
+    decode,
+    encode_connect_error,
+    encode_disconnect,
+    namespace_prefix,
+)
+
+if TYPE_CHECKING:
+    from nuncio.server.socket import Socket
+
+CLIENT_NAMESPACE_DISCONNECT: Final = str(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
+SERVER_NAMESPACE_DISCONNECT: Final = str(DisconnectReason.SERVER_NAMESPACE_DISCONNECT)
+FORCED_SERVER_CLOSE: Final = str(DisconnectReason.FORCED_SERVER_CLOSE)
+
+
+class Connection(Listener):
+    """One session and the sockets on it.
+
+    Attributes:
+        session: the Engine.IO session.
+        wheel: the loop's timers.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_joining",
+        "_main",
+        "_others",
+        "_pauses",
+        "_pending",
+        "_server",
+        "session",
+        "wheel",
+    )
+
+    def __init__(self, server: Any, session: Session, wheel: TimerWheel) -> None:
+        self._server = server
+        self.session = session
+        self.wheel = wheel
+        # Most connections have the default namespace only, and so no dictionary.
+        self._main: Socket | None = None
+        self._others: dict[str, Socket] | None = None
+        self._joining: set[str] | None = None
+        self._pending: Pending | None = None
+        self._pauses = 0
+        self._deadline: _Deadline | None = _Deadline(self)
+        wheel.arm(self._deadline, server.options.connect_timeout)
+
+    @property
+    def sockets(self) -> list[Socket]:
+        """Its sockets, in the order in which they joined."""
+        found: list[Socket] = [] if self._main is None else [self._main]
+        if self._others is not None:
+            found.extend(self._others.values())
+        return sorted(found, key=_issued)
+
+    def _socket(self, nsp: str) -> Socket | None:
+        if nsp == "/":
+            return self._main
+        return None if self._others is None else self._others.get(nsp)
+
+    # Packets that arrive.
+
+    def text(self, data: bytes) -> None:
+        """See `Listener.text`."""
+        server = self._server
+        try:
+            if self._pending is not None:
+                raise PacketError("got plaintext data when reconstructing a packet")
+            packet = decode(data, 1, server.max_attachments)
+        except PacketError as error:
+            self._undecodable(error)
+            return
+        socket = self._main if packet.nsp == "/" else self._socket(packet.nsp)
+        if packet.type == CONNECT:
+            self._connect(packet, socket)
+        elif socket is None:
+            # The reference's answer to anything from who has not joined.
+            self._violation()
+        elif packet.attachments:
+            self._pending = Pending(packet, server.limits.attachment_bytes)
+            self._arm(server.limits.attachment_seconds)
+        else:
+            self._handle(packet, socket)
+
+    def binary(self, data: bytes) -> None:
+        """See `Listener.binary`."""
+        pending = self._pending
+        try:
+            if pending is None:
+                raise PacketError("got binary data when not reconstructing a packet")
+            if not pending.add(data):
+                return
+        except PacketError as error:
+            self._undecodable(error)
+            return
+        self._pending = None
+        self._disarm()
+        packet = pending.packet
+        socket = self._socket(packet.nsp)
+        # It may have left between its packet and the last attachment.
+        if socket is not None:
+            self._handle(packet, socket)
+
+    def _handle(self, packet: Packet, socket: Socket) -> None:
+        kind = packet.type
+        data: Any = packet.data
+        if kind == EVENT:
+            socket.on_event(data, packet.id)
+        elif kind == ACK:
+            socket.on_ack(packet.id, data)
+        elif kind == DISCONNECT:
+            socket.end(CLIENT_NAMESPACE_DISCONNECT, "")
+        else:
+            self._violation()
+
+    def _undecodable(self, error: PacketError) -> None:
+        for socket in self.sockets:
+            socket.fire("error", [error])
+        self._pending = None
+        self.session.close()
+
+    def _violation(self) -> None:
+        session = self.session
+        session.close()
+        if session.ready_state == "closing":
+            # Long-polling without a poll: the goodbye comes later, the sockets end now.
+            self._end_all(FORCED_SERVER_CLOSE, "")
+
+    # Namespaces.
+
+    def _connect(self, packet: Packet, socket: Socket | None) -> None:
+        name = packet.nsp
+        joining = self._joining
+        if socket is not None or (joining is not None and name in joining):
+            self._violation()
+            return
+        server = self._server
+        nsp = server.find_namespace(name)
+        if nsp is None:
+            self._refuse(name, "Invalid namespace")
+        elif self._full(joining):
+            self._refuse(name, "Too many namespaces")
+        else:
+            auth: Any = packet.data
+            nsp.admit(self, auth)
+
+    def _full(self, joining: set[str] | None) -> bool:
+        count = 0 if self._main is None else 1
+        if self._others is not None:
+            count += len(self._others)
+        if joining is not None:
+            count += len(joining)
+        return count >= int(self._server.limits.namespaces)
+
+    def _refuse(self, nsp: str, message: str) -> None:
+        self.session.push(encode_connect_error(namespace_prefix(nsp), message, None))
+
+    def begin_joining(self, nsp: str) -> None:
+        """A namespace is deciding about this client."""
+        if self._joining is None:
+            self._joining = set()
+        self._joining.add(nsp)
+
+    def end_joining(self, nsp: str) -> None:
+        """It has decided."""
+        if self._joining is not None:
+            self._joining.discard(nsp)
+
+    def joined(self, socket: Socket) -> None:
+        """A socket is connected."""
+        if self._main is None and self._others is None:
+            self._server.handshakes -= 1
+            self._disarm()
+        name = socket.nsp.name
+        if name == "/":
+            self._main = socket
+        else:
+            if self._others is None:
+                self._others = {}
+            self._others[name] = socket
+
+    def forget(self, socket: Socket) -> None:
+        """A socket has ended. The connection stays, for it may join again."""
+        if socket is self._main:
+            self._main = None
+            if self._others is None:
+                # An empty table tells that this connection was admitted once.
+                self._others = {}
+        elif self._others is not None and self._others.get(socket.nsp.name) is socket:
+            del self._others[socket.nsp.name]
+
+    # Reading.
+
+    def pause_reading(self) -> None:
+        """A socket has too many events waiting."""
+        self._pauses += 1
+        if self._pauses == 1:
+            self.session.pause_reading()
+
+    def resume_reading(self) -> None:
+        """It has caught up."""
+        self._pauses -= 1
+        if self._pauses == 0:
+            self.session.resume_reading()
+
+    # Ending.
+
+    def disconnect(self) -> None:
+        """Disconnect every socket, then the connection."""
+        for socket in self.sockets:
+            self.session.push(encode_disconnect(socket.nsp.prefix))
+            socket.end(SERVER_NAMESPACE_DISCONNECT, "")
+        self.session.close()
+
+    def closed(self, reason: str, description: str) -> None:
+        """See `Listener.closed`."""
+        self._disarm()
+        self._pending = None
+        if self._main is None and self._others is None:
+            self._server.handshakes -= 1
+            self._others = {}
+        self._end_all(reason, description)
+
+    def _end_all(self, reason: str, description: str) -> None:
+        for socket in self.sockets:
+            socket.end(reason, description)
+
+    # Deadlines: to join a namespace, and to complete a packet with attachments.
+
+    def _arm(self, seconds: float) -> None:
+        deadline = self._deadline
+        if deadline is None:
+            deadline = _Deadline(self)
+            self._deadline = deadline
+        self.wheel.arm(deadline, seconds)
+
+    def _disarm(self) -> None:
+        deadline = self._deadline
+        if deadline is not None:
+            self._deadline = None
+            self.wheel.cancel(deadline)
+
+    def overdue(self) -> None:
+        """A deadline has passed."""
+        self._deadline = None
+        if self._pending is not None:
+            self._undecodable(PacketError("attachments did not come in time"))
+        else:
+            self.session.close()
+
+
+class _Deadline(Timer):
+    """What a connection has to do in time."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def expire(self, now: float) -> None:
+        self._connection.overdue()
+
+
+def _issued(socket: Socket) -> float:
+    return socket.joined_at

@@ -1,0 +1,146 @@
+"""Handlers, bound once when they are registered. [compiled]
+
+What a handler's signature asks for (how many arguments, of which types, whether an
+acknowledgement function) is worked out by `nuncio.server.binding` and kept here, so that an event
+costs a table look-up and a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+from nuncio.errors import ArgumentError
+
+Converter = Callable[[Any], Any]
+
+
+class Ack:
+    """Several values as the answer to an event: `return nuncio.Ack(1, 2)`.
+
+    Args:
+        values: what the peer's acknowledgement callback receives.
+    """
+
+    __slots__ = ("values",)
+
+    def __init__(self, *values: object) -> None:
+        self.values = list(values)
+
+
+@final
+class Handler:
+    """A function and what is known of it.
+
+    Attributes:
+        function: what to call.
+        event: the event's name.
+        takes_socket: whether the socket comes first (handlers of a namespace, not of one socket).
+        least: how many event arguments must be there.
+        most: how many are passed on; -1 for all.
+        names: the parameters of the event arguments, for error messages.
+        converters: for each of them a check, or None.
+        rest: the check for each further argument (`*args`), or None.
+        ack_index: where among the event arguments the acknowledgement function goes; -1 nowhere.
+        is_async: whether calling it gives a coroutine.
+        thread: whether it is called in a thread.
+        concurrency: how many may run at once for one socket; 0 for the namespace's number.
+        once: whether it is removed when called.
+    """
+
+    __slots__ = (
+        "ack_index",
+        "concurrency",
+        "converters",
+        "event",
+        "function",
+        "is_async",
+        "least",
+        "most",
+        "names",
+        "once",
+        "rest",
+        "simple",
+        "takes_socket",
+        "thread",
+    )
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        event: str,
+        takes_socket: bool,
+        least: int,
+        most: int,
+        names: list[str],
+        converters: list[Converter | None],
+        rest: Converter | None,
+        ack_index: int,
+        is_async: bool,
+        thread: bool,
+        concurrency: int,
+        once: bool,
+    ) -> None:
+        self.function = function
+        self.event = event
+        self.takes_socket = takes_socket
+        self.least = least
+        self.most = most
+        self.names = names
+        self.rest = rest
+        self.ack_index = ack_index
+        self.is_async = is_async
+        self.thread = thread
+        self.concurrency = concurrency
+        self.once = once
+        checked = rest is not None
+        for converter in converters:
+            checked = checked or converter is not None
+        self.converters: list[Converter | None] | None = converters if checked else None
+        # One argument, unchecked, no acknowledgement function: called without building a list.
+        self.simple = not checked and ack_index < 0 and most == 1 and least <= 1
+
+    @property
+    def waits(self) -> bool:
+        """Whether it does not end in place, and so counts against the concurrency."""
+        return self.is_async or self.thread
+
+    def arguments(self, socket: object, payload: list[Any], ack: object) -> list[Any]:
+        """The arguments to call it with.
+
+        Args:
+            socket: passed first when it takes one.
+            payload: the event's name and arguments.
+            ack: the acknowledgement function, where it asks for one.
+
+        Raises:
+            ArgumentError: when they are too few, or one does not fit its annotation.
+        """
+        count = len(payload) - 1
+        if count < self.least:
+            raise ArgumentError(self.event, self.names[count], "is missing")
+        if 0 <= self.most < count:
+            count = self.most
+        args = payload[1 : count + 1]
+        if self.converters is not None:
+            self._convert(args)
+        if self.ack_index >= 0:
+            if self.ack_index > len(args):
+                raise ArgumentError(self.event, self.names[len(args)], "is missing")
+            args.insert(self.ack_index, ack)
+        if self.takes_socket:
+            args.insert(0, socket)
+        return args
+
+    def _convert(self, args: list[Any]) -> None:
+        converters = self.converters
+        assert converters is not None
+        for index in range(len(args)):
+            converter = converters[index] if index < len(converters) else self.rest
+            if converter is None:
+                continue
+            try:
+                args[index] = converter(args[index])
+            except (ValueError, TypeError) as error:
+                name = self.names[index] if index < len(self.names) else self.names[-1]
+                raise ArgumentError(self.event, name, str(error)) from error

@@ -1,0 +1,300 @@
+"""What of the application's code runs beside the event loop's callbacks: tasks and threads.
+
+The compiled modules call in here when a handler or a middleware has to wait. Every task is kept
+until it ends, its failure goes to the same place as any handler's, and closing the server waits
+for those still running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, cast
+
+from nuncio.errors import AckTimeout, ArgumentError
+from nuncio.server.binding import bind
+from nuncio.server.handlers import Handler
+
+if TYPE_CHECKING:
+    from nuncio.server.namespace import Namespace
+    from nuncio.server.socket import Socket
+
+logger = logging.getLogger("nuncio")
+
+EAGER = sys.version_info >= (3, 12)
+
+
+class Tasks:
+    """Runs the application's code for a server.
+
+    Attributes:
+        threaded: whether handlers run in threads, so that calls may come from there.
+    """
+
+    def __init__(self) -> None:
+        self.threaded = False
+        self.running: set[asyncio.Future[Any]] = set()
+        self._on_error: list[Handler] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self._executor: ThreadPoolExecutor | None = None
+
+    def bind_loop(self) -> asyncio.AbstractEventLoop:
+        """Remember the loop, and its thread, that the server runs in."""
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._thread = threading.get_ident()
+        return loop
+
+    # Threads.
+
+    def note_handler(self, handler: Handler) -> None:
+        """A handler was registered."""
+        if handler.thread:
+            self.threaded = True
+
+    def foreign_thread(self) -> bool:
+        """Whether the caller is not in the loop's thread."""
+        return threading.get_ident() != self._thread and self._loop is not None
+
+    def from_thread(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function in the loop's thread, in order, without waiting for it."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(function, *args)
+
+    def in_thread(self, handler: Handler, args: list[Any]) -> Awaitable[Any]:
+        """Call a blocking handler in a thread."""
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(thread_name_prefix="nuncio-handler")
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._executor, handler.function, *args)
+
+    # Tasks.
+
+    def spawn(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]:
+        """Run something that logs its own failures."""
+        task = asyncio.ensure_future(awaitable)
+        self.running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self.running.discard(task)
+        if not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                self.report(cast("Exception", error), None, "")
+
+    def start_task(self, awaitable: Any, running: Any) -> None:
+        """Run a handler that waits; `running.done(task)` is called when it has ended."""
+        if inspect.iscoroutine(awaitable):
+            loop = asyncio.get_running_loop()
+            if EAGER:
+                eager: Any = asyncio.Task
+                task: asyncio.Future[Any] = eager(awaitable, loop=loop, eager_start=True)
+                if task.done():
+                    running.done(task)
+                    return
+            else:
+                task = loop.create_task(awaitable)
+        else:
+            task = asyncio.ensure_future(awaitable)
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+        task.add_done_callback(running.done)
+
+    def run_middlewares(
+        self, socket: Socket, first: Awaitable[Any], rest: list[Any], payload: list[Any], id: int
+    ) -> None:
+        """Go on with the middlewares of an event, the first of which waits."""
+        self.spawn(self._run_middlewares(socket, first, rest, payload, id))
+
+    async def _run_middlewares(
+        self, socket: Socket, first: Awaitable[Any], rest: list[Any], payload: list[Any], id: int
+    ) -> None:
+        try:
+            verdict = await first
+            for middleware in rest:
+                if verdict is False:
+                    return
+                verdict = middleware(*payload)
+                if hasattr(verdict, "__await__"):
+                    verdict = await verdict
+            if verdict is not False:
+                socket.dispatch(payload, id)
+        except Exception as error:
+            socket.stop_event(error, payload)
+        finally:
+            socket.release()
+
+    def finish_admission(
+        self, nsp: Namespace, socket: Socket, first: Awaitable[Any], rest: list[Any]
+    ) -> None:
+        """Go on with the middlewares of a namespace, the first of which waits."""
+        self.spawn(self._finish_admission(nsp, socket, first, rest))
+
+    async def _finish_admission(
+        self, nsp: Namespace, socket: Socket, first: Awaitable[Any], rest: list[Any]
+    ) -> None:
+        try:
+            await first
+            for middleware in rest:
+                result = middleware(socket)
+                if hasattr(result, "__await__"):
+                    await result
+        except Exception as error:
+            nsp.refuse(socket, error)
+        else:
+            nsp.welcome(socket)
+
+    def call_connection(self, handler: Handler, socket: Socket) -> None:
+        """Call a connection handler; events wait for one that is async."""
+        result = self.call_lifecycle(handler, socket, [], spawn=False)
+        if result is not None:
+            socket.hold()
+            self.spawn(self._connection(result, socket))
+
+    async def _connection(self, awaitable: Awaitable[Any], socket: Socket) -> None:
+        try:
+            await awaitable
+        except Exception as error:
+            self.report(error, socket, "connection")
+        finally:
+            socket.release()
+
+    def call_lifecycle(
+        self, handler: Handler, socket: Socket, args: list[Any], *, spawn: bool = True
+    ) -> Awaitable[Any] | None:
+        """Call a listener of a lifecycle event.
+
+        Returns:
+            What has to be awaited, unless it was spawned.
+        """
+        try:
+            values = handler.arguments(socket, [handler.event, *args], None)
+            if handler.thread:
+                result: Any = self.in_thread(handler, values)
+            else:
+                result = handler.function(*values)
+        except Exception as error:
+            self.report(error, socket, handler.event)
+            return None
+        if result is None or not hasattr(result, "__await__"):
+            return None
+        if not spawn:
+            return cast("Awaitable[Any]", result)
+        self.spawn(self._guarded(result, socket, handler.event))
+        return None
+
+    def guard(self, function: Callable[..., Any], args: list[Any], socket: Any, event: str) -> None:
+        """Call a listener whose failure must not stop anything."""
+        try:
+            result = function(*args)
+        except Exception as error:
+            self.report(error, socket, event)
+            return
+        if result is not None and hasattr(result, "__await__"):
+            self.spawn(self._guarded(result, socket, event))
+
+    async def _guarded(self, awaitable: Awaitable[Any], socket: Any, event: str) -> None:
+        try:
+            await awaitable
+        except Exception as error:
+            self.report(error, socket, event)
+
+    def gather_acks(self, count: int, future: asyncio.Future[list[Any]]) -> GatheredAcks:
+        """Gather the answers of `count` recipients into a future."""
+        return GatheredAcks(count, future)
+
+    # Errors.
+
+    def on_error(self, listener: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `listener(error, socket, event)` for whatever handlers raise.
+
+        It is called with as many of these as it declares; `socket` may be None. The error is
+        logged, too. The client learns nothing of it.
+        """
+        self._on_error.append(bind(listener, "error", takes_socket=False, lifecycle=True))
+        return listener
+
+    def report(self, error: Exception, socket: Socket | None, event: str) -> None:
+        """A handler failed, or a client's arguments did not fit."""
+        who = "a task" if socket is None else f"socket {socket.id} of {socket.nsp.name}"
+        if isinstance(error, ArgumentError):
+            # The peer's doing: it must not be able to fill the log.
+            logger.debug("%s: %s", who, error)
+        else:
+            logger.error("a handler of %r failed for %s", event, who, exc_info=error)
+        for handler in self._on_error:
+            try:
+                result = handler.function(*handler.arguments(None, ["", error, socket, event], None))
+                if hasattr(result, "__await__"):
+                    self.running.add(asyncio.ensure_future(_logged(result, self.running)))
+            except Exception:
+                logger.exception("an on_error listener failed")
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for what is running, then cancel what is left."""
+        current = asyncio.current_task()
+        waiting = {task for task in self.running if task is not current}
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=seconds)
+            for task in late:
+                task.cancel()
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+            self._executor = None
+
+
+async def _logged(
+    awaitable: Awaitable[Any] | Coroutine[Any, Any, Any], running: set[asyncio.Future[Any]]
+) -> None:
+    try:
+        await awaitable
+    except Exception:
+        logger.exception("an on_error listener failed")
+    finally:
+        current: Any = asyncio.current_task()
+        running.discard(current)
+
+
+class GatheredAcks:
+    """The answers to a broadcast.
+
+    Args:
+        count: how many are expected.
+        future: receives the list of answers, or `AckTimeout` with those that came.
+    """
+
+    def __init__(self, count: int, future: asyncio.Future[list[Any]]) -> None:
+        self._left = count
+        self._missing = False
+        self._future = future
+        self._responses: list[Any] = []
+        self._finish()
+
+    def answer(self, value: Any) -> None:
+        """One answered."""
+        self._responses.append(value)
+        self._left -= 1
+        self._finish()
+
+    def fail(self, error: Exception) -> None:
+        """One will not answer: too late, or gone."""
+        self._missing = True
+        self._left -= 1
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._left > 0 or self._future.done():
+            return
+        if self._missing:
+            self._future.set_exception(AckTimeout(self._responses))
+            self._future.exception()
+        else:
+            self._future.set_result(self._responses)
