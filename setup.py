@@ -35,7 +35,10 @@ COMPILED = [
     "src/nuncio/protocol/frames.py",
     "src/nuncio/protocol/socketio.py",
     "src/nuncio/server/acks.py",
+    "src/nuncio/server/connection.py",
     "src/nuncio/server/handlers.py",
+    "src/nuncio/server/namespace.py",
+    "src/nuncio/server/operator.py",
     "src/nuncio/server/socket.py",
 ]
 

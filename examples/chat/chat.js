@@ -147,9 +147,9 @@ function join(room, then = () => {}) {
       return;
     }
     then();
-    if (!answer.ok) {
-      drop(room);
-      view.notice(answer.error);
+    if (!answer?.ok) {
+      if (room.name !== FIRST_ROOM) drop(room);
+      view.notice(reasonOf(answer));
       return;
     }
     if (answer.room !== room.name) {
@@ -241,8 +241,8 @@ function send(room, record) {
   socket.timeout(ANSWER_WITHIN).emit(event, room.name, record.key, content, (error, answer) => {
     record.flying = false;
     if (error && !socket?.connected) return;
-    if (!error && answer.ok) delivered(room, record, answer);
-    else fail(record, error ? "The server did not answer." : answer.error);
+    if (!error && answer?.ok) delivered(room, record, answer);
+    else fail(record, error ? "The server did not answer." : reasonOf(answer));
     view.drawState(record);
   });
 }
@@ -256,7 +256,12 @@ function delivered(room, record, { id, at }) {
 
 function fail(record, reason) {
   record.state = "failed";
-  record.reason = reason || "The server refused it.";
+  record.reason = reason;
+}
+
+/** Why the server refused: the chat's own sentence, or one in place of Nuncio's structured error. */
+function reasonOf(answer) {
+  return typeof answer?.error === "string" ? answer.error : "The server refused it.";
 }
 
 function retry(record) {

@@ -110,7 +110,7 @@ async def poll(port: int) -> tuple[str, None]:
         raise Refused(f"status {status}, {body[:80]!r}")
     opened = json.loads(body[1:])
     await http(port, "POST", f"{target}&sid={opened['sid']}", b"1")
-    return f"long-polling handshake: session {opened['sid']}, may upgrade to " + ", ".join(
+    return f"long-polling: session {opened['sid']}, may upgrade to " + ", ".join(
         opened["upgrades"]
     ), None
 

@@ -9,7 +9,7 @@
      │    └── Disconnected   … because the connection ended
      ├── LimitExceeded       one of `nuncio.Limits` was reached by the application itself
      ├── PacketError         bytes from the peer are not a packet
-     └── OptionError         wrong use by the programmer: names the argument and the fix; also a ValueError
+     └── OptionError         wrong use by the programmer, naming the fix; also a ValueError
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ class Limits:
         high_water_bytes: what the operating system's side may be behind before `await emit` waits
             and volatile packets are dropped.
         payload_packets: packets in one long-polling request.
-        header_bytes: the head of a WebSocket handshake request.
+        header_bytes: the head of a request.
+        header_seconds: how long a peer may take to send one (`io.run` and `io.listen`).
         fragments: frames of one WebSocket message.
         attachments: binary values in one packet.
         attachment_bytes: their size together.
@@ -39,6 +40,7 @@ class Limits:
     high_water_bytes: int = 64 * 1024
     payload_packets: int = 10_000
     header_bytes: int = 64 * 1024
+    header_seconds: float = 20.0
     fragments: int = 4096
     attachments: int = 10
     attachment_bytes: int = 10_000_000

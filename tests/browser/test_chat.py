@@ -91,7 +91,11 @@ def test_a_typing_notice_comes_and_goes(visit: Visit) -> None:
     grace.types("king")
     grace.presses("Enter")
     ada.sees_message("Grace", "I am thinking")
-    ada.sees_no("#typing-text", "Grace is typing")
+    assert ada.texts("#typing-text") == [""]
+    grace.types("Once more")
+    ada.sees("#typing", "Grace is typing")
+    grace.clicks("#scroller")
+    ada.sees_no("#typing", "Grace is typing")
     assert grace.texts("#typing-text") == [""]
 
 
@@ -320,9 +324,10 @@ def test_nothing_that_people_write_becomes_markup(visit: Visit) -> None:
     grace.joins("<b>Grace</b>")
     grace.enters("Lobby")
     grace.says(attack)
-    grace.says("see https://example.com/?a=1&b=<i>, or javascript:alert(1)")
+    grace.says(links := "see https://example.com/?a=1&b=<i>, or javascript:alert(1)")
     ada.sees_message("<b>Grace</b>", attack)
     ada.sees(".message a", re.compile(r"^https://example\.com/\?a=1&b=$"))
+    assert ada.texts(".message .content") == [attack, links]
     assert ada.texts(".message a") == ["https://example.com/?a=1&b="]
     assert ada.script("document.querySelectorAll('.messages img, .messages b').length") == 0
     assert "0wned" not in ada.script("document.title")

@@ -144,9 +144,20 @@ def test_feeding_more_than_once_between_calls_of_next() -> None:
     assert reader.next() == NEED_DATA
 
 
+def test_length_of_one_frame_does_not_hold_up_the_next() -> None:
+    reader = server_reader()
+    data = frame(TEXT, b"x" * 900) + frame(TEXT, b"one") + frame(TEXT, b"two")
+    for chunk in (data[:500], data[500:]):
+        reader.feed(chunk)
+        opcode = reader.next()
+    assert opcode == TEXT and reader.payload == b"x" * 900
+    reader.feed(frame(TEXT, b"three"))
+    assert read(reader, b"") == ([(TEXT, b"one"), (TEXT, b"two"), (TEXT, b"three")], None)
+
+
 def test_big_frame_in_many_chunks() -> None:
-    # Sixty thousand chunks: copying what is there at each of them would take minutes.
-    payload = bytes(range(256)) * 16384
+    # A quarter of a million chunks: copying what is there at each of them would take minutes.
+    payload = bytes(range(256)) * 65536
     data = frame(BINARY, b"") + encode_masked(BINARY, payload, KEY) + frame(TEXT, b"after")
     reader = server_reader(len(payload))
     chunks = [data[index : index + 64] for index in range(0, len(data), 64)]

@@ -206,7 +206,7 @@ class CorsPolicy:
         """
         if self._any:
             return True
-        origin = request.headers.get("origin")
+        origin = request.header(b"origin")
         if origin is None:
             return True
         verdict = self._verdict(origin, request)
@@ -216,7 +216,7 @@ class CorsPolicy:
         return verdict != _REFUSED
 
     def _verdict(self, origin: str, request: Request) -> int:
-        host = request.headers.get("host", "")
+        host = request.header(b"host") or ""
         key = (origin, host, request.secure)
         verdict = self._verdicts.get(key)
         if verdict is None:
@@ -298,7 +298,7 @@ class CorsPolicy:
         names = self._allowed_headers
         if names is None:
             vary.append("Access-Control-Request-Headers")
-            names = request.headers.get("access-control-request-headers", "")
+            names = request.header(b"access-control-request-headers") or ""
         if names and _NAMES.fullmatch(names):
             headers.append(("Access-Control-Allow-Headers", names))
         if self._max_age is not None:
@@ -312,7 +312,7 @@ class CorsPolicy:
             return "*"
         if self._fixed is not None:
             return self._fixed
-        origin = request.headers.get("origin")
+        origin = request.header(b"origin")
         if origin is None or not admitted:
             return None
         verdict = self._verdict(origin, request)

@@ -13,7 +13,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -102,7 +102,7 @@ class Engine:
         self.on_host_stopping: Callable[[], None] | None = None
         self.events = Emitter(self.spawn)
         self._middlewares: list[Middleware] = []
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._config: SessionConfig | None = None
         path = self.options.path.rstrip("/")
         self._prefix = path + "/" if self.options.add_trailing_slash else path
@@ -202,14 +202,14 @@ class Engine:
             self._config = config
         return config
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any] | Awaitable[Any]) -> asyncio.Task[Any]:
-        """Run a coroutine as a task that is not lost, and whose failure is logged."""
-        task = asyncio.ensure_future(coroutine)
-        self._tasks.add(task)  # type: ignore[arg-type]
-        task.add_done_callback(self._task_done)  # type: ignore[arg-type]
-        return cast("asyncio.Task[Any]", task)
+    def spawn(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]:
+        """Run an awaitable as a task that is not lost, and whose failure is logged."""
+        task = asyncio.ensure_future(awaitable)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
 
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
+    def _task_done(self, task: asyncio.Future[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("a listener of the engine failed", exc_info=task.exception())
@@ -227,7 +227,7 @@ class Engine:
         if self.may_wait:
             return self._handle(exchange, upgrade)
         request = exchange.request
-        if self.cors.enabled or "origin" in request.headers:
+        if self.cors.enabled or request.header(b"origin") is not None:
             admitted = bool(self.cors.admits(request))
             if self._cors(exchange, admitted, upgrade):
                 return None
@@ -345,7 +345,7 @@ class Engine:
         return self.options.allow_request is not None or self._check_protocol(exchange, upgrade)
 
     def _check_origin(self, exchange: Exchange, upgrade: bool, admitted: bool) -> bool:
-        origin = exchange.request.headers.get("origin", "")
+        origin = exchange.request.header(b"origin") or ""
         if any(character < " " or character > "~" for character in origin):
             context: dict[str, object] = {"name": "INVALID_ORIGIN", "origin": origin}
             self._refuse(exchange, upgrade, BAD_REQUEST, context)
@@ -426,7 +426,8 @@ class Engine:
             transport = self._polling(exchange, config, id)
         session = Session(self, config, id, transport, request)
         self.sessions[id] = session
-        packets = [Message(b'0{"sid":' + msgspec.json.encode(id) + self._open_tail[upgrade], control=True)]
+        handshake = b'0{"sid":' + msgspec.json.encode(id) + self._open_tail[upgrade]
+        packets = [Message(handshake, control=True)]
         initial = self.options.initial_packet
         if isinstance(initial, str):
             packets.append(Message(b"4" + initial.encode()))
@@ -441,7 +442,7 @@ class Engine:
 
     def _polling(self, exchange: Exchange, config: SessionConfig, id: str) -> PollingTransport:
         limits = self.options.limits
-        agent = exchange.request.headers.get("user-agent", "")
+        agent = exchange.request.header(b"user-agent") or ""
         legacy = ";MSIE" in agent or "Trident/" in agent
         watched = bool(self.events.listeners("headers") or self.events.listeners("initial_headers"))
         decorate = self._decorator(legacy) if legacy or watched else None

@@ -127,7 +127,7 @@ class PollingTransport(Transport):
             first.respond(400, [], b"")
             self._overlap(exchange, "data request overlap from client")
             return
-        content_type = exchange.request.headers.get("content-type", "")
+        content_type = exchange.request.header(b"content-type") or ""
         if content_type.partition(";")[0].strip().lower() == "application/octet-stream":
             exchange.respond(400, [("Connection", "close")], b"")
             self._end(TRANSPORT_ERROR, "invalid content")
@@ -253,7 +253,7 @@ class PollingTransport(Transport):
         headers = [content_type, _NO_STORE]
         compression = self._compression
         if compress and compression is not None and len(body) >= compression.threshold:
-            accepted = exchange.request.headers.get("accept-encoding", "")
+            accepted = exchange.request.header(b"accept-encoding") or ""
             body, encoding = compression.encode(accepted, body, True)
             if encoding is not None:
                 headers.append(("Content-Encoding", encoding))

@@ -1,7 +1,8 @@
 """An HTTP request as a host saw it, and the exchange that answers it. [compiled]
 
-Requests live as long as their session (the handshake shows them to the application), so the
-headers are kept as the one block of bytes they came in and are parsed when somebody asks.
+Most requests are polls, of which hardly a header is looked at, so headers are parsed when somebody
+asks. The first request lives as long as its session (the handshake shows it to the application), so
+its headers are kept as one block of bytes.
 """
 
 from __future__ import annotations
@@ -11,28 +12,19 @@ from urllib.parse import unquote_plus
 
 from mypy_extensions import mypyc_attr
 
-
 MAX_PARAMETERS: Final = 256
 
 
-def header_block(headers: list[tuple[bytes, bytes]]) -> bytes:
-    """Headers as one block of lines, the form in which `Request` keeps them."""
-    return b"".join([name + b": " + value + b"\r\n" for name, value in headers])
+Headers = list[tuple[bytes, bytes]]
 
 
-def parse_headers(block: bytes) -> dict[str, str]:
-    """A block of header lines by lower-case name; repeated ones are joined as HTTP says."""
-    headers: dict[str, str] = {}
-    for line in block.decode("latin-1").split("\r\n"):
-        name, colon, value = line.partition(":")
-        if not colon:
-            continue
-        name = name.strip().lower()
-        value = value.strip()
-        before = headers.get(name)
-        if before is not None:
-            value = before + ("; " if name == "cookie" else ", ") + value
-        headers[name] = value
+def header_list(block: bytes) -> Headers:
+    """The headers of a block of lines, names in lower case."""
+    headers: Headers = []
+    for line in block.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            headers.append((name.strip().lower(), value.strip()))
     return headers
 
 
@@ -65,6 +57,7 @@ class Request:
     __slots__ = (
         "_block",
         "_headers",
+        "_list",
         "_query",
         "client",
         "method",
@@ -79,14 +72,15 @@ class Request:
         method: str,
         path: str,
         query_string: str,
-        headers: bytes,
+        headers: Headers,
         client: tuple[str, int] | None,
         secure: bool,
     ) -> None:
         self.method = method
         self.path = path
         self.query_string = query_string
-        self._block = headers
+        self._list: Headers | None = headers
+        self._block = b""
         self.client = client
         self.secure = secure
         self.state: Any = None
@@ -95,12 +89,37 @@ class Request:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers by lower-case name."""
+        """Headers by lower-case name; repeated ones are joined as HTTP says."""
         headers = self._headers
         if headers is None:
-            headers = parse_headers(self._block)
+            headers = {}
+            for raw, raw_value in self.header_list():
+                name = raw.decode("latin-1")
+                value = raw_value.decode("latin-1")
+                before = headers.get(name)
+                if before is not None:
+                    value = before + ("; " if name == "cookie" else ", ") + value
+                headers[name] = value
             self._headers = headers
         return headers
+
+    def header(self, name: bytes) -> str | None:
+        """One header, without parsing the others; repeated ones are joined.
+
+        Args:
+            name: in lower case.
+        """
+        found: str | None = None
+        for raw, value in self.header_list():
+            if raw == name:
+                text = value.decode("latin-1")
+                found = text if found is None else found + ", " + text
+        return found
+
+    def header_list(self) -> Headers:
+        """Names in lower case, and values, as they came."""
+        headers = self._list
+        return header_list(self._block) if headers is None else headers
 
     @property
     def query(self) -> dict[str, str]:
@@ -117,7 +136,11 @@ class Request:
         return self.path + "?" + self.query_string if self.query_string else self.path
 
     def forget(self) -> None:
-        """Drop what was parsed; it can be parsed again. A session's request waits like this."""
+        """Keep only what a long-lived session needs; the rest can be parsed again."""
+        headers = self._list
+        if headers is not None:
+            self._block = b"".join([name + b":" + value + b"\r\n" for name, value in headers])
+            self._list = None
         self._headers = None
         self._query = None
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from nuncio.engine.engine import Engine
-from nuncio.engine.request import Exchange, Request, header_block
+from nuncio.engine.request import Exchange, Request
 from nuncio.engine.transport import Transport
 from nuncio.errors import DisconnectReason
 from nuncio.protocol.engineio import Message
@@ -97,7 +97,7 @@ def _request(scope: Scope, method: str, secure: tuple[str, ...]) -> Request:
         method,
         scope["path"],
         scope["query_string"].decode("latin-1"),
-        header_block(list(scope["headers"])),
+        list(scope["headers"]),
         None if client is None else (client[0], client[1] or 0),
         scope.get("scheme", "http") in secure,
     )
@@ -118,14 +118,14 @@ class _HTTPExchange(Exchange):
         self.status = 0
         self.response: list[tuple[str, str]] = []
         self.body = b""
-        self.answered: asyncio.Future[None] | None = None
+        self.answered: asyncio.Event | None = None
 
     def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.status = status
         self.response = headers
         self.body = body
-        if self.answered is not None and not self.answered.done():
-            self.answered.set_result(None)
+        if self.answered is not None:
+            self.answered.set()
 
 
 async def _serve_http(engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,9 +150,9 @@ async def _read_body(exchange: _HTTPExchange, receive: Receive) -> None:
     while not exchange.done:
         receiver = exchange.receiver
         assert receiver is not None
-        ready = asyncio.get_running_loop().create_future()
-        if not receiver.when_ready(lambda ready=ready: ready.done() or ready.set_result(None)):
-            await ready
+        ready = asyncio.Event()
+        if not receiver.when_ready(ready.set):
+            await ready.wait()
             continue
         message = await receive()
         if exchange.done:
@@ -169,12 +169,12 @@ async def _read_body(exchange: _HTTPExchange, receive: Receive) -> None:
 
 async def _wait_for_answer(exchange: _HTTPExchange, receive: Receive) -> None:
     """Wait until a poll is answered, or its client goes away."""
-    answered = asyncio.get_running_loop().create_future()
+    answered = asyncio.Event()
     exchange.answered = answered
     watcher = asyncio.ensure_future(_disconnected(receive))
-    watcher.add_done_callback(lambda _: answered.done() or answered.set_result(None))
+    watcher.add_done_callback(lambda _: answered.set())
     try:
-        await answered
+        await answered.wait()
     finally:
         watcher.cancel()
         if not exchange.done and exchange.receiver is not None:

@@ -13,6 +13,7 @@ from nuncio._build import build_info
 from nuncio.engine.engine import Engine
 from nuncio.errors import OptionError
 from nuncio.hosts.asgi import ASGIApp
+from nuncio.hosts.http import NuncioHTTPProtocol
 from nuncio.hosts.uvicorn import NuncioProtocol
 from nuncio.options import seconds, unknown_option
 
@@ -43,7 +44,7 @@ def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uv
         app if isinstance(app, ASGIApp) and app.find(engine.path + "/") else ASGIApp(engine, app),
         host=host,
         port=port,
-        http="httptools",
+        http=NuncioHTTPProtocol,
         ws=NuncioProtocol,
         loop="asyncio" if sys.platform == "win32" else "uvloop",
         lifespan="on" if app is not None else "off",

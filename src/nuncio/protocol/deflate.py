@@ -12,13 +12,13 @@ import zlib
 from dataclasses import dataclass, fields
 from typing import Final
 
-from .frames import INVALID_PAYLOAD, TOO_BIG, FrameError
-from .handshake import HandshakeError, Parameter, parse_extensions
+from nuncio.protocol.frames import INVALID_PAYLOAD, TOO_BIG, FrameError
+from nuncio.protocol.handshake import HandshakeError, Parameter, parse_extensions
 
 NAME: Final = "permessage-deflate"
 
 _TAIL: Final = b"\x00\x00\xff\xff"  # left out of every message: section 7.2.1
-_EMPTY: Final = b"\x00"  # an empty message: section 7.2.3.6
+_AFTER_FINAL: Final = (_TAIL, b"\x00" + _TAIL)  # all that may follow a final block: 7.2.3.4
 _FLAGS: Final = ("server_no_context_takeover", "client_no_context_takeover")
 _BITS: Final = ("server_max_window_bits", "client_max_window_bits")
 _BITS_VALUES: Final = {str(bits): bits for bits in range(8, 16)}
@@ -134,8 +134,6 @@ class Deflate:
         Returns:
             the payload of its frame.
         """
-        if not payload:
-            return _EMPTY
         compressor = self._compressor
         if compressor is None:
             compressor = self._make_compressor()
@@ -175,9 +173,9 @@ class Deflate:
             raise FrameError(INVALID_PAYLOAD, "corrupt compressed message") from None
         if len(message) > max_size:
             raise FrameError(TOO_BIG, "inflated message too big")
-        if inflater.eof and inflater.unused_data not in (_TAIL, _EMPTY + _TAIL):
+        if inflater.eof and inflater.unused_data not in _AFTER_FINAL:
             raise FrameError(INVALID_PAYLOAD, "data after the end of a compressed message")
-        # A final block (section 7.2.3.4) ends zlib's stream: the next message begins a new one.
+        # A final block ends zlib's stream: the next message begins a new one.
         self._inflater = inflater if self._receive.takeover and not inflater.eof else None
         return message
 

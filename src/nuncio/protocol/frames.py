@@ -1,11 +1,9 @@
-"""WebSocket frames (RFC 6455): bytes into messages and messages into frames, without I/O.
+"""WebSocket frames (RFC 6455): from bytes to messages and back, without I/O. [compiled]
 
 Nuncio has its own frame reader because it is on the path of every message: the bytes of one read
 from the network are walked once, where they lie, and a message is handed on as the bytes it came
 as (text is checked to be UTF-8, never decoded to ``str``). Sizes are judged by a frame's header,
 before anything is stored, and an idle reader stores nothing.
-
-This module is compiled by mypyc and also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -228,11 +226,7 @@ class FrameReader:
             payload = data[start:end]
             if masked:
                 payload = mask(payload, data[start - 4 : start])
-            if end - pos == have:
-                self._data = b""
-                self._pos = 0
-            else:
-                self._pos = end
+            self._pos = end
             if plain:
                 if first == _WHOLE_TEXT and not payload.isascii():
                     self._check_text(payload)

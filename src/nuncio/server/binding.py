@@ -153,7 +153,7 @@ def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> A
         plain = plain.func
     plain = getattr(plain, "__func__", plain)
     if not hasattr(plain, "__code__"):
-        plain = getattr(type(plain), "__call__", plain)
+        plain = getattr(type(plain), "__call__", plain)  # noqa: B004
     scope = dict(getattr(plain, "__globals__", None) or vars(sys.modules[plain.__module__]))
     try:
         closure = inspect.getclosurevars(plain).nonlocals

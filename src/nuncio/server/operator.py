@@ -41,7 +41,7 @@ class BroadcastOperator:
         timeout: see `timeout`; 0 for none.
     """
 
-    __slots__ = ("_compress", "_excepted", "_local", "_nsp", "_rooms", "_timeout", "_volatile")
+    __slots__ = ("_compress", "_excepted", "_is_volatile", "_local", "_nsp", "_rooms", "_timeout")
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class BroadcastOperator:
         self._nsp = nsp
         self._rooms = rooms
         self._excepted = excepted
-        self._volatile = volatile
+        self._is_volatile = volatile
         self._compress = compress
         self._local = local
         self._timeout = timeout
@@ -66,7 +66,7 @@ class BroadcastOperator:
             self._nsp,
             self._rooms,
             self._excepted,
-            self._volatile,
+            self._is_volatile,
             self._compress,
             self._local,
             self._timeout,
@@ -92,7 +92,7 @@ class BroadcastOperator:
     def volatile(self) -> BroadcastOperator:
         """Those who are not ready to receive are left out."""
         operator = self._copy()
-        operator._volatile = True
+        operator._is_volatile = True
         return operator
 
     @property
@@ -137,7 +137,7 @@ class BroadcastOperator:
             )
         payload: list[object] = [event, *args]
         message = encode_event(self._nsp.prefix, -1, payload, self._compress)
-        return self._nsp.broadcast(message, payload, self._rooms, self._excepted, self._volatile)
+        return self._nsp.broadcast(message, payload, self._rooms, self._excepted, self._is_volatile)
 
     def send(self, *args: object) -> Sent:
         """Send a `message` event."""
@@ -175,7 +175,7 @@ class SocketOperator:
         timeout: seconds to wait for the acknowledgement; 0 for none.
     """
 
-    __slots__ = ("_compress", "_socket", "_timeout", "_volatile")
+    __slots__ = ("_compress", "_is_volatile", "_socket", "_timeout")
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class SocketOperator:
         timeout: float = 0.0,
     ) -> None:
         self._socket = socket
-        self._volatile = volatile
+        self._is_volatile = volatile
         self._compress = compress
         self._timeout = timeout
 
@@ -196,18 +196,18 @@ class SocketOperator:
 
     def compress(self, compress: bool) -> SocketOperator:
         """See `Socket.compress`."""
-        return SocketOperator(self._socket, self._volatile, compress, self._timeout)
+        return SocketOperator(self._socket, self._is_volatile, compress, self._timeout)
 
     def timeout(self, seconds: float) -> SocketOperator:
         """See `Socket.timeout`."""
         limit = checked_seconds("timeout", seconds)
-        return SocketOperator(self._socket, self._volatile, self._compress, limit)
+        return SocketOperator(self._socket, self._is_volatile, self._compress, limit)
 
     @property
     def broadcast(self) -> BroadcastOperator:
         """Everybody but this socket, with the same flags."""
         operator = self._socket.broadcast
-        operator._volatile = self._volatile
+        operator._is_volatile = self._is_volatile
         operator._compress = self._compress
         operator._timeout = self._timeout
         return operator
@@ -235,7 +235,7 @@ class SocketOperator:
             return self._socket.emit_callback(
                 event, list(args[:-1]), args[-1], self._timeout, self._compress
             )
-        return self._socket.send_event(event, list(args), self._volatile, self._compress)
+        return self._socket.send_event(event, list(args), self._is_volatile, self._compress)
 
     def send(self, *args: object) -> Sent:
         """Send a `message` event."""

@@ -232,7 +232,8 @@ class Tasks:
             logger.error("a handler of %r failed for %s", event, who, exc_info=error)
         for handler in self._on_error:
             try:
-                result = handler.function(*handler.arguments(None, ["", error, socket, event], None))
+                args = handler.arguments(None, ["", error, socket, event], None)
+                result = handler.function(*args)
                 if hasattr(result, "__await__"):
                     self.running.add(asyncio.ensure_future(_logged(result, self.running)))
             except Exception:

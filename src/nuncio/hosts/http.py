@@ -1,0 +1,306 @@
+"""The native HTTP path under uvicorn, which `io.run` and `io.listen` use.
+
+uvicorn's own protocol, except that requests on a Nuncio path go to the engine by plain calls: no
+ASGI scope, no task and no event for each of them. A poll is two requests a message, so that is
+most of what long-polling costs. Everything else goes uvicorn's usual way.
+"""
+
+from __future__ import annotations
+
+import http
+from typing import Any
+from urllib.parse import unquote
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from nuncio.engine.engine import Engine
+from nuncio.engine.request import Exchange, Request
+from nuncio.engine.wheel import Timer
+from nuncio.hosts.upgrade import UpgradeExchange, forwarded, unwrap
+
+_STATUS = {
+    int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode()
+    for status in http.HTTPStatus
+}
+
+_TOO_LARGE = _STATUS[431] + b"connection: close\r\ncontent-length: 0\r\n\r\n"
+
+# The few sets of headers that nearly all responses have, encoded once.
+_encoded: dict[tuple[tuple[str, str], ...], bytes] = {}
+_MOST_ENCODED = 64
+
+
+def _encode(headers: list[tuple[str, str]]) -> bytes:
+    key = tuple(headers)
+    block = _encoded.get(key)
+    if block is None:
+        block = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
+        if len(_encoded) < _MOST_ENCODED:
+            _encoded[key] = block
+    return block
+
+
+class NuncioHTTPProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with a short way to the engine.
+
+    HTTP pipelining on the engine's path ends the connection after the first response, as RFC 9112
+    section 9.3.2 allows: a response that waits would hold up all behind it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._nuncio, self._proxies = unwrap(self.config.loaded_app)
+        self._engine: Engine | None = None
+        self._exchange: _HTTPExchange | None = None
+        self._pipelined = False
+        self._idle: _IdleTimer | None = None
+        self._in_head = True
+        self._head_size = 0
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """httptools: a request begins."""
+        if self._exchange is not None:
+            self._pipelined = True
+        self._in_head = True
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
+    def on_headers_complete(self) -> None:
+        """httptools: its head is there."""
+        self._in_head = False
+        self._head_size = 0
+        if self._pipelined:
+            return
+        target, _, query = self.url.partition(b"?")
+        path = target.decode("latin-1")
+        if "%" in path:
+            path = unquote(path)
+        app = self._nuncio
+        self._engine = None if app is None else app.find(path)
+        if self._engine is None or self._busy():
+            self._others()
+        elif not (self.parser.should_upgrade() and self._should_upgrade()):
+            self._begin(self._engine, self._request(path, query))
+
+    def _busy(self) -> bool:
+        """Whether uvicorn itself still answers an earlier request on this connection."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _others(self) -> None:
+        self._engine = None
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url = url
+        self.headers.extend(headers)
+        self.expect_100_continue = expects
+        super().on_headers_complete()
+
+    def _request(self, path: str, query: bytes) -> Request:
+        client, secure = self.client, self.scheme == "https"
+        if self._proxies:
+            client, secure = forwarded(self._proxies, self.headers, client, secure)
+        method = self.parser.get_method().decode("ascii")
+        return Request(method, path, query.decode("latin-1"), self.headers, client, secure)
+
+    def _begin(self, engine: Engine, request: Request) -> None:
+        keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        exchange = _HTTPExchange(request, self, keep_alive)
+        self._exchange = exchange
+        if self.expect_100_continue:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        waiting = engine.handle(exchange, False)
+        if waiting is not None:
+            # The body is kept from arriving before it is known who takes it.
+            self.flow.pause_reading()
+            task = engine.spawn(waiting)
+            task.add_done_callback(exchange.settled)
+
+    def on_body(self, body: bytes) -> None:
+        """httptools: some of a body."""
+        if self._engine is None:
+            super().on_body(body)
+        elif self._exchange is not None and not self._pipelined:
+            self._exchange.body_chunk(body)
+
+    def on_message_complete(self) -> None:
+        """httptools: the request is complete."""
+        if self._engine is None:
+            super().on_message_complete()
+        elif self._exchange is not None and not self._pipelined:
+            self._exchange.body_end()
+
+    def handle_websocket_upgrade(self) -> None:
+        """uvicorn: the request is a WebSocket handshake."""
+        engine = self._engine
+        if engine is None:
+            self._stop_idle()
+            super().handle_websocket_upgrade()
+            return
+        self.connections.discard(self)
+        target, _, query = self.url.partition(b"?")
+        request = self._request(unquote(target.decode("latin-1")), query)
+        exchange = UpgradeExchange(
+            request, engine, self.transport, self.connections, self._handed_on
+        )
+        exchange.begin(self.parser.get_http_version())
+
+    def _handed_on(self, successor: Any) -> None:
+        self._stop_idle()
+
+    def _stop_idle(self) -> None:
+        idle = self._idle
+        if idle is not None:
+            self._idle = None
+            idle.stop()
+
+    # What asyncio and uvicorn call.
+
+    def connection_made(self, transport: Any) -> None:  # type: ignore[override]
+        """asyncio: somebody connected."""
+        super().connection_made(transport)
+        app = self._nuncio
+        if app is not None:
+            self._wait_for_next(app.engine, app.engine.options.limits.header_seconds)
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes arrived."""
+        if self._in_head:
+            # The parser itself would gather a head of any size.
+            self._head_size += len(data)
+            app = self._nuncio
+            limit = app.engine.options.limits.header_bytes if app is not None else 0
+            if self._head_size - len(data) > limit > 0:
+                self.transport.write(_TOO_LARGE)
+                self.transport.close()
+                return
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: the connection is gone."""
+        self._stop_idle()
+        exchange = self._exchange
+        if exchange is not None:
+            self._exchange = None
+            exchange.lost()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """uvicorn: the server stops."""
+        if self._exchange is not None:
+            self._exchange.keep_alive = False
+        else:
+            super().shutdown()
+
+    # What the exchange calls.
+
+    def respond(self, exchange: _HTTPExchange, head: bytes, body: bytes) -> None:
+        """Write a response and make ready for the next request."""
+        self.server_state.total_requests += 1
+        keep = exchange.keep_alive and not self._pipelined
+        parts = [head]
+        for name, value in self.server_state.default_headers:
+            parts.append(name + b": " + value + b"\r\n")
+        parts.append(b"content-length: %d\r\n" % len(body))
+        if not keep:
+            parts.append(b"connection: close\r\n")
+        parts.append(b"\r\n")
+        if exchange.request.method != "HEAD":
+            parts.append(body)
+        self._exchange = None
+        self.transport.write(b"".join(parts))
+        if not keep:
+            self.transport.close()
+        elif self._engine is not None:
+            self._wait_for_next(self._engine, self.timeout_keep_alive)
+
+    def _wait_for_next(self, engine: Engine, seconds: float) -> None:
+        idle = self._idle
+        if idle is None:
+            idle = _IdleTimer(self, engine)
+            self._idle = idle
+        engine.config().wheel.arm(idle, seconds)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self._exchange is None and not self._busy()
+
+
+class _HTTPExchange(Exchange):
+    """A request on a connection of `NuncioHTTPProtocol`."""
+
+    def __init__(self, request: Request, protocol: NuncioHTTPProtocol, keep_alive: bool) -> None:
+        super().__init__(request)
+        self.keep_alive = keep_alive
+        self._protocol = protocol
+        self._pending: bytes = b""
+        self._complete = False
+        self._settled = True
+
+    def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        for name, value in headers:
+            if name == "Connection" and value == "close":
+                self.keep_alive = False
+        headers = [pair for pair in headers if pair[0] != "Connection"]
+        self._protocol.respond(self, _STATUS[status] + _encode(headers), body)
+
+    def body_chunk(self, data: bytes) -> None:
+        """Some of the body arrived."""
+        if self.done or self.request.method != "POST":
+            return
+        receiver = self.receiver
+        if receiver is None or self._pending or not receiver.when_ready(self._go_on):
+            # What one read may bring; reading is paused until it can be taken.
+            self._pending += data
+            self._protocol.flow.pause_reading()
+        else:
+            receiver.body_chunk(self, data)
+
+    def body_end(self) -> None:
+        """The body is complete."""
+        self._complete = True
+        if not self.done and self.receiver is not None and not self._pending:
+            if self.request.method == "POST":
+                self.receiver.body_end(self)
+
+    def settled(self, _: Any) -> None:
+        """The engine has decided about a request for which it had to wait."""
+        if not self.done and self.receiver is not None and self.receiver.when_ready(self._go_on):
+            self._go_on()
+        elif self.done:
+            self._protocol.flow.resume_reading()
+
+    def _go_on(self) -> None:
+        pending = self._pending
+        self._pending = b""
+        self._protocol.flow.resume_reading()
+        if pending:
+            self.body_chunk(pending)
+        if self._complete:
+            self.body_end()
+
+    def lost(self) -> None:
+        """The peer is gone."""
+        if not self.done and self.receiver is not None:
+            self.receiver.aborted(self)
+        self.done = True
+
+
+class _IdleTimer(Timer):
+    """Closes a connection that is kept alive for nothing."""
+
+    def __init__(self, protocol: NuncioHTTPProtocol, engine: Engine) -> None:
+        super().__init__()
+        self._protocol = protocol
+        self._engine = engine
+
+    def expire(self, now: float) -> None:
+        if self._protocol.idle:
+            self._protocol.timeout_keep_alive_handler()
+
+    def stop(self) -> None:
+        """The connection ended or became a WebSocket."""
+        self._engine.config().wheel.cancel(self)

@@ -1,0 +1,136 @@
+"""WebSocket handshakes on a raw connection: what both of uvicorn's seams share."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from typing import Any
+
+from nuncio.engine.engine import Engine
+from nuncio.engine.request import Exchange, Request
+from nuncio.engine.transport import Transport
+from nuncio.engine.websocket import WebSocketTransport
+from nuncio.hosts.asgi import ASGIApp
+from nuncio.protocol import handshake
+from nuncio.protocol.deflate import negotiate_server
+from nuncio.protocol.frames import FrameReader
+
+
+class UpgradeExchange(Exchange):
+    """A WebSocket handshake on a raw connection.
+
+    Args:
+        request: the handshake request.
+        engine: whose path it is on.
+        io: the asyncio transport.
+        connections: uvicorn's set of connections, which the WebSocket joins.
+        handed_on: called with the WebSocket, which from now on is the connection's protocol.
+    """
+
+    def __init__(
+        self, request: Request, engine: Engine, io: Any, connections: Any, handed_on: Any
+    ) -> None:
+        super().__init__(request)
+        self._engine = engine
+        self._io = io
+        self._connections = connections
+        self._handed_on = handed_on
+        self._key = ""
+        self._paused = False
+
+    def begin(self, version: str) -> None:
+        """Check the handshake and ask the engine.
+
+        Args:
+            version: HTTP's, as `1.1`.
+        """
+        request = self.request
+        size = sum(len(name) + len(value) + 4 for name, value in request.header_list())
+        if size > self._engine.options.limits.header_bytes:
+            self.respond(431, [("Connection", "close")], b"")
+            return
+        try:
+            self._key = handshake.check_request(request.method, version, request.headers)
+        except handshake.HandshakeError as error:
+            headers = [("Connection", "close"), ("Content-Type", "text/plain"), *error.headers]
+            self.respond(error.status, headers, str(error).encode())
+            return
+        waiting = self._engine.handle(self, True)
+        if waiting is not None:
+            # Nothing may be read before it is known who reads.
+            self._io.pause_reading()
+            self._paused = True
+            self._engine.spawn(waiting)
+
+    def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """See `Exchange.write`."""
+        phrase = http.HTTPStatus(status).phrase
+        lines = [f"HTTP/1.1 {status} {phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        lines.append(f"Content-Length: {len(body)}")
+        self._io.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+        self._io.close()
+
+    def accept(self) -> Transport:
+        """See `Exchange.accept`."""
+        self.done = True
+        engine = self._engine
+        limits = engine.options.limits
+        headers = list(self.headers)
+        deflate = None
+        offered = self.request.header(b"sec-websocket-extensions")
+        if engine.deflate is not None and offered:
+            negotiated = negotiate_server(offered, engine.deflate)
+            if negotiated is not None:
+                deflate, value = negotiated
+                headers.append(("Sec-WebSocket-Extensions", value))
+        config = engine.config()
+        self._io.set_write_buffer_limits(high=limits.high_water_bytes)
+        self._io.write(handshake.response(self._key, headers))
+        transport = WebSocketTransport(
+            self._io,
+            config.flusher,
+            config.wheel,
+            FrameReader(engine.options.max_http_buffer_size, True, limits.fragments, deflate),
+            limits.close_seconds,
+            deflate,
+            0 if engine.deflate is None else engine.deflate.threshold,
+            self._connections,
+        )
+        # uvicorn sets its own object as the protocol when it returns from the handshake.
+        asyncio.get_running_loop().call_soon(self._io.set_protocol, transport)
+        self._handed_on(transport)
+        if self._paused:
+            self._io.resume_reading()
+        return transport
+
+
+def unwrap(app: Any) -> tuple[ASGIApp | None, list[Any]]:
+    """The Nuncio application inside uvicorn's own wrappers, and those that know proxies."""
+    proxies = []
+    while app is not None and not isinstance(app, ASGIApp):
+        if hasattr(app, "trusted_hosts"):
+            proxies.append(app)
+        app = getattr(app, "app", None)
+    return app, proxies
+
+
+def forwarded(
+    proxies: list[Any],
+    headers: list[tuple[bytes, bytes]],
+    client: tuple[str, int] | None,
+    secure: bool,
+) -> tuple[tuple[str, int] | None, bool]:
+    """What trusted proxies say of the client, as uvicorn's own middleware reads it."""
+    for proxy in proxies:
+        if client is None or client[0] not in proxy.trusted_hosts:
+            return client, secure
+        chain = b", ".join([value for name, value in headers if name == b"x-forwarded-for"])
+        for name, value in headers:
+            if name == b"x-forwarded-proto" and value in (b"http", b"https", b"ws", b"wss"):
+                secure = value in (b"https", b"wss")
+        if chain:
+            host, port = proxy.trusted_hosts.get_trusted_client_address(chain.decode("latin-1"))
+            if host:
+                client = (host, port)
+    return client, secure
