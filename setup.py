@@ -31,6 +31,7 @@ COMPILED = [
     "src/nuncio/engine/transport.py",
     "src/nuncio/engine/websocket.py",
     "src/nuncio/engine/wheel.py",
+    "src/nuncio/hosts/exchange.py",
     "src/nuncio/protocol/engineio.py",
     "src/nuncio/protocol/frames.py",
     "src/nuncio/protocol/socketio.py",

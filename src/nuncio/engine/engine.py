@@ -23,7 +23,7 @@ from nuncio.engine.cors import CorsPolicy
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.polling import PollingTransport
 from nuncio.engine.request import Exchange, Request
-from nuncio.engine.session import Listener, Session, SessionConfig
+from nuncio.engine.session import Listener, Session, SessionConfig, follow_up
 from nuncio.engine.transport import Flusher, Transport
 from nuncio.engine.wheel import TimerWheel
 from nuncio.errors import OptionError
@@ -227,12 +227,13 @@ class Engine:
         if self.may_wait:
             return self._handle(exchange, upgrade)
         request = exchange.request
+        admitted = True
         if self.cors.enabled or request.header(b"origin") is not None:
             admitted = bool(self.cors.admits(request))
             if self._cors(exchange, admitted, upgrade):
                 return None
-        else:
-            admitted = True
+        if admitted and not upgrade and follow_up(self.sessions, exchange):
+            return None
         if self._verify(exchange, upgrade, admitted):
             self._open(exchange, upgrade, self._new_id())
         return None

@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from mypy_extensions import mypyc_attr
 
 from nuncio.engine.polling import PollingTransport
-from nuncio.engine.request import Request
+from nuncio.engine.request import Exchange, Request
 from nuncio.engine.transport import Flusher, PacketSink, Transport
 from nuncio.engine.wheel import TimerWheel
 from nuncio.errors import DisconnectReason, PacketError
@@ -547,6 +547,31 @@ class Session(PacketSink):
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+
+def follow_up(sessions: dict[str, Session], exchange: Exchange) -> bool:
+    """Take a poll or a payload of a session there is: nearly every request of long-polling.
+
+    Returns:
+        False when anything is unusual; nothing has been done then, and the engine's full checks
+        say what is wrong.
+    """
+    request = exchange.request
+    query = request.query
+    sid = query.get("sid")
+    session = None if sid is None else sessions.get(sid)
+    if session is None or query.get("EIO") != "4" or query.get("transport") != "polling":
+        return False
+    transport = session.transport
+    if not isinstance(transport, PollingTransport):
+        return False
+    if request.method == "GET":
+        transport.get(exchange)
+    elif request.method == "POST":
+        transport.post(exchange)
+    else:
+        return False
+    return True
 
 
 class Probe(PacketSink):

@@ -7,37 +7,18 @@ most of what long-polling costs. Everything else goes uvicorn's usual way.
 
 from __future__ import annotations
 
-import http
 from typing import Any
 from urllib.parse import unquote
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nuncio.engine.engine import Engine
-from nuncio.engine.request import Exchange, Request
+from nuncio.engine.request import Request
 from nuncio.engine.wheel import Timer
+from nuncio.hosts.exchange import STATUS_LINES, HTTPExchange
 from nuncio.hosts.upgrade import UpgradeExchange, forwarded, unwrap
 
-_STATUS = {
-    int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode()
-    for status in http.HTTPStatus
-}
-
-_TOO_LARGE = _STATUS[431] + b"connection: close\r\ncontent-length: 0\r\n\r\n"
-
-# The few sets of headers that nearly all responses have, encoded once.
-_encoded: dict[tuple[tuple[str, str], ...], bytes] = {}
-_MOST_ENCODED = 64
-
-
-def _encode(headers: list[tuple[str, str]]) -> bytes:
-    key = tuple(headers)
-    block = _encoded.get(key)
-    if block is None:
-        block = "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("latin-1")
-        if len(_encoded) < _MOST_ENCODED:
-            _encoded[key] = block
-    return block
+_TOO_LARGE = STATUS_LINES[431] + b"connection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class NuncioHTTPProtocol(HttpToolsProtocol):
@@ -51,9 +32,10 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._nuncio, self._proxies = unwrap(self.config.loaded_app)
         self._engine: Engine | None = None
-        self._exchange: _HTTPExchange | None = None
-        self._pipelined = False
+        self._exchange: HTTPExchange | None = None
+        self.pipelined = False
         self._idle: _IdleTimer | None = None
+        self._behind_proxy = False
         self._in_head = True
         self._head_size = 0
 
@@ -62,7 +44,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """httptools: a request begins."""
         if self._exchange is not None:
-            self._pipelined = True
+            self.pipelined = True
         self._in_head = True
         self.url = b""
         self.headers = []
@@ -72,7 +54,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         """httptools: its head is there."""
         self._in_head = False
         self._head_size = 0
-        if self._pipelined:
+        if self.pipelined:
             return
         target, _, query = self.url.partition(b"?")
         path = target.decode("latin-1")
@@ -100,14 +82,14 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     def _request(self, path: str, query: bytes) -> Request:
         client, secure = self.client, self.scheme == "https"
-        if self._proxies:
+        if self._behind_proxy and any(name[:12] == b"x-forwarded-" for name, _ in self.headers):
             client, secure = forwarded(self._proxies, self.headers, client, secure)
         method = self.parser.get_method().decode("ascii")
         return Request(method, path, query.decode("latin-1"), self.headers, client, secure)
 
     def _begin(self, engine: Engine, request: Request) -> None:
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
-        exchange = _HTTPExchange(request, self, keep_alive)
+        exchange = HTTPExchange(request, self, keep_alive)
         self._exchange = exchange
         if self.expect_100_continue:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -122,14 +104,14 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         """httptools: some of a body."""
         if self._engine is None:
             super().on_body(body)
-        elif self._exchange is not None and not self._pipelined:
+        elif self._exchange is not None and not self.pipelined:
             self._exchange.body_chunk(body)
 
     def on_message_complete(self) -> None:
         """httptools: the request is complete."""
         if self._engine is None:
             super().on_message_complete()
-        elif self._exchange is not None and not self._pipelined:
+        elif self._exchange is not None and not self.pipelined:
             self._exchange.body_end()
 
     def handle_websocket_upgrade(self) -> None:
@@ -158,9 +140,13 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     # What asyncio and uvicorn call.
 
-    def connection_made(self, transport: Any) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         """asyncio: somebody connected."""
         super().connection_made(transport)
+        client = self.client
+        self._behind_proxy = client is not None and any(
+            client[0] in proxy.trusted_hosts for proxy in self._proxies
+        )
         app = self._nuncio
         if app is not None:
             self._wait_for_next(app.engine, app.engine.options.limits.header_seconds)
@@ -196,22 +182,12 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     # What the exchange calls.
 
-    def respond(self, exchange: _HTTPExchange, head: bytes, body: bytes) -> None:
+    def answered(self, response: bytes, keep_alive: bool) -> None:
         """Write a response and make ready for the next request."""
         self.server_state.total_requests += 1
-        keep = exchange.keep_alive and not self._pipelined
-        parts = [head]
-        for name, value in self.server_state.default_headers:
-            parts.append(name + b": " + value + b"\r\n")
-        parts.append(b"content-length: %d\r\n" % len(body))
-        if not keep:
-            parts.append(b"connection: close\r\n")
-        parts.append(b"\r\n")
-        if exchange.request.method != "HEAD":
-            parts.append(body)
         self._exchange = None
-        self.transport.write(b"".join(parts))
-        if not keep:
+        self.transport.write(response)
+        if not keep_alive:
             self.transport.close()
         elif self._engine is not None:
             self._wait_for_next(self._engine, self.timeout_keep_alive)
@@ -227,66 +203,6 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
     def idle(self) -> bool:
         """Whether no request is being answered."""
         return self._exchange is None and not self._busy()
-
-
-class _HTTPExchange(Exchange):
-    """A request on a connection of `NuncioHTTPProtocol`."""
-
-    def __init__(self, request: Request, protocol: NuncioHTTPProtocol, keep_alive: bool) -> None:
-        super().__init__(request)
-        self.keep_alive = keep_alive
-        self._protocol = protocol
-        self._pending: bytes = b""
-        self._complete = False
-        self._settled = True
-
-    def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        for name, value in headers:
-            if name == "Connection" and value == "close":
-                self.keep_alive = False
-        headers = [pair for pair in headers if pair[0] != "Connection"]
-        self._protocol.respond(self, _STATUS[status] + _encode(headers), body)
-
-    def body_chunk(self, data: bytes) -> None:
-        """Some of the body arrived."""
-        if self.done or self.request.method != "POST":
-            return
-        receiver = self.receiver
-        if receiver is None or self._pending or not receiver.when_ready(self._go_on):
-            # What one read may bring; reading is paused until it can be taken.
-            self._pending += data
-            self._protocol.flow.pause_reading()
-        else:
-            receiver.body_chunk(self, data)
-
-    def body_end(self) -> None:
-        """The body is complete."""
-        self._complete = True
-        if not self.done and self.receiver is not None and not self._pending:
-            if self.request.method == "POST":
-                self.receiver.body_end(self)
-
-    def settled(self, _: Any) -> None:
-        """The engine has decided about a request for which it had to wait."""
-        if not self.done and self.receiver is not None and self.receiver.when_ready(self._go_on):
-            self._go_on()
-        elif self.done:
-            self._protocol.flow.resume_reading()
-
-    def _go_on(self) -> None:
-        pending = self._pending
-        self._pending = b""
-        self._protocol.flow.resume_reading()
-        if pending:
-            self.body_chunk(pending)
-        if self._complete:
-            self.body_end()
-
-    def lost(self) -> None:
-        """The peer is gone."""
-        if not self.done and self.receiver is not None:
-            self.receiver.aborted(self)
-        self.done = True
 
 
 class _IdleTimer(Timer):
