@@ -1,15 +1,15 @@
 """Every exception Nuncio raises, and every reason for which a connection ends.
 
-    NuncioError
-     ├── ConnectError        raise it in a middleware to refuse a connection
-     ├── EventError          raise it in a socket middleware to drop an event
-     ├── ArgumentError       what a client sent does not fit the handler's annotations
-     ├── AckError            an awaited acknowledgement will not come
-     │    ├── AckTimeout     … in time; also a TimeoutError
-     │    └── Disconnected   … because the connection ended
-     ├── LimitExceeded       one of `nuncio.Limits` was reached by the application itself
-     ├── PacketError         bytes from the peer are not a packet
-     └── OptionError         wrong use by the programmer, naming the fix; also a ValueError
+NuncioError
+ ├── ConnectError        raise it in a middleware to refuse a connection
+ ├── EventError          raise it in a socket middleware to drop an event
+ ├── ArgumentError       what a client sent does not fit the handler's annotations
+ ├── AckError            an awaited acknowledgement will not come
+ │    ├── AckTimeout     … in time; also a TimeoutError
+ │    └── Disconnected   … because the connection ended
+ ├── LimitExceeded       one of `nuncio.Limits` was reached by the application itself
+ ├── PacketError         bytes from the peer are not a packet
+ └── OptionError         wrong use by the programmer, naming the fix; also a ValueError
 """
 
 from __future__ import annotations

@@ -414,6 +414,7 @@ class Engine:
             transport.discard()
         else:
             session.probe(transport)
+            transport.flush()
 
     # New sessions.
 

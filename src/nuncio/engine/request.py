@@ -200,7 +200,6 @@ class Exchange:
         """Put the response on the wire: what a host implements."""
         raise NotImplementedError
 
-
     def accept(self) -> Any:
         """Complete a WebSocket handshake.
 

@@ -40,7 +40,8 @@ class WebSocketTransport(Transport):
     """One WebSocket, after its handshake.
 
     Args:
-        io: the asyncio transport, connected and upgraded.
+        io: the asyncio transport, connected.
+        head: the response that completes the handshake; written with the first flush.
         flusher: of the loop.
         wheel: of the loop, for the closing time-out.
         reader: the frame reader, with its limits.
@@ -69,6 +70,7 @@ class WebSocketTransport(Transport):
     def __init__(
         self,
         io: Any,
+        head: bytes,
         flusher: Flusher,
         wheel: TimerWheel,
         reader: FrameReader,
@@ -86,8 +88,8 @@ class WebSocketTransport(Transport):
         self._deflate = deflate
         self._threshold = threshold
         self._connections = connections
-        self._out: list[bytes] | None = None
-        self._out_size = 0
+        self._out: list[bytes] | None = [head] if head else None
+        self._out_size = len(head)
         self._busy = False
         self._state = OPEN
         self._timer: _CloseTimer | None = None
@@ -247,13 +249,20 @@ class WebSocketTransport(Transport):
         self.flush()
         # A session that closes while its reader is paused must still see the peer's answer.
         self._io.resume_reading()
+        self._limit_closing()
+
+    def _limit_closing(self) -> None:
         timer = _CloseTimer(self._io)
         self._timer = timer
         self._wheel.arm(timer, self._close_seconds)
 
     def _peer_closed(self, code: int) -> None:
         if self._state == OPEN:
-            self._close_with(1000 if code == 1005 else code, "")
+            self._write(encode(CLOSE, encode_close(code, "")))
+            self._state = CLOSING
+            self.flush()
+            if not self.writable:
+                self._limit_closing()
         self._io.close()
         self._end(TRANSPORT_CLOSE, f"the peer closed with code {code}")
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from nuncio.engine.engine import Engine
 from nuncio.engine.request import Request
@@ -30,7 +32,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._nuncio, self._proxies = unwrap(self.config.loaded_app)
+        self._nuncio, self._proxies = unwrap(self.config)
         self._engine: Engine | None = None
         self._exchange: HTTPExchange | None = None
         self.pipelined = False
@@ -73,6 +75,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     def _others(self) -> None:
         self._engine = None
+        self.server = get_local_addr(self.transport)
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url = url
@@ -142,8 +145,12 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """asyncio: somebody connected."""
-        super().connection_made(transport)
-        client = self.client
+        # As uvicorn does, but for the server's own address, which only its own requests need.
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
+        self.client = client = get_remote_addr(transport)
         self._behind_proxy = client is not None and any(
             client[0] in proxy.trusted_hosts for proxy in self._proxies
         )

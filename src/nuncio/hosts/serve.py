@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import socket
 import sys
 from typing import Any
 
@@ -71,6 +73,8 @@ class NuncioServer(uvicorn.Server):
         # One turn for what was just written to leave.
         await asyncio.sleep(0)
         await super().shutdown(sockets)
+        # A stop in order is a success: uvicorn would raise the signal that asked for it again.
+        self._captured_signals.clear()
 
     @property
     def port(self) -> int:
@@ -116,29 +120,50 @@ async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listen
         OSError: when the address cannot be listened on.
     """
     server = NuncioServer(_config(engine, host, port, options), engine)
+    sockets = _bind(server.config)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
-    try:
-        await server.startup()
-    except SystemExit:
-        raise OSError(f"cannot listen on {host}:{port}; is the port in use?") from None
-    task = asyncio.get_running_loop().create_task(_serve(server))
+    await server.startup(sockets)
+    task = asyncio.get_running_loop().create_task(_serve(server, sockets))
     return Listening(server, task, host)
 
 
-async def _serve(server: NuncioServer) -> None:
+def _bind(config: uvicorn.Config) -> list[socket.socket] | None:
+    """The sockets to listen on; None leaves a Unix socket to uvicorn.
+
+    Raises:
+        OSError: with the system's own error number, and what to do.
+    """
+    if config.uds is not None:
+        return None
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        return [
+            socket.create_server((config.host, config.port), family=family, backlog=config.backlog)
+        ]
+    except OSError as error:
+        where = f"{config.host}:{config.port}"
+        hint = ""
+        if error.errno == errno.EADDRINUSE:
+            hint = "; another program listens there: end it, or choose another port"
+        elif error.errno == errno.EACCES:
+            hint = "; ports below 1024 need privileges: choose another port"
+        raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}{hint}") from error
+
+
+async def _serve(server: NuncioServer, sockets: list[socket.socket] | None) -> None:
     await server.main_loop()
-    await server.shutdown()
+    await server.shutdown(sockets)
 
 
 def run(engine: Engine, host: str, port: int, **options: Any) -> None:
-    """See `nuncio.Server.run`."""
-    config = _config(engine, host, port, options)
-    server = _Announcing(config, engine)
-    try:
-        server.run()
-    except KeyboardInterrupt:
-        pass  # uvicorn raises the signal again when it has stopped in order
+    """See `nuncio.Server.run`.
+
+    Raises:
+        OSError: when the address cannot be listened on.
+    """
+    server = _Announcing(_config(engine, host, port, options), engine)
+    server.run(_bind(server.config))
 
 
 class _Announcing(NuncioServer):

@@ -86,9 +86,10 @@ class UpgradeExchange(Exchange):
                 headers.append(("Sec-WebSocket-Extensions", value))
         config = engine.config()
         self._io.set_write_buffer_limits(high=limits.high_water_bytes)
-        self._io.write(handshake.response(self._key, headers))
         transport = WebSocketTransport(
             self._io,
+            # It leaves in one write with what the engine sends first.
+            handshake.response(self._key, headers),
             config.flusher,
             config.wheel,
             FrameReader(engine.options.max_http_buffer_size, True, limits.fragments, deflate),
@@ -105,8 +106,20 @@ class UpgradeExchange(Exchange):
         return transport
 
 
-def unwrap(app: Any) -> tuple[ASGIApp | None, list[Any]]:
-    """The Nuncio application inside uvicorn's own wrappers, and those that know proxies."""
+def unwrap(config: Any) -> tuple[ASGIApp | None, list[Any]]:
+    """The Nuncio application inside uvicorn's own wrappers, and those that know proxies.
+
+    Args:
+        config: uvicorn's configuration, loaded; it keeps what was found.
+    """
+    found: tuple[ASGIApp | None, list[Any]] | None = getattr(config, "nuncio", None)
+    if found is None:
+        found = _unwrap(config.loaded_app)
+        config.nuncio = found
+    return found
+
+
+def _unwrap(app: Any) -> tuple[ASGIApp | None, list[Any]]:
     proxies = []
     while app is not None and not isinstance(app, ASGIApp):
         if hasattr(app, "trusted_hosts"):

@@ -77,7 +77,7 @@ class NuncioProtocol(asyncio.Protocol):
         target, _, version = rest.rpartition(" ")
         path, _, query = target.partition("?")
         path = unquote(path)
-        app, proxies = unwrap(self._config.loaded_app)
+        app, proxies = unwrap(self._config)
         engine = None if app is None else app.find(path)
         if engine is None:
             self._delegate(data)

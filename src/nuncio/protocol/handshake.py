@@ -88,9 +88,11 @@ def check_request(method: str, http_version: str, headers: Mapping[str, str]) ->
         raise HandshakeError(405, "the method must be GET", (("Allow", "GET"),))
     if http_version != "1.1":
         raise HandshakeError(400, "a WebSocket needs HTTP/1.1")
-    if not _has_word(headers.get("upgrade", ""), "websocket"):
+    upgrade = headers.get("upgrade", "")
+    if upgrade != "websocket" and not _has_word(upgrade, "websocket"):
         raise HandshakeError(400, "missing or invalid Upgrade header")
-    if not _has_word(headers.get("connection", ""), "upgrade"):
+    connection = headers.get("connection", "")
+    if connection != "Upgrade" and not _has_word(connection, "upgrade"):
         raise HandshakeError(400, "missing or invalid Connection header")
     if headers.get("sec-websocket-version", "").strip() != VERSION:
         raise HandshakeError(
@@ -192,7 +194,8 @@ def check_response(
         raise HandshakeError(status, f"the server answered with status {status}")
     if headers.get("upgrade", "").strip().lower() != "websocket":
         raise HandshakeError(status, "missing or invalid Upgrade header")
-    if not _has_word(headers.get("connection", ""), "upgrade"):
+    connection = headers.get("connection", "")
+    if connection != "Upgrade" and not _has_word(connection, "upgrade"):
         raise HandshakeError(status, "missing or invalid Connection header")
     if headers.get("sec-websocket-accept", "").strip() != accept_key(key):
         raise HandshakeError(status, "missing or invalid Sec-WebSocket-Accept header")

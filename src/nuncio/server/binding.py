@@ -131,9 +131,7 @@ class _Shape:
         self.most += 1
         if parameter.default is inspect.Parameter.empty and not lifecycle:
             self.least = self.most
-        self.converters.append(
-            None if lifecycle else _converter(annotation, event, parameter.name)
-        )
+        self.converters.append(None if lifecycle else _converter(annotation, event, parameter.name))
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -178,7 +176,7 @@ def _converter(annotation: Any, event: str, name: str) -> Converter | None:
         return _plain(annotation)
     validate = getattr(annotation, "model_validate", None)
     if validate is not None:
-        return typing.cast("Converter", validate)
+        return _model(validate)
     try:
         msgspec.inspect.type_info(annotation)
     except TypeError as error:
@@ -189,6 +187,25 @@ def _converter(annotation: Any, event: str, name: str) -> Converter | None:
 
     def convert(value: Any) -> Any:
         return msgspec.convert(value, annotation)
+
+    return convert
+
+
+def _model(validate: Callable[[Any], Any]) -> Converter:
+    """A pydantic model's check, its errors in one line as msgspec words them."""
+
+    def convert(value: Any) -> Any:
+        try:
+            return validate(value)
+        except ValueError as error:
+            details = getattr(error, "errors", None)
+            if details is None:
+                raise
+            lines = [
+                f"{detail['msg']} - at `${''.join(f'.{part}' for part in detail['loc'])}`"
+                for detail in details(include_url=False, include_context=False, include_input=False)
+            ]
+            raise ValueError("; ".join(lines)) from error
 
     return convert
 

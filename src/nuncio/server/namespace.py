@@ -119,9 +119,7 @@ class Namespace:
         if event == "connect_error":
             raise OptionError("event: connect_error happens at clients; use io.engine.on(…) here")
         lifecycle = event in LIFECYCLE
-        bound = bind(
-            handler, event, takes_socket=True, lifecycle=lifecycle, once=once, **options
-        )
+        bound = bind(handler, event, takes_socket=True, lifecycle=lifecycle, once=once, **options)
         self.server.note_handler(bound)
         table = self.lifecycle if lifecycle else self.handlers
         # Copied, never changed in place: an event under way keeps the list it began with.
@@ -296,9 +294,7 @@ class Namespace:
         self.sockets[socket.id] = socket
         socket.connected = True
         self.adapter.entered(socket)
-        connection.session.push(
-            Message(b"40" + self.prefix + b'{"sid":' + dumps(socket.id) + b"}")
-        )
+        connection.session.push(Message(b"40" + self.prefix + b'{"sid":' + dumps(socket.id) + b"}"))
         connection.joined(socket)
         for event in ("connect", "connection"):
             for handler in self.lifecycle.get(event, []):
