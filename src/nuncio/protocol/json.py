@@ -8,6 +8,7 @@ the type and the fix. NaN and infinities become null, as `JSON.stringify` does.
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Any, NoReturn
 
 import msgspec
@@ -39,7 +40,19 @@ def dumps(value: object) -> bytes:
     try:
         return _encoder.encode(value)
     except UnicodeEncodeError:
-        return json.dumps(simplify(value), separators=(",", ":")).encode()
+        plain = _finite(simplify(value))
+        return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _finite(value: Any) -> Any:
+    """Plain data with null for what is not a number in JSON."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return value
 
 
 def simplify(value: object) -> Any:

@@ -33,6 +33,8 @@ RESERVED_EVENTS: Final = frozenset(
 MAX_ID_DIGITS: Final = 20
 MAX_DEPTH: Final = 900
 
+_TOO_DEEP: Final = "the value to send is nested too deeply, or contains itself"
+
 _ZERO: Final = 48
 _NINE: Final = 57
 _SIX: Final = 54
@@ -93,15 +95,15 @@ def decode(data: bytes, start: int, max_attachments: int) -> Packet:
         end = data.find(b",", position)
         if end < 0:
             end = size
-        nsp = data[position:end].decode()
+        nsp = data[position:end].decode("utf-8", "replace")
         position = end + 1
     id = -1
     end = position
     while end < size and _ZERO <= data[end] <= _NINE:
         end += 1
-    if end > position:
         if end - position > MAX_ID_DIGITS:
             raise PacketError("invalid packet id")
+    if end > position:
         id = int(data[position:end])
         position = end
     if position < size:
@@ -187,7 +189,10 @@ class Pending:
         if len(self._buffers) < packet.attachments:
             return False
         unused: list[bytes | None] = list(self._buffers)
-        packet.data = _fill(packet.data, unused, 0)
+        try:
+            packet.data = _fill(packet.data, unused, 0)
+        except RecursionError as error:
+            raise PacketError("invalid payload") from error
         for buffer in unused:
             if buffer is not None:
                 raise PacketError("illegal attachments")
@@ -237,6 +242,7 @@ def encode_event(prefix: bytes, id: int, args: list[object], compress: bool = Tr
 
     Raises:
         TypeError: for a value that JSON cannot hold.
+        ValueError: for one that is nested too deeply or contains itself.
     """
     return _encode(b"42", b"45", prefix, id, args, compress)
 
@@ -256,7 +262,7 @@ def _encode(
             isinstance(value, (str, int, float)) or value is None
         ):  # everything else may hold bytes
             found: list[bytes] = []
-            args = [_extract(item, found, 0) for item in args]
+            args = _extract_all(args, found)
             if found:
                 attachments = found
                 kind = binary_kind + str(len(found)).encode() + b"-"
@@ -265,6 +271,13 @@ def _encode(
     if id >= 0:
         head += str(id).encode()
     return Message(head + dumps(args), attachments, compress)
+
+
+def _extract_all(args: list[object], found: list[bytes]) -> list[object]:
+    try:
+        return [_extract(item, found, 0) for item in args]
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
 
 
 def _extract(value: object, found: list[bytes], depth: int) -> object:
@@ -278,7 +291,7 @@ def _extract(value: object, found: list[bytes], depth: int) -> object:
         found.append(bytes(value))
         return {"_placeholder": True, "num": len(found) - 1}
     if depth > MAX_DEPTH:
-        raise ValueError("the value to send is nested too deeply, or contains itself")
+        raise ValueError(_TOO_DEEP)
     if isinstance(value, (list, tuple)):
         before = len(found)
         items = [_extract(item, found, depth + 1) for item in value]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import Awaitable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.memory import MemoryAdapter
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nuncio.server.connection import Connection
 
 Room = str | int
+H = TypeVar("H", bound=Callable[..., Any])
 
 LIFECYCLE: Final = frozenset(
     {"connection", "connect", "disconnecting", "disconnect", "new_namespace"}
@@ -75,6 +76,12 @@ class Namespace:
 
     # Listening.
 
+    @overload
+    def on(self, event: str, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def on(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
+
     def on(self, event: str, handler: Any = None, **options: Any) -> Any:
         """Handle `connection(socket)`, or an event of every socket of this namespace.
 
@@ -93,9 +100,21 @@ class Namespace:
         """
         return self._register(event, handler, False, options)
 
+    @overload
+    def once(self, event: str, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def once(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
+
     def once(self, event: str, handler: Any = None, **options: Any) -> Any:
         """Handle the next such event only."""
         return self._register(event, handler, True, options)
+
+    @overload
+    def event(self, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def event(self, handler: str | None = None, **options: Any) -> Callable[[H], H]: ...
 
     def event(self, handler: Any = None, **options: Any) -> Any:
         """Decorate a handler with its event's name: `@io.event`, or `@io.event(name="…")`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from nuncio.engine.engine import Engine
 from nuncio.engine.options import EngineOptions
@@ -20,6 +20,7 @@ from nuncio.server.socket import Socket
 from nuncio.server.tasks import Tasks
 
 Room = str | int
+H = TypeVar("H", bound=Callable[..., Any])
 
 _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
 _ENGINE_OPTIONS = [field.name for field in dataclasses.fields(EngineOptions)]
@@ -105,9 +106,21 @@ class Server(Tasks):
 
     # The default namespace.
 
+    @overload
+    def on(self, event: str, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def on(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
+
     def on(self, event: str, handler: Any = None, **options: Any) -> Any:
         """See `Namespace.on`."""
         return self.sockets.on(event, handler, **options)
+
+    @overload
+    def once(self, event: str, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def once(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
 
     def once(self, event: str, handler: Any = None, **options: Any) -> Any:
         """See `Namespace.once`."""
@@ -120,6 +133,12 @@ class Server(Tasks):
     def listeners(self, event: str) -> list[Any]:
         """See `Namespace.listeners`."""
         return self.sockets.listeners(event)
+
+    @overload
+    def event(self, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def event(self, handler: str | None = None, **options: Any) -> Callable[[H], H]: ...
 
     def event(self, handler: Any = None, **options: Any) -> Any:
         """See `Namespace.event`."""

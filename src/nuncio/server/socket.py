@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
 from nuncio.engine.session import TAKEN, Sent, Session
 from nuncio.errors import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from nuncio.server.namespace import Namespace
 
 Room = str | int
+H = TypeVar("H", bound=Callable[..., Any])
 
 SERVER_NAMESPACE_DISCONNECT: Final = DisconnectReason.SERVER_NAMESPACE_DISCONNECT
 
@@ -388,6 +389,12 @@ class Socket:
 
     # Listening.
 
+    @overload
+    def on(self, event: str, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def on(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
+
     def on(self, event: str, handler: Any = None, **options: Any) -> Any:
         """Handle an event of this socket: `on(name, handler)`, or `@on(name)`.
 
@@ -401,9 +408,21 @@ class Socket:
         """
         return self._listen(event, handler, False, False, options)
 
+    @overload
+    def once(self, event: str, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def once(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
+
     def once(self, event: str, handler: Any = None, **options: Any) -> Any:
         """Handle the next such event only."""
         return self._listen(event, handler, True, False, options)
+
+    @overload
+    def prepend(self, event: str, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def prepend(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
 
     def prepend(self, event: str, handler: Any = None, **options: Any) -> Any:
         """As `on`, before the handlers that are there."""
