@@ -20,7 +20,7 @@ from mypy_extensions import mypyc_attr
 from nuncio.engine.polling import PollingTransport
 from nuncio.engine.request import Exchange, Request
 from nuncio.engine.transport import Flusher, PacketSink, Transport
-from nuncio.engine.wheel import TimerWheel
+from nuncio.engine.wheel import TICK, TimerWheel
 from nuncio.errors import DisconnectReason, PacketError
 from nuncio.events import Emitter
 from nuncio.protocol.engineio import (
@@ -469,8 +469,11 @@ class Session(PacketSink):
         if not self._awaiting_pong:
             self._awaiting_pong = True
             self._refreshed = False
+            # Counted from when the ping was due, so that silence ends a session after the interval
+            # and the time-out together, not up to two ticks of the wheel later.
+            late = now - self.deadline
             self.push_control(_PING)
-            config.wheel.arm(self, config.ping_timeout)
+            config.wheel.arm(self, config.ping_timeout - late - TICK)
         elif not self._reading:
             # The pong may be waiting behind what we ourselves refuse to read.
             config.wheel.arm(self, config.ping_timeout)

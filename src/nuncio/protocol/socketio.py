@@ -294,7 +294,10 @@ def _extract(value: object, found: list[bytes], depth: int) -> object:
         raise ValueError(_TOO_DEEP)
     if isinstance(value, (list, tuple)):
         before = len(found)
-        items = [_extract(item, found, depth + 1) for item in value]
+        # A comprehension would take a second frame of the recursion limit at each level.
+        items: list[object] = []
+        for item in value:
+            items.append(_extract(item, found, depth + 1))
         return items if len(found) > before or _changed(items, value) else value
     if isinstance(value, dict):
         before = len(found)
