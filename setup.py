@@ -25,6 +25,7 @@ from setuptools.command.build_ext import build_ext
 COMPILED = [
     "src/nuncio/cluster/adapter.py",
     "src/nuncio/cluster/memory.py",
+    "src/nuncio/cluster/rooms.py",
     "src/nuncio/engine/polling.py",
     "src/nuncio/engine/request.py",
     "src/nuncio/engine/session.py",
@@ -34,13 +35,17 @@ COMPILED = [
     "src/nuncio/hosts/exchange.py",
     "src/nuncio/protocol/engineio.py",
     "src/nuncio/protocol/frames.py",
+    "src/nuncio/protocol/json.py",
     "src/nuncio/protocol/socketio.py",
     "src/nuncio/server/acks.py",
     "src/nuncio/server/connection.py",
+    "src/nuncio/server/dispatch.py",
     "src/nuncio/server/handlers.py",
+    "src/nuncio/server/listeners.py",
     "src/nuncio/server/namespace.py",
     "src/nuncio/server/operator.py",
     "src/nuncio/server/socket.py",
+    "src/nuncio/server/threads.py",
 ]
 
 # mypyc checks types as mypy does. Errors elsewhere, and packages that are not there while

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
+
+logger = logging.getLogger("nuncio")
 
 Listener = Callable[..., Any]
 L = TypeVar("L", bound=Listener)
@@ -11,6 +14,9 @@ L = TypeVar("L", bound=Listener)
 
 class Emitter:
     """Named events with listeners, in order of registration.
+
+    What a listener raises is logged; it stops neither the other listeners nor what told of the
+    event.
 
     Args:
         spawn: takes the coroutine of an `async def` listener and runs it.
@@ -29,6 +35,12 @@ class Emitter:
     def on(self, event: str, listener: Listener | None = None) -> Any:
         """Register a listener: `on(event, listener)`, or `@on(event)`."""
         return self._register(event, listener, once=False)
+
+    @overload
+    def once(self, event: str, listener: L) -> L: ...
+
+    @overload
+    def once(self, event: str, listener: None = None) -> Callable[[L], L]: ...
 
     def once(self, event: str, listener: Listener | None = None) -> Any:
         """Register a listener for the next such event only."""
@@ -63,6 +75,10 @@ class Emitter:
             return
         self._listeners[event] = [entry for entry in entries if not entry[1]]
         for listener, _ in entries:
-            result = listener(*args)
+            try:
+                result = listener(*args)
+            except Exception:
+                logger.exception("a listener of %r failed", event)
+                continue
             if hasattr(result, "__await__"):
                 self._spawn(result)

@@ -7,6 +7,7 @@ connection, or has its request refused, and nobody else notices.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from math import inf
 
 from nuncio.errors import OptionError
 
@@ -57,6 +58,8 @@ class Limits:
             value = getattr(self, field.name)
             whole = isinstance(field.default, int)
             kinds = (int,) if whole else (int, float)
-            if not isinstance(value, kinds) or isinstance(value, bool) or value <= 0:
+            valid = isinstance(value, kinds) and not isinstance(value, bool)
+            # "No limit" is none of the choices.
+            if not valid or not 0 < value < inf:
                 kind = "a whole number" if whole else "a number"
                 raise OptionError(f"Limits({field.name}=…) must be {kind} above 0, not {value!r}")

@@ -8,11 +8,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from nuncio.errors import OptionError
 
 T = TypeVar("T")
+
+# Thirty years: whoever writes more, or infinity, means something that timers cannot do.
+MOST_SECONDS: Final = 1e9
 
 
 def unknown_option(name: str, known: Iterable[str], owner: str) -> OptionError:
@@ -42,7 +45,7 @@ def seconds(name: str, value: object, *, zero: bool = False) -> float:
         OptionError: when it is not a number, or not positive.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if value > 0 or (zero and value == 0):
+        if 0 < value <= MOST_SECONDS or (zero and value == 0):
             return float(value)
     raise OptionError(
         f"{name} must be a number of seconds above 0, not {value!r}"

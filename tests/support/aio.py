@@ -6,9 +6,10 @@ import asyncio
 import functools
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 DEADLINE = 20.0
 
@@ -66,7 +67,7 @@ async def eventually(condition: Callable[[], object], what: str = "") -> None:
         await asyncio.sleep(0.005)
 
 
-async def within(awaitable: Awaitable[Any], seconds: float = DEADLINE / 2) -> Any:
+async def within(awaitable: Awaitable[T], seconds: float = DEADLINE / 2) -> T:
     """Await something with a deadline of its own."""
     async with asyncio.timeout(seconds):
         return await awaitable

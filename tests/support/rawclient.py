@@ -100,7 +100,9 @@ class Connection:
         if (response.header("transfer-encoding") or "").lower() == "chunked":
             response.body = await self._chunks()
         else:
-            response.body = await self.reader.readexactly(int(response.header("content-length") or 0))
+            response.body = await self.reader.readexactly(
+                int(response.header("content-length") or 0)
+            )
         return response
 
     async def _chunks(self) -> bytes:
@@ -257,8 +259,8 @@ class WebSocket:
         """Send messages in one write."""
         await self.raw(
             *(
-                frame(TEXT, message.encode()) if isinstance(message, str) else frame(BINARY, message)
-                for message in messages
+                frame(BINARY, one) if isinstance(one, bytes) else frame(TEXT, one.encode())
+                for one in messages
             )
         )
 

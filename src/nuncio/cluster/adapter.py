@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from mypy_extensions import mypyc_attr
 
+from nuncio.cluster.rooms import Room
 from nuncio.events import Emitter
 
 if TYPE_CHECKING:
     from nuncio.server.socket import Socket
-
-Room = str | int
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -10,12 +10,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from nuncio.cluster.adapter import Adapter
+from nuncio.cluster.rooms import Room
 from nuncio.errors import LimitExceeded
 
 if TYPE_CHECKING:
     from nuncio.server.socket import Socket
-
-Room = str | int
 
 
 class MemoryAdapter(Adapter):

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import logging
 import os
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -49,6 +50,8 @@ MESSAGES = (
     "Forbidden",
     "Unsupported protocol version",
 )
+
+_ID = re.compile(r"[!-~]+")
 
 Middleware = Callable[[Request, Exchange], Any]
 
@@ -240,8 +243,9 @@ class Engine:
 
     async def _handle(self, exchange: Exchange, upgrade: bool) -> None:
         request = exchange.request
-        verdict = self.cors.admits(request)
-        admitted = verdict if isinstance(verdict, bool) else await verdict
+        admitted = await self._admits(request)
+        if exchange.done:
+            return
         # CORS headers come first, so that every answer carries them.
         if self._cors(exchange, admitted, upgrade):
             return
@@ -263,6 +267,15 @@ class Engine:
             return
         if not exchange.done:
             self._open(exchange, upgrade, id)
+
+    async def _admits(self, request: Request) -> bool:
+        try:
+            verdict = self.cors.admits(request)
+            return verdict if isinstance(verdict, bool) else bool(await verdict)
+        except Exception:
+            # A gate that fails stays shut.
+            logger.exception("the function given as cors failed")
+            return False
 
     async def _run_middlewares(self, exchange: Exchange, upgrade: bool) -> bool:
         for middleware in list(self._middlewares):
@@ -302,8 +315,8 @@ class Engine:
         id = generate(request)
         if hasattr(id, "__await__"):
             id = await id
-        if not isinstance(id, str) or not id or id in self.sessions:
-            raise OptionError("generate_id must return a new, non-empty string")
+        if not isinstance(id, str) or not _ID.fullmatch(id) or id in self.sessions:
+            raise OptionError("generate_id must return a new, non-empty str of printable ASCII")
         return id
 
     def _cors(self, exchange: Exchange, admitted: bool, upgrade: bool) -> bool:
@@ -392,7 +405,11 @@ class Engine:
             self._refuse(exchange, upgrade, BAD_REQUEST, context)
             return
         if upgrade:
-            self._probe(exchange, session)
+            if name == "websocket":
+                self._probe(exchange, session)
+            else:
+                context = {"name": "TRANSPORT_HANDSHAKE_ERROR"}
+                self._refuse(exchange, upgrade, BAD_REQUEST, context)
             return
         transport = session.transport
         method = exchange.request.method
@@ -480,7 +497,10 @@ class Engine:
         events.emit("headers", headers, exchange.request)
         exchange.headers.clear()
         for name, value in headers.items():
-            exchange.set_header(name, value)
+            try:
+                exchange.set_header(name, value)
+            except (TypeError, ValueError):
+                logger.exception("a listener of headers set a wrong one, which is left out")
 
     def _open_tails(self) -> tuple[bytes, bytes]:
         options = self.options
@@ -533,7 +553,8 @@ class Engine:
         if self.events.listeners("connection_error"):
             failure = ConnectionFailure(exchange.request, code, text, context)
             self.events.emit("connection_error", failure)
-        if upgrade:
+        # Where there are no WebSockets, the reference sees an ordinary request.
+        if upgrade and "websocket" in self.options.transports:
             headers = [("Connection", "close"), ("Content-type", "text/html")]
             exchange.respond(400, headers, text.encode())
             return

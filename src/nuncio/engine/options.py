@@ -12,6 +12,9 @@ from nuncio.options import seconds, whole
 
 TRANSPORTS = ("polling", "websocket")
 
+# What a frame's header can announce; the memory of a machine ends long before.
+MOST_BYTES = 2**60
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
@@ -56,10 +59,14 @@ class EngineOptions:
     def __post_init__(self) -> None:
         for name in ("ping_interval", "ping_timeout", "upgrade_timeout"):
             seconds(name, getattr(self, name))
-        whole("max_http_buffer_size", self.max_http_buffer_size)
+        if whole("max_http_buffer_size", self.max_http_buffer_size) > MOST_BYTES:
+            raise OptionError(f"max_http_buffer_size must be at most {MOST_BYTES}")
         if not isinstance(self.path, str) or not self.path.startswith("/"):
             raise OptionError(f"path must begin with '/', not {self.path!r}")
-        if isinstance(self.transports, str) or not self.transports:
+        for name in ("add_trailing_slash", "allow_upgrades"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name} must be True or False, not {getattr(self, name)!r}")
+        if not isinstance(self.transports, (list, tuple)) or not self.transports:
             raise OptionError(f"transports must be a list of names, not {self.transports!r}")
         for transport in self.transports:
             if transport not in TRANSPORTS:
@@ -70,5 +77,10 @@ class EngineOptions:
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise OptionError(f"{name} must be callable, not {value!r}")
+        initial = self.initial_packet
+        if initial is not None and not isinstance(initial, (str, bytes)):
+            raise OptionError(f"initial_packet must be str or bytes, not {initial!r}")
+        if isinstance(initial, str) and "\x1e" in initial:
+            raise OptionError("initial_packet: text cannot hold U+001E, which separates packets")
         if not isinstance(self.limits, Limits):
             raise OptionError(f"limits must be a nuncio.Limits, not {self.limits!r}")

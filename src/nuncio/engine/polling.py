@@ -159,8 +159,9 @@ class PollingTransport(Transport):
         """A POST's body is complete: its packets are handled before it is answered."""
         body = bytes(self._body)
         self._body = b""
-        self._packets(body)
+        # No longer under way: what ends the session must not answer it.
         self._post = None
+        self._packets(body)
         self._answer(exchange, _OK, _HTML, False)
 
     def aborted(self, exchange: Exchange) -> None:
@@ -279,6 +280,7 @@ class PollingTransport(Transport):
     def discard(self) -> None:
         """See `Transport.discard`."""
         self.sink = None
+        self._stop_lingering()
         self._release(CLOSE_MESSAGE)
         self.resume_reading()
         post = self._post
@@ -292,13 +294,9 @@ class PollingTransport(Transport):
         self.discard()
 
     def _finish(self) -> None:
-        linger = self._linger
-        if linger is not None:
-            self._linger = None
-            self._wheel.cancel(linger)
-            self._out.append(NOOP)
-            self._release(CLOSE_MESSAGE)
-            self._end(TRANSPORT_CLOSE, "")
+        self._out.append(NOOP)
+        self._release(CLOSE_MESSAGE)
+        self._end(TRANSPORT_CLOSE, "")
 
     def expire(self) -> None:
         """The client did not come for its goodbye."""
@@ -306,10 +304,17 @@ class PollingTransport(Transport):
         self._end(TRANSPORT_CLOSE, "")
 
     def _end(self, reason: str, description: str) -> None:
+        self._stop_lingering()
         sink = self.sink
         if sink is not None:
             self.sink = None
             sink.ended(self, reason, description)
+
+    def _stop_lingering(self) -> None:
+        linger = self._linger
+        if linger is not None:
+            self._linger = None
+            self._wheel.cancel(linger)
 
     def pause_reading(self) -> None:
         """See `Transport.pause_reading`: the next body waits."""

@@ -7,6 +7,7 @@ its headers are kept as one block of bytes.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -14,6 +15,8 @@ from mypy_extensions import mypyc_attr
 
 MAX_PARAMETERS: Final = 256
 
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_IN_VALUE: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -171,11 +174,13 @@ class Exchange:
         """Add a header to the response.
 
         Raises:
-            ValueError: when the name or the value holds a line break or NUL.
+            ValueError: when the name is no token, or the value holds control characters or what
+                Latin-1 does not have: either could break out of the response's head.
         """
-        for part in (name, value):
-            if "\r" in part or "\n" in part or "\0" in part:
-                raise ValueError(f"header {name!r} holds a line break or NUL: {value!r}")
+        if _NAME.fullmatch(name) is None:
+            raise ValueError(f"name: {name!r} is no header name")
+        if _NOT_IN_VALUE.search(value) is not None:
+            raise ValueError(f"value: header {name!r} cannot hold {value!r}")
         self.headers.append((name, value))
 
     def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:

@@ -382,7 +382,11 @@ class Session(PacketSink):
 
     def text(self, transport: Transport, data: bytes) -> None:
         """See `PacketSink.text`."""
-        if self._state == CLOSED or transport is not self.transport:
+        if transport is not self.transport:
+            return
+        # While it is closing only the heartbeat matters, and that as long as there is a rest to
+        # send.
+        if self._state != OPEN and (self._state == CLOSED or self._buffer is None):
             return
         if not data:
             self._parse_error()
@@ -471,9 +475,10 @@ class Session(PacketSink):
             self._refreshed = False
             # Counted from when the ping was due, so that silence ends a session after the interval
             # and the time-out together, not up to two ticks of the wheel later.
-            late = now - self.deadline
+            # What is later than that is our own delay, which the peer must not pay for.
+            late = min(now - self.deadline, TICK)
+            config.wheel.arm(self, max(config.ping_timeout - late - TICK, TICK))
             self.push_control(_PING)
-            config.wheel.arm(self, config.ping_timeout - late - TICK)
         elif not self._reading:
             # The pong may be waiting behind what we ourselves refuse to read.
             config.wheel.arm(self, config.ping_timeout)
@@ -601,7 +606,10 @@ class Probe(PacketSink):
         session = self._session
         if session is None:
             return
-        if data == PROBE_PING:
+        if self._config.wheel.now() >= self._limit:
+            # Probing again and again is no way to stay.
+            self._fail()
+        elif data == PROBE_PING:
             transport.send(_PROBE_PONG)
             if session._events is not None:
                 session._events.emit("upgrading", transport)

@@ -1,4 +1,4 @@
-"""JSON as JavaScript peers write and read it, on msgspec.
+"""JSON as JavaScript peers write and read it, on msgspec. [compiled]
 
 What differs from plain msgspec: lone surrogates survive both ways (JavaScript strings may hold
 them), values that msgspec does not know get one more chance (pydantic models), and an error names
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -26,9 +26,9 @@ def _unknown(value: Any) -> Any:
     )
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_unknown)
-_decoder = msgspec.json.Decoder()
-_BINARY = (bytes, bytearray, memoryview)
+_encode: Final = msgspec.json.Encoder(enc_hook=_unknown).encode
+_decode: Final = msgspec.json.Decoder().decode
+_BINARY: Final = (bytes, bytearray, memoryview)
 
 
 def dumps(value: object) -> bytes:
@@ -38,7 +38,7 @@ def dumps(value: object) -> bytes:
         TypeError: for a value that JSON cannot hold, naming its type.
     """
     try:
-        return _encoder.encode(value)
+        return _encode(value)
     except UnicodeEncodeError:
         plain = _finite(simplify(value))
         return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
@@ -67,7 +67,7 @@ def loads(data: bytes) -> Any:
         PacketError: when it is not JSON, or nested too deeply.
     """
     try:
-        return _decoder.decode(data)
+        return _decode(data)
     except msgspec.DecodeError as error:
         if b"\\u" in data or b"\\U" in data:
             return _loads_with_surrogates(data)

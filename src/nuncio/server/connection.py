@@ -44,6 +44,7 @@ class Connection(Listener):
         "_deadline",
         "_joining",
         "_main",
+        "_max_attachments",
         "_others",
         "_pauses",
         "_pending",
@@ -54,6 +55,7 @@ class Connection(Listener):
 
     def __init__(self, server: Any, session: Session, wheel: TimerWheel) -> None:
         self._server = server
+        self._max_attachments: int = server.limits.attachments
         self.session = session
         self.wheel = wheel
         # Most connections have the default namespace only, and so no dictionary.
@@ -82,11 +84,10 @@ class Connection(Listener):
 
     def text(self, data: bytes) -> None:
         """See `Listener.text`."""
-        server = self._server
         try:
             if self._pending is not None:
                 raise PacketError("got plaintext data when reconstructing a packet")
-            packet = decode(data, 1, server.max_attachments)
+            packet = decode(data, 1, self._max_attachments)
         except PacketError as error:
             self._undecodable(error)
             return
@@ -97,8 +98,9 @@ class Connection(Listener):
             # The reference's answer to anything from who has not joined.
             self._violation()
         elif packet.attachments:
-            self._pending = Pending(packet, server.limits.attachment_bytes)
-            self._arm(server.limits.attachment_seconds)
+            limits = self._server.limits
+            self._pending = Pending(packet, limits.attachment_bytes)
+            self._arm(limits.attachment_seconds)
         else:
             self._handle(packet, socket)
 

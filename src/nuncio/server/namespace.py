@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.memory import MemoryAdapter
+from nuncio.cluster.rooms import Room
 from nuncio.engine.session import TAKEN, Sent, Session
 from nuncio.errors import ConnectError, OptionError
 from nuncio.protocol.engineio import Message
@@ -20,11 +21,11 @@ from nuncio.server.binding import bind
 from nuncio.server.handlers import Handler
 from nuncio.server.operator import BroadcastOperator
 from nuncio.server.socket import Socket
+from nuncio.server.threads import Threads
 
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection
 
-Room = str | int
 H = TypeVar("H", bound=Callable[..., Any])
 
 LIFECYCLE: Final = frozenset(
@@ -43,6 +44,7 @@ class Namespace:
         concurrency: how many handlers of one socket may run at once, unless they say otherwise.
         handlers: of its sockets' events, by name.
         lifecycle: of `connection`, `disconnecting`, `disconnect`, by name.
+        threads: the server's.
         prefix: what its packets have between type and id.
     """
 
@@ -57,11 +59,13 @@ class Namespace:
         "prefix",
         "server",
         "sockets",
+        "threads",
     )
 
     def __init__(self, server: Any, name: str, concurrency: int) -> None:
         self.server = server
         self.name = name
+        self.threads: Threads = server.threads
         self.prefix = namespace_prefix(name)
         self.concurrency = concurrency
         self.sockets: dict[str, Socket] = {}
@@ -234,9 +238,9 @@ class Namespace:
         volatile: bool,
     ) -> Sent:
         """Deliver an encoded packet to many."""
-        server = self.server
-        if server.threaded and server.foreign_thread():
-            server.from_thread(self.broadcast, message, payload, rooms, excepted, volatile)
+        threads = self.threads
+        if threads.used and threads.away():
+            threads.call(self.broadcast, message, payload, rooms, excepted, volatile)
             return TAKEN
         behind: list[Session] | None = None
         for socket in self.adapter.targets(rooms, excepted):

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from nuncio.cluster.rooms import Room, rooms_of
 from nuncio.engine.session import Sent
 from nuncio.errors import OptionError
 from nuncio.options import seconds as checked_seconds
@@ -17,15 +18,6 @@ from nuncio.protocol.socketio import RESERVED_EVENTS, encode_event
 if TYPE_CHECKING:
     from nuncio.server.namespace import Namespace
     from nuncio.server.socket import Socket
-
-Room = str | int
-
-
-def _listed(rooms: Room | Iterable[Room]) -> list[Room]:
-    # Imported late: socket.py imports this module.
-    from nuncio.server.socket import rooms_of
-
-    return rooms_of(rooms, "rooms")
 
 
 class BroadcastOperator:
@@ -75,7 +67,7 @@ class BroadcastOperator:
     def to(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
         """Also everybody in this room, or in any of these."""
         operator = self._copy()
-        operator._rooms = self._rooms.union(_listed(rooms))
+        operator._rooms = self._rooms.union(rooms_of(rooms, "rooms"))
         return operator
 
     def in_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
@@ -85,7 +77,7 @@ class BroadcastOperator:
     def except_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
         """But nobody in this room, or in any of these."""
         operator = self._copy()
-        operator._excepted = self._excepted.union(_listed(rooms))
+        operator._excepted = self._excepted.union(rooms_of(rooms, "rooms"))
         return operator
 
     @property
@@ -233,9 +225,9 @@ class SocketOperator:
         """See `Socket.emit`; after `timeout`, a callback's first argument is an error or None."""
         if args and callable(args[-1]):
             return self._socket.emit_callback(
-                event, list(args[:-1]), args[-1], self._timeout, self._compress
+                [event, *args[:-1]], args[-1], self._timeout, self._compress
             )
-        return self._socket.send_event(event, list(args), self._is_volatile, self._compress)
+        return self._socket.send_event([event, *args], -1, self._is_volatile, self._compress)
 
     def send(self, *args: object) -> Sent:
         """Send a `message` event."""
@@ -243,4 +235,4 @@ class SocketOperator:
 
     def emit_with_ack(self, event: str, *args: object) -> Awaitable[Any]:
         """See `Socket.emit_with_ack`."""
-        return self._socket.request_ack(event, list(args), self._timeout, self._compress)
+        return self._socket.request_ack([event, *args], self._timeout, self._compress)

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload
 
+from nuncio.cluster.rooms import Room
 from nuncio.engine.engine import Engine
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.session import Sent, Session
@@ -19,7 +20,6 @@ from nuncio.server.options import ServerOptions
 from nuncio.server.socket import Socket
 from nuncio.server.tasks import Tasks
 
-Room = str | int
 H = TypeVar("H", bound=Callable[..., Any])
 
 _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
@@ -62,7 +62,6 @@ class Server(Tasks):
         self.options = build(ServerOptions, mine, "Server")
         self.engine = Engine(**{"path": "/socket.io", **options})
         self.limits = self.engine.options.limits
-        self.max_attachments = self.limits.attachments
         self.handshakes = 0
         self.engine.accept = self._accept
         self.engine.may_open = self._may_open
@@ -263,7 +262,7 @@ class Server(Tasks):
         return self.handshakes < self.limits.handshakes
 
     def _accept(self, session: Session) -> Connection:
-        self.bind_loop()
+        self.threads.bind(self.engine.config().loop)
         self.handshakes += 1
         connection = Connection(self, session, self.engine.config().wheel)
         self.engine.events.emit("connection", session)

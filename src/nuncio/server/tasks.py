@@ -11,7 +11,6 @@ import asyncio
 import inspect
 import logging
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from nuncio.errors import AckTimeout, ArgumentError
 from nuncio.server.binding import bind
 from nuncio.server.handlers import Handler
+from nuncio.server.threads import Threads
 
 if TYPE_CHECKING:
     from nuncio.server.namespace import Namespace
@@ -33,39 +33,22 @@ class Tasks:
     """Runs the application's code for a server.
 
     Attributes:
-        threaded: whether handlers run in threads, so that calls may come from there.
+        threads: tells calls that come from other threads than the loop's.
+        running: what is under way.
     """
 
     def __init__(self) -> None:
-        self.threaded = False
+        self.threads = Threads()
         self.running: set[asyncio.Future[Any]] = set()
         self._on_error: list[Handler] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = 0
         self._executor: ThreadPoolExecutor | None = None
-
-    def bind_loop(self) -> asyncio.AbstractEventLoop:
-        """Remember the loop, and its thread, that the server runs in."""
-        loop = asyncio.get_running_loop()
-        self._loop = loop
-        self._thread = threading.get_ident()
-        return loop
 
     # Threads.
 
     def note_handler(self, handler: Handler) -> None:
         """A handler was registered."""
         if handler.thread:
-            self.threaded = True
-
-    def foreign_thread(self) -> bool:
-        """Whether the caller is not in the loop's thread."""
-        return threading.get_ident() != self._thread and self._loop is not None
-
-    def from_thread(self, function: Callable[..., Any], *args: Any) -> None:
-        """Call a function in the loop's thread, in order, without waiting for it."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(function, *args)
+            self.threads.used = True
 
     def in_thread(self, handler: Handler, args: list[Any]) -> Awaitable[Any]:
         """Call a blocking handler in a thread."""

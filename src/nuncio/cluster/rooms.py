@@ -1,0 +1,30 @@
+"""What a room is, and what counts as a list of them. [compiled]"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nuncio.errors import OptionError
+
+Room = str | int
+
+
+def rooms_of(rooms: Room | Iterable[Room], argument: str) -> list[Room]:
+    """One room or many, checked.
+
+    Args:
+        rooms: a room, or anything that iterates over rooms.
+        argument: its name, for the error.
+
+    Raises:
+        OptionError: for what cannot be a room.
+    """
+    if isinstance(rooms, (str, int)):
+        return [rooms]
+    if isinstance(rooms, Iterable) and not isinstance(rooms, (bytes, bytearray)):
+        listed = list(rooms)
+        for room in listed:
+            if not isinstance(room, (str, int)):
+                raise OptionError(f"{argument}: a room is a str or an int, not {room!r}")
+        return listed
+    raise OptionError(f"{argument} must be a str, an int or a list of them, not {rooms!r}")

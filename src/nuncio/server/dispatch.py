@@ -1,0 +1,363 @@
+"""Events that arrive at one socket, and the handlers they run. [compiled]
+
+Events are handled in order. A handler that ends in place costs no task; one that waits becomes a
+task, up to `concurrency` of them at once, and beyond that events wait here, in a queue that pauses
+reading from the connection when it is long.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+from nuncio.engine.session import Sent
+from nuncio.errors import ArgumentError, EventError
+from nuncio.protocol.engineio import Message
+from nuncio.protocol.socketio import encode_ack
+from nuncio.server.handlers import Ack, Handler
+from nuncio.server.listeners import Listeners
+
+if TYPE_CHECKING:
+    from nuncio.server.connection import Connection
+    from nuncio.server.namespace import Namespace
+
+
+def event_name(name: Any) -> str:
+    """An event's name as handlers are registered under it: numbers become text."""
+    if isinstance(name, str):
+        return name
+    if isinstance(name, float) and name.is_integer():
+        return str(int(name))
+    return str(name)
+
+
+class Dispatcher(Listeners):
+    """The receiving half of a socket.
+
+    Attributes:
+        connected: whether events are handled.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_held",
+        "_paused",
+        "_queue",
+        "_running",
+        "_running_by",
+        "connected",
+    )
+
+    def __init__(self, nsp: Namespace, connection: Connection) -> None:
+        super().__init__(nsp)
+        self._connection = connection
+        self.connected = False
+        self._queue: deque[tuple[list[Any], int, bool]] | None = None
+        self._held = 0
+        self._running = 0
+        self._running_by: dict[Handler, int] | None = None
+        self._paused = False
+
+    def deliver(self, message: Message, volatile: bool) -> Sent:
+        """Send an encoded packet."""
+        raise NotImplementedError
+
+    def on_event(self, payload: list[Any], id: int) -> None:
+        """An event arrived: its name and arguments, and the acknowledgement's id or -1."""
+        if self._any is not None:
+            for listener in list(self._any):
+                self.nsp.server.guard(listener, payload, self, event_name(payload[0]))
+        if self._held or self._queue is not None:
+            self._waiting().append((payload, id, False))
+            self._limit_queue()
+        elif self._middlewares is not None:
+            self._through_middlewares(payload, id)
+        else:
+            self.dispatch(payload, id)
+
+    def _waiting(self) -> deque[tuple[list[Any], int, bool]]:
+        queue = self._queue
+        if queue is None:
+            queue = deque()
+            self._queue = queue
+        return queue
+
+    def _limit_queue(self) -> None:
+        queue = self._queue
+        length = 0 if queue is None else len(queue)
+        limit = self.nsp.server.limits.queued_events
+        if not self._paused and length >= limit:
+            self._paused = True
+            self._connection.pause_reading()
+        elif self._paused and length <= limit // 2:
+            self._paused = False
+            self._connection.resume_reading()
+
+    def hold(self) -> None:
+        """Let events wait: a connection handler or a middleware has not ended."""
+        self._held += 1
+
+    def release(self) -> None:
+        """One reason to let events wait is gone."""
+        self._held -= 1
+        if self._queue is not None:
+            self._drain()
+
+    def _drain(self) -> None:
+        """Handle what waits, as far as nothing else makes it wait."""
+        while self._held == 0 and self.connected:
+            queue = self._queue
+            if queue is None:
+                break
+            payload, id, passed = queue[0]
+            passed = passed or self._middlewares is None
+            if passed and self._busy(payload):
+                break
+            queue.popleft()
+            if not queue:
+                # Before it is handled, so that nothing seems to be waiting in front of it.
+                self._queue = None
+            if passed:
+                self._run_all(payload, id)
+            else:
+                self._through_middlewares(payload, id)
+        self._limit_queue()
+
+    def _through_middlewares(self, payload: list[Any], id: int) -> None:
+        middlewares = self._middlewares
+        assert middlewares is not None
+        for index in range(len(middlewares)):
+            result = self._middleware(middlewares[index], payload)
+            if result is False:
+                return
+            if result is not None and hasattr(result, "__await__"):
+                self.hold()
+                rest = middlewares[index + 1 :]
+                self.nsp.server.run_middlewares(self, result, rest, payload, id)
+                return
+        self.dispatch(payload, id)
+
+    def dispatch(self, payload: list[Any], id: int) -> None:
+        """Run the handlers of an event which the middlewares let through, in its turn."""
+        if self._running and self._busy(payload):
+            self._waiting().appendleft((payload, id, True))
+            self._limit_queue()
+        else:
+            self._run_all(payload, id)
+
+    def _middleware(self, middleware: Any, payload: list[Any]) -> Any:
+        """Call one; False when it stopped the event."""
+        try:
+            result = middleware(*payload)
+        except Exception as error:
+            self.stop_event(error, payload)
+            return False
+        return None if result is False else result
+
+    def stop_event(self, error: Exception, payload: list[Any]) -> None:
+        """A middleware stopped an event."""
+        if isinstance(error, EventError):
+            self.fire("error", [error])
+        else:
+            self.nsp.server.report(error, self, event_name(payload[0]))
+
+    def _handlers(self, name: str) -> list[Handler] | None:
+        shared = self.nsp.handlers.get(name)
+        own = self._listeners
+        if own is None:
+            return shared
+        mine = own.get(name)
+        if shared is None or mine is None:
+            return mine if shared is None else shared
+        return shared + mine
+
+    def _busy(self, payload: list[Any]) -> bool:
+        """Whether an event has to wait for handlers that are running."""
+        if self._running == 0:
+            return False
+        handlers = self._handlers(event_name(payload[0]))
+        if handlers is None:
+            return False
+        for handler in handlers:
+            if handler.waits:
+                if handler.concurrency == 0:
+                    if self._running >= self.nsp.concurrency:
+                        return True
+                elif self._running_by is not None:
+                    if self._running_by.get(handler, 0) >= handler.concurrency:
+                        return True
+        return False
+
+    def _run_all(self, payload: list[Any], id: int) -> None:
+        if not self.connected:
+            return
+        first = payload[0]
+        name = first if isinstance(first, str) else event_name(first)
+        handlers = self._handlers(name)
+        if handlers is None:
+            return
+        if len(handlers) == 1:
+            self._run(handlers[0], payload, id, name)
+            return
+        reply = _Reply(self, id) if id >= 0 else None
+        for handler in handlers:
+            self._run_shared(handler, payload, reply, name)
+
+    def _run(self, handler: Handler, payload: list[Any], id: int, name: str) -> None:
+        """The everyday case: one handler."""
+        if handler.once:
+            self._forget(handler, name)
+        try:
+            if handler.simple and len(payload) == 2 and not handler.thread:
+                if handler.takes_socket:
+                    result = handler.function(self, payload[1])
+                else:
+                    result = handler.function(payload[1])
+            else:
+                reply = _Reply(self, id)
+                args = handler.arguments(self, payload, reply)
+                if handler.thread:
+                    self._start(handler, self.nsp.server.in_thread(handler, args), reply, name)
+                    return
+                result = handler.function(*args)
+                if handler.ack_index >= 0:
+                    if result is not None and hasattr(result, "__await__"):
+                        self._start(handler, result, reply, name)
+                    return
+        except Exception as error:
+            self._failed(error, _Reply(self, id), name)
+            return
+        if handler.is_async or (result is not None and hasattr(result, "__await__")):
+            if isinstance(result, Sent) and result.taken:
+                result = None
+            else:
+                self._start(handler, result, _Reply(self, id), name)
+                return
+        if id >= 0:
+            self._answer(id, result, name)
+
+    def _run_shared(
+        self, handler: Handler, payload: list[Any], reply: _Reply | None, name: str
+    ) -> None:
+        """One of several handlers: the first answer counts."""
+        if handler.once:
+            self._forget(handler, name)
+        mine = _Reply(self, -1) if reply is None else reply
+        try:
+            args = handler.arguments(self, payload, mine)
+            if handler.thread:
+                result = self.nsp.server.in_thread(handler, args)
+            else:
+                result = handler.function(*args)
+        except Exception as error:
+            self._failed(error, mine, name)
+            return
+        if result is not None and hasattr(result, "__await__"):
+            self._start(handler, result, mine, name)
+        elif handler.ack_index < 0:
+            mine.give(result, name)
+
+    def _forget(self, handler: Handler, name: str) -> None:
+        if handler.takes_socket:
+            self.nsp.forget_handler(handler, name)
+        elif self._listeners is not None:
+            kept = [one for one in self._listeners.get(name, []) if one is not handler]
+            self._listeners[name] = kept
+
+    def _failed(self, error: Exception, reply: _Reply, name: str) -> None:
+        if isinstance(error, ArgumentError):
+            reply.give(error.answer(), name)
+        self.nsp.server.report(error, self, name)
+
+    def _answer(self, id: int, result: Any, name: str) -> None:
+        if result is None:
+            values: list[object] = []
+        elif isinstance(result, Ack):
+            values = result.values
+        else:
+            values = [result]
+        try:
+            message = encode_ack(self.nsp.prefix, id, values)
+        except Exception as error:
+            self.nsp.server.report(error, self, name)
+            return
+        if self.connected:
+            self.deliver(message, False)
+
+    # Handlers that wait.
+
+    def _start(self, handler: Handler, awaitable: Any, reply: _Reply, name: str) -> None:
+        running = _Running(self, handler, reply, name)
+        self._running += 1
+        if handler.concurrency:
+            counts = self._running_by
+            if counts is None:
+                counts = {}
+                self._running_by = counts
+            counts[handler] = counts.get(handler, 0) + 1
+        self.nsp.server.start_task(awaitable, running)
+
+    def finished(self, handler: Handler) -> None:
+        """A handler that waited has ended."""
+        self._running -= 1
+        counts = self._running_by
+        if counts is not None and handler.concurrency:
+            counts[handler] -= 1
+        if self._queue is not None:
+            self._drain()
+
+    def fire(self, event: str, args: list[Any]) -> None:
+        """Call the listeners of a lifecycle event: the namespace's, then this socket's."""
+        server = self.nsp.server
+        shared = self.nsp.lifecycle.get(event)
+        if shared is not None:
+            for handler in shared:
+                server.call_lifecycle(handler, self, args)
+        if self._listeners is not None:
+            for handler in self._listeners.get(event, []):
+                if handler.once:
+                    self._forget(handler, event)
+                server.call_lifecycle(handler, self, args)
+
+
+class _Reply:
+    """The one answer to one event; also the function that a handler gets as `ack`."""
+
+    __slots__ = ("_id", "_socket")
+
+    def __init__(self, socket: Dispatcher, id: int) -> None:
+        self._socket = socket
+        self._id = id
+
+    def __call__(self, *values: object) -> None:
+        self.give(Ack(*values), "ack")
+
+    def give(self, result: Any, name: str) -> None:
+        """Answer, unless it was answered or no answer is wanted."""
+        id = self._id
+        if id >= 0:
+            self._id = -1
+            self._socket._answer(id, result, name)
+
+
+class _Running:
+    """A handler that waits."""
+
+    __slots__ = ("_handler", "_name", "_reply", "_socket")
+
+    def __init__(self, socket: Dispatcher, handler: Handler, reply: _Reply, name: str) -> None:
+        self._socket = socket
+        self._handler = handler
+        self._reply = reply
+        self._name = name
+
+    def done(self, task: Any) -> None:
+        """It has ended."""
+        socket = self._socket
+        if not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                socket._failed(cast("Exception", error), self._reply, self._name)
+            elif self._handler.ack_index < 0:
+                self._reply.give(task.result(), self._name)
+        socket.finished(self._handler)

@@ -1,0 +1,188 @@
+"""Which functions listen to the events of one socket. [compiled]"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from nuncio.errors import OptionError
+from nuncio.protocol.socketio import RESERVED_EVENTS
+from nuncio.server.binding import bind
+from nuncio.server.handlers import Handler
+
+if TYPE_CHECKING:
+    from nuncio.server.namespace import Namespace
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+class Listeners:
+    """The listening half of a socket: its own handlers, catch-alls and middlewares.
+
+    Everything here is made when first used, for most sockets use none of it.
+
+    Attributes:
+        nsp: the socket's namespace.
+    """
+
+    __slots__ = ("_any", "_any_out", "_listeners", "_middlewares", "nsp")
+
+    def __init__(self, nsp: Namespace) -> None:
+        self.nsp = nsp
+        self._listeners: dict[str, list[Handler]] | None = None
+        self._any: list[Any] | None = None
+        self._any_out: list[Any] | None = None
+        self._middlewares: list[Any] | None = None
+
+    @overload
+    def on(self, event: str, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def on(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
+
+    def on(self, event: str, handler: Any = None, **options: Any) -> Any:
+        """Handle an event of this socket: `on(name, handler)`, or `@on(name)`.
+
+        Also `disconnecting(reason, description)` and `disconnect(reason, description)`, and
+        `error(error)` for what socket middlewares raise.
+
+        Args:
+            event: its name.
+            handler: receives the event's arguments, as many as it declares.
+            options: `thread` and `concurrency`, see `Namespace.event`.
+        """
+        return self._listen(event, handler, False, False, options)
+
+    @overload
+    def once(self, event: str, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def once(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
+
+    def once(self, event: str, handler: Any = None, **options: Any) -> Any:
+        """Handle the next such event only."""
+        return self._listen(event, handler, True, False, options)
+
+    @overload
+    def prepend(self, event: str, handler: H, **options: Any) -> H: ...
+
+    @overload
+    def prepend(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
+
+    def prepend(self, event: str, handler: Any = None, **options: Any) -> Any:
+        """As `on`, before the handlers that are there."""
+        return self._listen(event, handler, False, True, options)
+
+    def _listen(
+        self, event: str, handler: Any, once: bool, first: bool, options: dict[str, Any]
+    ) -> Any:
+        if handler is None:
+            return _Decorator(self, event, once, first, options)
+        bound = bind(
+            handler,
+            event,
+            takes_socket=False,
+            lifecycle=event in RESERVED_EVENTS,
+            once=once,
+            **options,
+        )
+        self.nsp.server.note_handler(bound)
+        listeners = self._listeners
+        if listeners is None:
+            listeners = {}
+            self._listeners = listeners
+        # Copied, never changed in place: an event under way keeps the list it began with.
+        before = listeners.get(event, [])
+        listeners[event] = [bound, *before] if first else [*before, bound]
+        return handler
+
+    def off(self, event: str | None = None, handler: Any = None) -> None:
+        """Remove one handler, all of an event, or all of this socket."""
+        listeners = self._listeners
+        if listeners is None:
+            return
+        if event is None:
+            self._listeners = None
+        elif handler is None:
+            listeners.pop(event, None)
+        else:
+            kept = [bound for bound in listeners.get(event, []) if bound.function != handler]
+            listeners[event] = kept
+
+    def listeners(self, event: str) -> list[Any]:
+        """The functions that handle an event of this socket."""
+        if self._listeners is None:
+            return []
+        return [bound.function for bound in self._listeners.get(event, [])]
+
+    def on_any(self, listener: Any) -> Any:
+        """Call `listener(event, *args)` for every event that arrives, before middlewares."""
+        self._any = [*(self._any or []), listener]
+        return listener
+
+    def prepend_any(self, listener: Any) -> Any:
+        """As `on_any`, before the others."""
+        self._any = [listener, *(self._any or [])]
+        return listener
+
+    def off_any(self, listener: Any = None) -> None:
+        """Remove one catch-all listener, or all."""
+        self._any = _without(self._any, listener)
+
+    def listeners_any(self) -> list[Any]:
+        """The catch-all listeners."""
+        return list(self._any or [])
+
+    def on_any_outgoing(self, listener: Any) -> Any:
+        """Call `listener(event, *args)` for every event sent to this client."""
+        self._any_out = [*(self._any_out or []), listener]
+        return listener
+
+    def prepend_any_outgoing(self, listener: Any) -> Any:
+        """As `on_any_outgoing`, before the others."""
+        self._any_out = [listener, *(self._any_out or [])]
+        return listener
+
+    def off_any_outgoing(self, listener: Any = None) -> None:
+        """Remove one outgoing catch-all listener, or all."""
+        self._any_out = _without(self._any_out, listener)
+
+    def listeners_any_outgoing(self) -> list[Any]:
+        """The outgoing catch-all listeners."""
+        return list(self._any_out or [])
+
+    def use(self, middleware: Any) -> Any:
+        """Call `middleware(event, *args)` before the handlers of each event of this socket.
+
+        It may be async; later events wait. Raising `EventError` drops the event and hands the
+        error to the socket's `error` listeners.
+        """
+        if not callable(middleware):
+            raise OptionError(f"middleware must be callable, not {middleware!r}")
+        self._middlewares = [*(self._middlewares or []), middleware]
+        return middleware
+
+
+class _Decorator:
+    """What `@socket.on(name)` applies to the function below it."""
+
+    __slots__ = ("_event", "_first", "_listeners", "_once", "_options")
+
+    def __init__(
+        self, listeners: Listeners, event: str, once: bool, first: bool, options: dict[str, Any]
+    ) -> None:
+        self._listeners = listeners
+        self._event = event
+        self._once = once
+        self._first = first
+        self._options = options
+
+    def __call__(self, handler: Any) -> Any:
+        return self._listeners._listen(self._event, handler, self._once, self._first, self._options)
+
+
+def _without(listeners: list[Any] | None, listener: Any) -> list[Any] | None:
+    if listeners is None or listener is None:
+        return None
+    kept = [one for one in listeners if one != listener]
+    return kept or None

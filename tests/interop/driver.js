@@ -1,0 +1,172 @@
+"use strict";
+// The other side of the tests: the official clients, told what to do by `tests.support.node`.
+//
+// It listens on a port of its own, printed at the start. Each connection there is one test, whose
+// clients end with it. Commands and answers are lines of JSON:
+//
+//   -> {"id": 1, "do": "connect", "with": {...}}      <- {"id": 1, "ok": value} or {"id": 1, "error": text}
+//                                                     <- {"ref": 1, "event": "name", "args": [...]}
+//
+// What JSON cannot say is tagged: {"$bytes": base64}, {"$js": source}, {"$error": {...}}.
+
+const net = require("net");
+
+const PACKAGES = {
+  "4": "socket.io-client",
+  "4.0": "socket.io-client-4.0",
+  "3.1": "socket.io-client-3.1",
+};
+const LIFECYCLE = ["connect", "connect_error", "disconnect"];
+const AsyncFunction = (async () => {}).constructor;
+
+function pack(value) {
+  if (value === undefined || value === null || typeof value === "function") return null;
+  if (typeof value === "number") return Number.isFinite(value) ? value : { $js: String(value) };
+  if (typeof value !== "object") return value;
+  if (Buffer.isBuffer(value)) return { $bytes: value.toString("base64") };
+  if (value instanceof ArrayBuffer) return pack(Buffer.from(value));
+  if (ArrayBuffer.isView(value)) return pack(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+  if (value instanceof Error) return { $error: packError(value) };
+  if (Array.isArray(value)) return value.map(pack);
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, pack(item)]));
+}
+
+function packError(error) {
+  const { message, data, type, code } = error;
+  // The description of a failed transport is a status or an event that holds half of Node.
+  const description = typeof error.description === "object" ? undefined : error.description;
+  return pack({ message, data, type, code, description });
+}
+
+function unpack(value) {
+  if (value === null || typeof value !== "object") return value;
+  if (Array.isArray(value)) return value.map(unpack);
+  if ("$bytes" in value) return Buffer.from(value.$bytes, "base64");
+  if ("$js" in value) return eval(`(${value.$js})`);
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpack(item)]));
+}
+
+/** The commands of one test. */
+class Test {
+  constructor(stream) {
+    this.stream = stream;
+    this.things = new Map();
+  }
+
+  say(line) {
+    if (!this.stream.destroyed) this.stream.write(JSON.stringify(line) + "\n");
+  }
+
+  async handle({ id, do: name, with: given }) {
+    try {
+      this.say({ id, ok: pack(await this[name](unpack(given))) });
+    } catch (error) {
+      this.say({ id, error: String((error && error.stack) || error) });
+    }
+  }
+
+  /** A Socket.IO client; everything it sees is reported. */
+  connect({ ref, url, version, options }) {
+    const { io } = require(PACKAGES[version]);
+    this.watch(ref, io(url, { forceNew: true, reconnection: false, ...options }));
+  }
+
+  /** Another namespace on the connection of a client. */
+  of({ ref, other, nsp, options }) {
+    this.watch(ref, this.things.get(other).io.socket(nsp, options));
+  }
+
+  watch(ref, socket) {
+    this.things.set(ref, socket);
+    for (const event of LIFECYCLE) {
+      socket.on(event, (first, details) => {
+        const description = details && details.description;
+        const args = first === undefined ? [] : [first];
+        if (typeof description === "string") args.push(description);
+        this.say({ ref, event, args: pack(args) });
+      });
+    }
+    socket.onAny((event, ...args) => {
+      const plain = args.filter((value) => typeof value !== "function");
+      this.say({ ref, event, args: pack(plain) });
+    });
+  }
+
+  /** An Engine.IO client. */
+  engine({ ref, url, options }) {
+    const { Socket } = require("engine.io-client");
+    const socket = new Socket(url, options);
+    socket.binaryType = "nodebuffer";
+    this.things.set(ref, socket);
+    for (const event of ["open", "message", "upgrade", "error"]) {
+      socket.on(event, (value) => {
+        this.say({ ref, event, args: event === "upgrade" ? [value.name] : pack([value]) });
+      });
+    }
+    socket.on("close", (reason) => this.say({ ref, event: "close", args: [reason] }));
+  }
+
+  /** Emit and wait for the acknowledgement: all its values. */
+  ask({ ref, event, args }) {
+    return new Promise((resolve) => {
+      this.things.get(ref).emit(event, ...args, (...values) => resolve(values));
+    });
+  }
+
+  emit({ ref, event, args }) {
+    this.things.get(ref).emit(event, ...args);
+  }
+
+  /** Handle an event by a function, given as source, which may answer its last argument. */
+  on({ ref, event, handler }) {
+    this.things.get(ref).on(event, handler);
+  }
+
+  /** When the client has left long-polling. */
+  upgraded({ ref }) {
+    const socket = this.things.get(ref);
+    const engine = socket.io ? socket.io.engine : socket;
+    if (engine.transport.name === "websocket") return;
+    return new Promise((resolve) => engine.once("upgrade", () => resolve()));
+  }
+
+  /** Any code; `socket` is the client, `report(event, ...args)` says something to the test. */
+  run({ ref, code, args }) {
+    const report = (event, ...rest) => this.say({ ref, event, args: pack(rest) });
+    const names = ["socket", "report", "args", "require"];
+    return new AsyncFunction(...names, code)(this.things.get(ref), report, args, require);
+  }
+
+  end() {
+    for (const thing of this.things.values()) {
+      const engine = thing.io ? thing.io.engine : thing;
+      if (thing.io) thing.disconnect();
+      if (engine) engine.close();
+    }
+    this.things.clear();
+  }
+}
+
+const server = net.createServer((stream) => {
+  const test = new Test(stream);
+  const parts = [];
+  stream.on("data", (data) => {
+    let start = 0;
+    for (let end; (end = data.indexOf(10, start)) >= 0; start = end + 1) {
+      parts.push(data.subarray(start, end));
+      test.handle(JSON.parse(Buffer.concat(parts.splice(0)).toString()));
+    }
+    parts.push(data.subarray(start));
+  });
+  stream.on("error", () => {});
+  // A test waits for the end, so that nothing of it is left when its server stops.
+  stream.on("end", () => {
+    test.end();
+    stream.end();
+  });
+});
+
+server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+// It lives as long as the tests do.
+process.stdin.on("end", () => process.exit()).resume();
+process.on("uncaughtException", (error) => console.error(error));
