@@ -48,7 +48,7 @@ def request(
         headers.append((b"Origin", origin.encode("latin-1")))
     if asked is not None:
         headers.append((b"Access-Control-Request-Headers", asked.encode("latin-1")))
-    return Request(method, "/engine.io/", "", lower(headers), None, secure
+    return Request(method, "/engine.io/", "", lower(headers), None, secure)
 
 
 def lower(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
