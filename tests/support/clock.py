@@ -23,7 +23,7 @@ class FakeHandle:
         self.cancelled = True
 
 
-class FakeLoop(asyncio.AbstractEventLoop):
+class FakeLoop(asyncio.BaseEventLoop):
     """As much of a loop as the engine's timers and transports use.
 
     Attributes:
@@ -32,6 +32,7 @@ class FakeLoop(asyncio.AbstractEventLoop):
     """
 
     def __init__(self, now: float = 1000.0) -> None:
+        # Nothing of the real loop is set up, so there is nothing to be closed.
         self.now = now
         self.early = 0.0
         self.failures: list[dict[str, Any]] = []
@@ -39,23 +40,31 @@ class FakeLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, FakeHandle]] = []
         self._soon: list[FakeHandle] = []
 
+    def is_closed(self) -> bool:
+        """See `asyncio.loop.is_closed`."""
+        return True
+
     def time(self) -> float:
         """The clock."""
         return self.now
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_at(  # type: ignore[override]  # as much of it as is needed
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
         """See `asyncio.loop.call_at`."""
         handle = FakeHandle(when, callback, args)
         heapq.heappush(self._timers, (when, next(self._order), handle))
         return handle
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_soon(  # type: ignore[override]  # as much of it as is needed
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
         """See `asyncio.loop.call_soon`."""
         handle = FakeHandle(self.now, callback, args)
         self._soon.append(handle)
         return handle
 
-    def call_exception_handler(self, context: dict[str, Any]) -> None:
+    def call_exception_handler(self, context: Any) -> None:
         """See `asyncio.loop.call_exception_handler`."""
         self.failures.append(context)
 
