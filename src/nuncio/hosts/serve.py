@@ -137,11 +137,17 @@ def _bind(config: uvicorn.Config) -> list[socket.socket] | None:
     if config.uds is not None:
         return None
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    # The protocol is named because asyncio switches Nagle's algorithm off only where it is.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return [
-            socket.create_server((config.host, config.port), family=family, backlog=config.backlog)
-        ]
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((config.host, config.port))
+        listener.listen(config.backlog)
+        listener.setblocking(False)
+        return [listener]
     except OSError as error:
+        listener.close()
         where = f"{config.host}:{config.port}"
         hint = ""
         if error.errno == errno.EADDRINUSE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import socket
 from typing import Any
 
 from nuncio.engine.engine import Engine
@@ -85,6 +86,7 @@ class UpgradeExchange(Exchange):
                 deflate, value = negotiated
                 headers.append(("Sec-WebSocket-Extensions", value))
         config = engine.config()
+        _no_delay(self._io)
         self._io.set_write_buffer_limits(high=limits.high_water_bytes)
         transport = WebSocketTransport(
             self._io,
@@ -104,6 +106,16 @@ class UpgradeExchange(Exchange):
         if self._paused:
             self._io.resume_reading()
         return transport
+
+
+def _no_delay(io: Any) -> None:
+    """Switch Nagle's algorithm off where nobody did: it would delay every second small frame.
+
+    asyncio does so only for sockets that were made with their protocol named.
+    """
+    sock = io.get_extra_info("socket")
+    if sock is not None and sock.proto == 0 and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def unwrap(config: Any) -> tuple[ASGIApp | None, list[Any]]:
