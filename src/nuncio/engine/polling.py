@@ -266,6 +266,9 @@ class PollingTransport(Transport):
 
     def close(self) -> None:
         """Tell the client: at once when a poll waits, otherwise with the next one."""
+        if self._out:
+            # On its own: beside a close packet, official clients end before they have handled it.
+            self.flush()
         if self._poll is not None:
             self._release(CLOSE_MESSAGE)
         elif self._linger is None:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from nuncio.errors import OptionError
+from nuncio.options import whole
 from nuncio.server.handlers import Converter, Handler
 
 AckCallback = Callable[..., None]
@@ -23,6 +24,8 @@ AckCallback = Callable[..., None]
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _PLAIN = (str, int, float, bool, bytes, list, dict)
+_BINARY = (bytes, bytearray, memoryview)
+_CUSTOM = (msgspec.inspect.CustomType,)
 _UNCHECKED = (Any, object, inspect.Parameter.empty, None)
 
 
@@ -55,8 +58,7 @@ def bind(
     is_async = _is_async(function)
     if thread and is_async:
         raise OptionError(f"the handler of {event!r} is async: thread=True is for def functions")
-    if concurrency is not None and (isinstance(concurrency, bool) or concurrency < 1):
-        raise OptionError(f"concurrency must be a whole number of at least 1, not {concurrency!r}")
+    limit = 0 if concurrency is None else whole("concurrency", concurrency)
     shape = _Shape(function, event, takes_socket, lifecycle)
     return Handler(
         function,
@@ -68,9 +70,10 @@ def bind(
         shape.converters,
         shape.rest,
         shape.ack_index,
+        shape.defaults,
         is_async,
         thread,
-        concurrency or 0,
+        limit,
         once,
     )
 
@@ -87,6 +90,7 @@ class _Shape:
         self.converters: list[Converter | None] = []
         self.rest: Converter | None = None
         self.ack_index = -1
+        self.defaults: list[Any] = []
         self.takes_socket = False
         try:
             parameters = list(inspect.signature(function).parameters.values())
@@ -103,10 +107,7 @@ class _Shape:
                 if not lifecycle:
                     self.rest = _converter(_annotation(function, parameter), event, parameter.name)
             elif parameter.kind in _POSITIONAL:
-                if takes_socket and not self.takes_socket:
-                    self.takes_socket = True
-                else:
-                    self._event_argument(function, parameter, event, lifecycle)
+                self._positional(function, parameter, event, takes_socket, lifecycle)
             elif (
                 parameter.kind is inspect.Parameter.KEYWORD_ONLY
                 and parameter.default is inspect.Parameter.empty
@@ -116,22 +117,41 @@ class _Shape:
                     "without a default; events have positional arguments only"
                 )
 
-    def _event_argument(
+    def _positional(
         self,
         function: Callable[..., Any],
         parameter: inspect.Parameter,
         event: str,
+        takes_socket: bool,
         lifecycle: bool,
     ) -> None:
+        awaits_socket = takes_socket and not self.takes_socket
+        if awaits_socket and not _names_ack(parameter):
+            if self.ack_index >= 0:
+                raise OptionError(
+                    f"the handler of {event!r} declares the acknowledgement function before the "
+                    f"socket {parameter.name!r}; the socket comes first"
+                )
+            self.takes_socket = True
+            return
         annotation = _annotation(function, parameter)
         if annotation is AckCallback:
             self.ack_index = len(self.names)
             return
         self.names.append(parameter.name)
+        self.defaults.append(parameter.default)
         self.most += 1
         if parameter.default is inspect.Parameter.empty and not lifecycle:
             self.least = self.most
         self.converters.append(None if lifecycle else _converter(annotation, event, parameter.name))
+
+
+def _names_ack(parameter: inspect.Parameter) -> bool:
+    """Whether the first parameter is not the socket; its annotation is not evaluated for that."""
+    annotation = parameter.annotation
+    if isinstance(annotation, str):
+        return annotation.rpartition(".")[2] == "AckCallback"
+    return annotation is AckCallback
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -174,40 +194,44 @@ def _converter(annotation: Any, event: str, name: str) -> Converter | None:
         return None
     if annotation in _PLAIN:
         return _plain(annotation)
-    validate = getattr(annotation, "model_validate", None)
-    if validate is not None:
-        return _model(validate)
+    if hasattr(annotation, "model_validate"):
+        return functools.partial(_validate, annotation)
     try:
-        msgspec.inspect.type_info(annotation)
+        info = msgspec.inspect.type_info(annotation)
     except TypeError as error:
-        raise OptionError(
-            f"the annotation of parameter {name!r} of the handler of {event!r} "
-            f"cannot be checked: {error}"
-        ) from error
+        raise _uncheckable(event, name, str(error)) from error
+    for kind in info.types if isinstance(info, msgspec.inspect.UnionType) else (info,):
+        if isinstance(kind, _CUSTOM) and not hasattr(kind.cls, "model_validate"):
+            raise _uncheckable(event, name, f"what arrives can never be a {kind.cls.__name__}")
 
     def convert(value: Any) -> Any:
-        return msgspec.convert(value, annotation)
+        # Bytes stay bytes: a string is not taken for base64 where bytes are declared.
+        return msgspec.convert(value, annotation, builtin_types=_BINARY, dec_hook=_validate)
 
     return convert
 
 
-def _model(validate: Callable[[Any], Any]) -> Converter:
+def _uncheckable(event: str, name: str, why: str) -> OptionError:
+    return OptionError(
+        f"the annotation of parameter {name!r} of the handler of {event!r} cannot be checked: {why}"
+    )
+
+
+def _validate(model: Any, value: Any) -> Any:
     """A pydantic model's check, its errors in one line as msgspec words them."""
-
-    def convert(value: Any) -> Any:
-        try:
-            return validate(value)
-        except ValueError as error:
-            details = getattr(error, "errors", None)
-            if details is None:
-                raise
-            lines = [
-                f"{detail['msg']} - at `${''.join(f'.{part}' for part in detail['loc'])}`"
-                for detail in details(include_url=False, include_context=False, include_input=False)
-            ]
-            raise ValueError("; ".join(lines)) from error
-
-    return convert
+    if not hasattr(model, "model_validate"):
+        raise TypeError(f"Expected `{model.__name__}`, got `{_kind_name(value)}`")
+    try:
+        return model.model_validate(value)
+    except ValueError as error:
+        details = getattr(error, "errors", None)
+        if details is None:
+            raise
+        lines = [
+            f"{detail['msg']} - at `${''.join(f'.{part}' for part in detail['loc'])}`"
+            for detail in details(include_url=False, include_context=False, include_input=False)
+        ]
+        raise ValueError("; ".join(lines)) from error
 
 
 def _plain(kind: type) -> Converter:

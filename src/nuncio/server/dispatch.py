@@ -8,7 +8,7 @@ reading from the connection when it is long.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nuncio.engine.session import Sent
 from nuncio.errors import ArgumentError, EventError
@@ -351,13 +351,15 @@ class _Running:
         self._reply = reply
         self._name = name
 
-    def done(self, task: Any) -> None:
-        """It has ended."""
-        socket = self._socket
-        if not task.cancelled():
-            error = task.exception()
-            if error is not None:
-                socket._failed(cast("Exception", error), self._reply, self._name)
-            elif self._handler.ack_index < 0:
-                self._reply.give(task.result(), self._name)
-        socket.finished(self._handler)
+    def returned(self, result: Any) -> None:
+        """It has ended well."""
+        if self._handler.ack_index < 0:
+            self._reply.give(result, self._name)
+
+    def raised(self, error: Exception) -> None:
+        """It has failed."""
+        self._socket._failed(error, self._reply, self._name)
+
+    def ended(self) -> None:
+        """It has ended, one way or the other."""
+        self._socket.finished(self._handler)

@@ -42,6 +42,7 @@ class Handler:
         converters: for each of them a check, or None.
         rest: the check for each further argument (`*args`), or None.
         ack_index: where among the event arguments the acknowledgement function goes; -1 nowhere.
+        defaults: of the parameters before it, for those that the event leaves out.
         is_async: whether calling it gives a coroutine.
         thread: whether it is called in a thread.
         concurrency: how many may run at once for one socket; 0 for the namespace's number.
@@ -52,6 +53,7 @@ class Handler:
         "ack_index",
         "concurrency",
         "converters",
+        "defaults",
         "event",
         "function",
         "is_async",
@@ -76,6 +78,7 @@ class Handler:
         converters: list[Converter | None],
         rest: Converter | None,
         ack_index: int,
+        defaults: list[Any],
         is_async: bool,
         thread: bool,
         concurrency: int,
@@ -89,6 +92,7 @@ class Handler:
         self.names = names
         self.rest = rest
         self.ack_index = ack_index
+        self.defaults = defaults
         self.is_async = is_async
         self.thread = thread
         self.concurrency = concurrency
@@ -125,8 +129,8 @@ class Handler:
         if self.converters is not None:
             self._convert(args)
         if self.ack_index >= 0:
-            if self.ack_index > len(args):
-                raise ArgumentError(self.event, self.names[len(args)], "is missing")
+            while len(args) < self.ack_index:
+                args.append(self.defaults[len(args)])
             args.insert(self.ack_index, ack)
         if self.takes_socket:
             args.insert(0, socket)
