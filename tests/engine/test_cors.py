@@ -313,9 +313,7 @@ def test_who_was_not_admitted_is_not_named(option: CorsOption) -> None:
 
 
 def test_two_origins_in_one_request_are_none() -> None:
-    block = lower(
-        [(b"Host", HOST.encode()), (b"Origin", A.encode()), (b"Origin", Z.encode())]
-    )
+    block = lower([(b"Host", HOST.encode()), (b"Origin", A.encode()), (b"Origin", Z.encode())])
     asking = Request("GET", "/engine.io/", "", block, None, False)
     for option in (None, True, [A, Z], re.compile(".*"), lambda origin: True):
         assert not admits(CorsPolicy.parse(option), asking)

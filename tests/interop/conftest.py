@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,3 +34,15 @@ def version(request: pytest.FixtureRequest) -> str:
     """Each release of the client."""
     found: str = request.param
     return found
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No test may leave an error in the log: one that expects it clears `caplog`."""
+    yield
+    errors = [
+        record.getMessage()
+        for record in caplog.get_records("call")
+        if record.levelno >= logging.ERROR and record.name.startswith("nuncio")
+    ]
+    assert not errors

@@ -33,7 +33,6 @@ function pack(value) {
 
 function packError(error) {
   const { message, data, type, code } = error;
-  // The description of a failed transport is a status or an event that holds half of Node.
   const description = typeof error.description === "object" ? undefined : error.description;
   return pack({ message, data, type, code, description });
 }
@@ -80,9 +79,10 @@ class Test {
     this.things.set(ref, socket);
     for (const event of LIFECYCLE) {
       socket.on(event, (first, details) => {
-        const description = details && details.description;
         const args = first === undefined ? [] : [first];
-        if (typeof description === "string") args.push(description);
+        const description = details && details.description;
+        // Sometimes it is an object that holds half of Node.
+        if (["string", "number"].includes(typeof description)) args.push(description);
         this.say({ ref, event, args: pack(args) });
       });
     }

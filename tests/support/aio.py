@@ -14,41 +14,58 @@ T = TypeVar("T")
 DEADLINE = 20.0
 
 
-def run_async(function: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Run an async test on asyncio's own loop, with a deadline.
+class SharedLoop:
+    """A loop in which several tests run one after the other, for what lives longer than a test.
 
-    What nobody caught, in a callback or in a task, fails the test.
+    A test that has one among its arguments runs in it. Between tests it stands still.
+
+    Args:
+        uvloop: whether it is uvloop's, which `io.run` uses where it exists.
     """
-    return _runner(function, asyncio.new_event_loop)
 
+    def __init__(self, *, uvloop: bool = False) -> None:
+        self.runner = asyncio.Runner(loop_factory=_uvloop if uvloop else asyncio.new_event_loop)
 
-def run_uvloop(function: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """As `run_async`, on uvloop, which `io.run` uses where it exists."""
-    if sys.platform == "win32":
-        return run_async(function)
-    import uvloop
-
-    return _runner(function, uvloop.new_event_loop)
-
-
-def _runner(
-    function: Callable[P, Coroutine[Any, Any, None]],
-    new_loop: Callable[[], asyncio.AbstractEventLoop],
-) -> Callable[P, None]:
-    @functools.wraps(function)
-    def test(*args: P.args, **kwargs: P.kwargs) -> None:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run something with a deadline; what nobody caught in callbacks and tasks is a failure."""
         uncaught: list[dict[str, Any]] = []
 
-        async def main() -> None:
+        async def main() -> T:
             asyncio.get_running_loop().set_exception_handler(
                 lambda _, context: uncaught.append(context)
             )
             async with asyncio.timeout(DEADLINE):
-                await function(*args, **kwargs)
+                return await coroutine
 
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(main())
+        result = self.runner.run(main())
         assert not uncaught, f"nobody caught {uncaught}"
+        return result
+
+    def close(self) -> None:
+        """End the loop."""
+        self.runner.close()
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def run_async(function: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an async test, in a loop of its own or the shared one among its arguments."""
+
+    @functools.wraps(function)
+    def test(*args: P.args, **kwargs: P.kwargs) -> None:
+        shared = [value for value in kwargs.values() if isinstance(value, SharedLoop)]
+        loop = shared[0] if shared else SharedLoop()
+        try:
+            loop.run(function(*args, **kwargs))
+        finally:
+            if not shared:
+                loop.close()
 
     return test
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +9,7 @@ import uvicorn
 
 from nuncio import Server
 from nuncio.engine import Engine
+from tests.support.aio import SharedLoop
 
 HOSTS = ("native", "asgi")
 
@@ -36,10 +36,40 @@ async def listening(server: Server | Engine, host: str = "native") -> AsyncItera
     config.load()
     other.lifespan = config.lifespan_class(config)
     await other.startup()
-    task = asyncio.ensure_future(other.main_loop())
     try:
         yield other.servers[0].sockets[0].getsockname()[1]
     finally:
-        other.should_exit = True
-        await task
         await other.shutdown()
+
+
+class Home(SharedLoop):
+    """A server that several tests share, in the loop they share.
+
+    Args:
+        server: what to serve.
+        host: see `listening`.
+        uvloop: see `SharedLoop`.
+    """
+
+    def __init__(
+        self, server: Server | Engine, host: str = "native", *, uvloop: bool = False
+    ) -> None:
+        super().__init__(uvloop=uvloop)
+        self.server = server
+        self.host = host
+        self._listening = listening(server, host)
+        self.port = self.run(self._listening.__aenter__())
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that is served."""
+        return self.server if isinstance(self.server, Engine) else self.server.engine
+
+    def unknown(self, sid: str) -> bool:
+        """Whether there is no such session, or no longer."""
+        return sid not in self.engine.sessions
+
+    def close(self) -> None:
+        """Stop the server and end the loop."""
+        self.run(self._listening.__aexit__(None, None, None))
+        super().close()

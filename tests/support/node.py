@@ -12,19 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import itertools
 import json
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
-from nuncio import Server
+from nuncio import Server, Socket
 from nuncio.engine import Engine
-from tests.support.aio import within
+from tests.support.aio import SharedLoop, within
 from tests.support.live import listening
+
+P = ParamSpec("P")
 
 DRIVER = Path(__file__).parent.parent / "interop" / "driver.js"
 
@@ -113,6 +116,20 @@ def unpack(value: Any) -> Any:
     return value
 
 
+def run_uvloop(function: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an async test on uvloop, as `io.run` does."""
+
+    @functools.wraps(function)
+    def test(*args: P.args, **kwargs: P.kwargs) -> None:
+        loop = SharedLoop(uvloop=True)
+        try:
+            loop.run(function(*args, **kwargs))
+        finally:
+            loop.close()
+
+    return test
+
+
 class Node:
     """The Node process.
 
@@ -121,6 +138,7 @@ class Node:
     """
 
     def __init__(self, program: str) -> None:
+        self._program = program
         self._process = subprocess.Popen(
             [program, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -130,6 +148,17 @@ class Node:
     def stop(self) -> None:
         """End it."""
         self._process.communicate(timeout=10)
+
+    async def process(self, code: str, *args: Any) -> asyncio.subprocess.Process:
+        """Run code in a process of its own, which the test has to end.
+
+        Args:
+            code: finds `args` as JSON in `process.argv[1]`.
+            args: plain data.
+        """
+        return await asyncio.create_subprocess_exec(
+            self._program, "-e", code, json.dumps(args), cwd=DRIVER.parent
+        )
 
     @asynccontextmanager
     async def clients(
@@ -257,11 +286,15 @@ class Clients:
             await client.upgraded()
         return client
 
-    async def engine(self, path: str = "/engine.io", **options: Any) -> EngineClient:
-        """Make an Engine.IO client and wait until it is open."""
+    async def start_engine(self, path: str = "/engine.io", **options: Any) -> EngineClient:
+        """Make an Engine.IO client without waiting for its connection."""
         ref, seen = self._new()
         await self.command("engine", ref=ref, url=self.url, options={"path": path, **options})
-        client = EngineClient(self, ref, seen)
+        return EngineClient(self, ref, seen)
+
+    async def engine(self, path: str = "/engine.io", **options: Any) -> EngineClient:
+        """Make an Engine.IO client and wait until it is open."""
+        client = await self.start_engine(path, **options)
         await client.next("open")
         return client
 
@@ -283,7 +316,9 @@ class Clients:
         return await self.command("run", ref=ref, code=code, args=args)
 
     async def close(self) -> None:
-        """End all clients."""
+        """End all clients; closing twice does no harm."""
+        if self._writer.is_closing():
+            return
         self._writer.write_eof()
         await within(self._task)
         self._writer.close()
@@ -323,6 +358,10 @@ class Thing:
 
 class Client(Thing):
     """A Socket.IO client in one namespace."""
+
+    async def peer(self, io: Server, nsp: str = "/") -> Socket:
+        """Its socket on the server."""
+        return io.of(nsp).sockets[await self.value("socket.id")]
 
     def names(self) -> list[str]:
         """What it has reported so far, in order."""

@@ -228,11 +228,17 @@ class Closed(Exception):
 
 
 class WebSocket:
-    """A WebSocket as a client has it; `head` is what the server answered."""
+    """A WebSocket as a client has it.
+
+    Attributes:
+        head: what the server answered.
+        sid: of the session, once its open packet was received.
+    """
 
     def __init__(self, connection: Connection, head: Response) -> None:
         self.connection = connection
         self.head = head
+        self.sid = ""
 
     @classmethod
     async def open(cls, port: int, target: str, headers: Headers | None = None) -> WebSocket:
@@ -293,6 +299,8 @@ class WebSocket:
             except (asyncio.IncompleteReadError, ConnectionError):
                 raise Closed(1006) from None
             if opcode == TEXT:
+                if payload.startswith(b'0{"sid":'):
+                    self.sid = json.loads(payload[1:])["sid"]
                 return payload.decode()
             if opcode == BINARY:
                 return payload

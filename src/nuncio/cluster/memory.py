@@ -43,7 +43,7 @@ class MemoryAdapter(Adapter):
             if room == socket.id:
                 if not socket.in_own_room:
                     socket.set_own_room(True)
-                    self._joined(room, socket, True)
+                    self._joined(room, socket, room not in self._members)
                 continue
             mine = socket.room_set()
             if room in mine:
@@ -53,18 +53,23 @@ class MemoryAdapter(Adapter):
                     f"socket {socket.id} is in {len(mine)} rooms; raise Limits(rooms=…) "
                     "if it really needs more"
                 )
-            mine.add(room)
+            mine[room] = None
             members = self._members.get(room)
             if members is None:
                 self._members[room] = {socket}
             else:
                 members.add(socket)
-            self._joined(room, socket, members is None)
+            self._joined(room, socket, members is None and not self._owner_in(room))
+
+    def _owner_in(self, room: Room) -> bool:
+        """Whether the room is a socket's id, and that socket in it."""
+        owner = self.sockets.get(room) if isinstance(room, str) else None
+        return owner is not None and owner.in_own_room
 
     def _joined(self, room: Room, socket: Socket, created: bool) -> None:
         events = self._events
         if events is not None:
-            if created and room not in self.sockets:
+            if created:
                 events.emit("create-room", room)
             events.emit("join-room", room, socket.id)
 
@@ -78,14 +83,15 @@ class MemoryAdapter(Adapter):
     def remove(self, socket: Socket, room: Room) -> None:
         """See `Adapter.remove`."""
         if room == socket.id:
-            if socket.in_own_room:
+            # Before it is connected there is nothing to leave.
+            if socket.connected and socket.in_own_room:
                 socket.set_own_room(False)
                 self._left(room, socket, room not in self._members)
             return
         mine = socket.joined_rooms()
         if mine is None or room not in mine:
             return
-        mine.discard(room)
+        del mine[room]
         self._remove(socket, room)
 
     def _remove(self, socket: Socket, room: Room) -> None:
@@ -93,7 +99,7 @@ class MemoryAdapter(Adapter):
         members.discard(socket)
         if not members:
             del self._members[room]
-        self._left(room, socket, not members)
+        self._left(room, socket, not members and not self._owner_in(room))
 
     def _left(self, room: Room, socket: Socket, deleted: bool) -> None:
         events = self._events
@@ -105,12 +111,15 @@ class MemoryAdapter(Adapter):
     def remove_all(self, socket: Socket) -> None:
         """See `Adapter.remove_all`."""
         mine = socket.joined_rooms()
+        socket.drop_rooms()
+        if socket.in_own_room:
+            # Joined first, left first.
+            socket.set_own_room(False)
+            if self._events is not None and socket.connected:
+                self._left(socket.id, socket, socket.id not in self._members)
         if mine is not None:
-            socket.drop_rooms()
             for room in mine:
                 self._remove(socket, room)
-        if self._events is not None and socket.in_own_room:
-            self._left(socket.id, socket, socket.id not in self._members)
 
     def targets(self, rooms: frozenset[Room], excepted: frozenset[Room]) -> list[Socket]:
         """See `Adapter.targets`."""

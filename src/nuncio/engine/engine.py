@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import msgspec
 
@@ -52,6 +52,8 @@ MESSAGES = (
 )
 
 _ID = re.compile(r"[!-~]+")
+
+L = TypeVar("L", bound=Callable[..., Any])
 
 Middleware = Callable[[Request, Exchange], Any]
 
@@ -135,9 +137,21 @@ class Engine:
         self._middlewares.append(middleware)
         return middleware
 
+    @overload
+    def on(self, event: str, listener: L) -> L: ...
+
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[L], L]: ...
+
     def on(self, event: str, listener: Any = None) -> Any:
         """Listen to `connection`, `connection_error`, `initial_headers` or `headers`."""
         return self.events.on(event, listener)
+
+    @overload
+    def once(self, event: str, listener: L) -> L: ...
+
+    @overload
+    def once(self, event: str, listener: None = None) -> Callable[[L], L]: ...
 
     def once(self, event: str, listener: Any = None) -> Any:
         """Listen to the next such event only."""

@@ -12,8 +12,8 @@ from one transport to another.
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Generator
-from typing import Any, Final, cast
+from collections.abc import Callable, Generator
+from typing import Any, Final, TypeVar, cast, overload
 
 from mypy_extensions import mypyc_attr
 
@@ -36,6 +36,8 @@ from nuncio.protocol.engineio import (
     Message,
     decode_binary,
 )
+
+L = TypeVar("L", bound=Callable[..., Any])
 
 OPENING: Final = 0
 OPEN: Final = 1
@@ -234,9 +236,21 @@ class Session(PacketSink):
             self._events = events
         return events
 
+    @overload
+    def on(self, event: str, listener: L) -> L: ...
+
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[L], L]: ...
+
     def on(self, event: str, listener: Any = None) -> Any:
         """Listen to `message`, `close`, `upgrading`, `upgrade`, `heartbeat`, `drain`."""
         return self.events.on(event, listener)
+
+    @overload
+    def once(self, event: str, listener: L) -> L: ...
+
+    @overload
+    def once(self, event: str, listener: None = None) -> Callable[[L], L]: ...
 
     def once(self, event: str, listener: Any = None) -> Any:
         """Listen to the next such event only."""

@@ -37,6 +37,11 @@ class PendingAck(Timer):
         self.socket = socket
         self.id = id
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for it any longer."""
+        return False
+
     def answer(self, values: list[Any]) -> None:
         """The answer came."""
         raise NotImplementedError
@@ -59,6 +64,11 @@ class FutureAck(PendingAck):
     def __init__(self, socket: Socket, id: int, future: Future[Any]) -> None:
         super().__init__(socket, id)
         self.future = future
+
+    @property
+    def abandoned(self) -> bool:
+        """See `PendingAck.abandoned`: whoever awaited it was cancelled."""
+        return self.future.done()
 
     def answer(self, values: list[Any]) -> None:
         """See `PendingAck.answer`."""

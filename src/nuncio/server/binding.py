@@ -10,13 +10,13 @@ import inspect
 import sys
 import typing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from nuncio.errors import OptionError
-from nuncio.options import whole
+from nuncio.options import unknown_option, whole
 from nuncio.server.handlers import Converter, Handler
 
 AckCallback = Callable[..., None]
@@ -27,6 +27,22 @@ _PLAIN = (str, int, float, bool, bytes, list, dict)
 _BINARY = (bytes, bytearray, memoryview)
 _CUSTOM = (msgspec.inspect.CustomType,)
 _UNCHECKED = (Any, object, inspect.Parameter.empty, None)
+
+
+_OPTIONS = ("concurrency", "thread")
+
+
+def check_registration(event: object, options: Mapping[str, object]) -> None:
+    """Check what a handler is registered with.
+
+    Raises:
+        OptionError: for what is no event's name, and for an option that does not exist.
+    """
+    if not isinstance(event, str) or not event:
+        raise OptionError(f"event must be a non-empty str, not {event!r}")
+    for name in options:
+        if name not in _OPTIONS:
+            raise unknown_option(name, _OPTIONS, "a handler")
 
 
 def bind(

@@ -117,10 +117,15 @@ class Dispatcher(Listeners):
             if not queue:
                 # Before it is handled, so that nothing seems to be waiting in front of it.
                 self._queue = None
-            if passed:
-                self._run_all(payload, id)
-            else:
-                self._through_middlewares(payload, id)
+            # Held, so that a handler that ends at once goes on here and not one call deeper.
+            self._held += 1
+            try:
+                if passed:
+                    self._run_all(payload, id)
+                else:
+                    self._through_middlewares(payload, id)
+            finally:
+                self._held -= 1
         self._limit_queue()
 
     def _through_middlewares(self, payload: list[Any], id: int) -> None:
@@ -179,13 +184,13 @@ class Dispatcher(Listeners):
         if handlers is None:
             return False
         for handler in handlers:
-            if handler.waits:
-                if handler.concurrency == 0:
-                    if self._running >= self.nsp.concurrency:
-                        return True
-                elif self._running_by is not None:
-                    if self._running_by.get(handler, 0) >= handler.concurrency:
-                        return True
+            # One that ends in place waits, too: with a concurrency of 1 nothing runs beside it.
+            if handler.concurrency == 0:
+                if self._running >= self.nsp.concurrency:
+                    return True
+            elif self._running_by is not None:
+                if self._running_by.get(handler, 0) >= handler.concurrency:
+                    return True
         return False
 
     def _run_all(self, payload: list[Any], id: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from nuncio.errors import OptionError
 from nuncio.protocol.socketio import RESERVED_EVENTS
-from nuncio.server.binding import bind
+from nuncio.server.binding import bind, check_registration
 from nuncio.server.handlers import Handler
 
 if TYPE_CHECKING:
@@ -76,13 +76,14 @@ class Listeners:
     def _listen(
         self, event: str, handler: Any, once: bool, first: bool, options: dict[str, Any]
     ) -> Any:
+        check_registration(event, options)
         if handler is None:
             return _Decorator(self, event, once, first, options)
         bound = bind(
             handler,
             event,
             takes_socket=False,
-            lifecycle=event in RESERVED_EVENTS,
+            lifecycle=event == "error" or event in RESERVED_EVENTS,
             once=once,
             **options,
         )
@@ -117,12 +118,12 @@ class Listeners:
 
     def on_any(self, listener: Any) -> Any:
         """Call `listener(event, *args)` for every event that arrives, before middlewares."""
-        self._any = [*(self._any or []), listener]
+        self._any = [*(self._any or []), _checked(listener)]
         return listener
 
     def prepend_any(self, listener: Any) -> Any:
         """As `on_any`, before the others."""
-        self._any = [listener, *(self._any or [])]
+        self._any = [_checked(listener), *(self._any or [])]
         return listener
 
     def off_any(self, listener: Any = None) -> None:
@@ -135,12 +136,12 @@ class Listeners:
 
     def on_any_outgoing(self, listener: Any) -> Any:
         """Call `listener(event, *args)` for every event sent to this client."""
-        self._any_out = [*(self._any_out or []), listener]
+        self._any_out = [*(self._any_out or []), _checked(listener)]
         return listener
 
     def prepend_any_outgoing(self, listener: Any) -> Any:
         """As `on_any_outgoing`, before the others."""
-        self._any_out = [listener, *(self._any_out or [])]
+        self._any_out = [_checked(listener), *(self._any_out or [])]
         return listener
 
     def off_any_outgoing(self, listener: Any = None) -> None:
@@ -179,6 +180,12 @@ class _Decorator:
 
     def __call__(self, handler: Any) -> Any:
         return self._listeners._listen(self._event, handler, self._once, self._first, self._options)
+
+
+def _checked(listener: Any) -> Any:
+    if not callable(listener):
+        raise OptionError(f"listener must be callable, not {listener!r}")
+    return listener
 
 
 def _without(listeners: list[Any] | None, listener: Any) -> list[Any] | None:

@@ -17,7 +17,7 @@ from nuncio.protocol.engineio import Message
 from nuncio.protocol.json import dumps
 from nuncio.protocol.socketio import encode_connect_error, encode_event, namespace_prefix
 from nuncio.server.acks import PendingAck
-from nuncio.server.binding import bind
+from nuncio.server.binding import bind, check_registration
 from nuncio.server.handlers import Handler
 from nuncio.server.operator import BroadcastOperator
 from nuncio.server.socket import Socket
@@ -130,13 +130,13 @@ class Namespace:
         name = options.pop("name", None)
         if isinstance(handler, str):
             name, handler = handler, None
+        check_registration("by name" if name is None else name, options)
         if handler is None:
             return _EventDecorator(self, name, options)
         return self._register(event_of(handler, name), handler, False, options)
 
     def _register(self, event: str, handler: Any, once: bool, options: dict[str, Any]) -> Any:
-        if not isinstance(event, str) or not event:
-            raise OptionError(f"event must be a non-empty str, not {event!r}")
+        check_registration(event, options)
         if handler is None:
             return _OnDecorator(self, event, once, options)
         if event == "connect_error":

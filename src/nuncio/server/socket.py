@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nuncio.cluster.rooms import Room, rooms_of
 from nuncio.engine.session import TAKEN, Sent, Session
 from nuncio.errors import Disconnected, DisconnectReason, LimitExceeded, OptionError
+from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.socketio import RESERVED_EVENTS, encode_disconnect, encode_event
 from nuncio.server.acks import CallbackAck, FutureAck, PendingAck
@@ -64,7 +65,7 @@ class Socket(Dispatcher):
         self.joined_at = time.monotonic()
         self.closed = False
         self.recovered = False
-        self._rooms: set[Room] | None = None
+        self._rooms: dict[Room, None] | None = None
         self._left_own = False
         self._handshake: Handshake | None = None
         self._data: Any = None
@@ -116,7 +117,7 @@ class Socket(Dispatcher):
     def rooms(self) -> set[Room]:
         """The rooms it is in, its own among them; empty once disconnected."""
         rooms: set[Room] = set() if self._rooms is None else set(self._rooms)
-        if not self.closed and not self._left_own:
+        if self.connected and not self._left_own:
             rooms.add(self.id)
         return rooms
 
@@ -164,28 +165,45 @@ class Socket(Dispatcher):
             Disconnected: when the connection ended first.
             LimitExceeded: when too many acknowledgements are being waited for.
         """
-        return self.request_ack([event, *args], 0.0 if timeout is None else timeout, True)
+        limit = 0.0 if timeout is None else checked_seconds("timeout", timeout)
+        return self.request_ack([event, *args], limit, True)
 
     def request_ack(self, payload: list[object], timeout: float, compress: bool) -> Awaitable[Any]:
         """See `emit_with_ack`; a time-out of 0 is none."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        if not self.connected:
-            future.set_exception(Disconnected("not connected"))
-            return future
-        id = self.nsp.next_ack_id()
-        self._wait_for_ack(FutureAck(self, id, future), timeout)
-        self.send_event(payload, id, False, compress)
+        pending = FutureAck(self, self.nsp.next_ack_id(), future)
+        if self.connected:
+            self._ask(pending, payload, timeout, compress)
+        else:
+            pending.fail(Disconnected("not connected"))
         return future
 
     def emit_callback(
         self, payload: list[object], callback: object, timeout: float, compress: bool
     ) -> Sent:
         """See `emit` with a callable; with a time-out its first argument is an error or None."""
-        if not self.connected:
+        threads = self.nsp.threads
+        if threads.used and threads.away():
+            threads.call(self.emit_callback, payload, callback, timeout, compress)
             return TAKEN
-        id = self.nsp.next_ack_id()
-        self._wait_for_ack(CallbackAck(self, id, callback, timeout > 0), timeout)
-        return self.send_event(payload, id, False, compress)
+        pending = CallbackAck(self, self.nsp.next_ack_id(), callback, timeout > 0)
+        if self.connected:
+            return self._ask(pending, payload, timeout, compress)
+        # Later, as any answer; never while its own emit has not returned.
+        asyncio.get_running_loop().call_soon(pending.fail, Disconnected("not connected"))
+        return TAKEN
+
+    def _ask(
+        self, pending: PendingAck, payload: list[object], timeout: float, compress: bool
+    ) -> Sent:
+        """Send an event and wait for its answer, unless it cannot be sent."""
+        self._wait_for_ack(pending, timeout)
+        try:
+            return self.send_event(payload, pending.id, False, compress)
+        except Exception:
+            self.forget_ack(pending.id)
+            self._connection.wheel.cancel(pending)
+            raise
 
     def send_event(self, payload: list[Any], id: int, volatile: bool, compress: bool) -> Sent:
         """See `emit`: the event's name and arguments, the acknowledgement's id or -1, flags."""
@@ -223,7 +241,7 @@ class Socket(Dispatcher):
         if acks is None:
             acks = {}
             self._acks = acks
-        if len(acks) >= self.nsp.server.limits.pending_acks:
+        if len(acks) >= self.nsp.server.limits.pending_acks and not _drop_abandoned(acks):
             raise LimitExceeded(
                 f"socket {self.id} already waits for {len(acks)} acknowledgements; "
                 "use time-outs, or raise Limits(pending_acks=…)"
@@ -362,15 +380,15 @@ class Socket(Dispatcher):
 
     # What the adapter keeps here, so that removal costs only the socket's own rooms.
 
-    def room_set(self) -> set[Room]:
-        """The rooms it joined, its own not among them."""
+    def room_set(self) -> dict[Room, None]:
+        """The rooms it joined, in this order, its own not among them."""
         rooms = self._rooms
         if rooms is None:
-            rooms = set()
+            rooms = {}
             self._rooms = rooms
         return rooms
 
-    def joined_rooms(self) -> set[Room] | None:
+    def joined_rooms(self) -> dict[Room, None] | None:
         """As `room_set`, None when there are none."""
         return self._rooms
 
@@ -386,3 +404,11 @@ class Socket(Dispatcher):
     def set_own_room(self, member: bool) -> None:
         """Join or leave the room of its own id."""
         self._left_own = not member
+
+
+def _drop_abandoned(acks: dict[int, PendingAck]) -> bool:
+    """Forget those that nobody awaits any longer; whether there were any."""
+    abandoned = [id for id, pending in acks.items() if pending.abandoned]
+    for id in abandoned:
+        del acks[id]
+    return len(abandoned) > 0

@@ -90,14 +90,20 @@ class Tasks:
         self.running.add(task)
 
     async def _drive(self, awaitable: Any, running: Any) -> None:
+        # Not `finally`: when the loop is gone there is nothing to go on with.
         try:
             running.returned(await awaitable)
         except Exception as error:
             running.raised(error)
-        finally:
-            running.ended()
-            current: Any = asyncio.current_task()
-            self.running.discard(current)
+        except asyncio.CancelledError:
+            self._driven(running)
+            raise
+        self._driven(running)
+
+    def _driven(self, running: Any) -> None:
+        current: Any = asyncio.current_task()
+        self.running.discard(current)
+        running.ended()
 
     def run_middlewares(
         self, socket: Socket, first: Awaitable[Any], rest: list[Any], payload: list[Any], id: int
@@ -109,15 +115,12 @@ class Tasks:
         self, socket: Socket, first: Awaitable[Any], rest: list[Any], payload: list[Any], id: int
     ) -> None:
         try:
-            verdict = await first
+            await first
             for middleware in rest:
-                if verdict is False:
-                    return
-                verdict = middleware(*payload)
-                if hasattr(verdict, "__await__"):
-                    verdict = await verdict
-            if verdict is not False:
-                socket.dispatch(payload, id)
+                result = middleware(*payload)
+                if hasattr(result, "__await__"):
+                    await result
+            socket.dispatch(payload, id)
         except Exception as error:
             socket.stop_event(error, payload)
         finally:

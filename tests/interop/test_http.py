@@ -1,0 +1,327 @@
+"""What an application sees and changes of HTTP: cookies, headers, refusals, compression."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from nuncio import Exchange, Request, Server
+from nuncio.engine.engine import ConnectionFailure
+from tests.support.aio import eventually
+from tests.support.inbox import Inbox
+from tests.support.node import (
+    JS,
+    POLLING,
+    UPGRADED,
+    UPGRADING,
+    WEBSOCKET,
+    JSError,
+    Node,
+    Way,
+    run_uvloop,
+)
+
+BOTH = pytest.mark.parametrize("way", [POLLING, WEBSOCKET], ids=lambda way: way.name)
+
+
+@run_uvloop
+async def test_a_cookie_comes_back(node: Node) -> None:
+    io = Server(cookie=True)
+    cookies: list[tuple[str, str | None]] = []
+
+    @io.engine.use
+    def middleware(request: Request, response: Exchange) -> None:
+        kind = "upgrade" if "upgrade" in request.headers else request.method
+        cookies.append((kind, request.headers.get("cookie")))
+
+    async with node.clients(io) as clients:
+        client = await clients.connect(way=UPGRADED, withCredentials=True)
+        id = await client.value("socket.io.engine.id")
+        assert cookies[0] == ("GET", None)
+        assert {cookie for _, cookie in cookies[1:]} == {f"io={id}"}
+        assert "upgrade" in {kind for kind, _ in cookies}
+        answer = await clients.run(
+            "const r = await fetch(args[0]); return r.headers.get('set-cookie')",
+            f"{clients.url}/socket.io/?EIO=4&transport=polling",
+        )
+        assert answer.startswith("io=")
+        assert answer.endswith("; Path=/; HttpOnly; SameSite=Lax")
+
+
+@run_uvloop
+async def test_cookies_are_off_unless_asked_for(node: Node) -> None:
+    io = Server()
+    async with node.clients(io) as clients:
+        answer = await clients.run(
+            "const r = await fetch(args[0]); return [...r.headers.keys()]",
+            f"{clients.url}/socket.io/?EIO=4&transport=polling",
+        )
+        assert "set-cookie" not in answer
+        assert "access-control-allow-origin" not in answer
+
+
+VERDICTS: dict[str, tuple[Any, int | None, str]] = {
+    "false": (lambda request: False, 403, "Forbidden"),
+    "text": (lambda request: "not today", 403, "not today"),
+    "async": (lambda request: asyncio.sleep(0, "not today"), 403, "not today"),
+    "true": (lambda request: True, None, ""),
+    "async true": (lambda request: asyncio.sleep(0, True), None, ""),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("verdict", VERDICTS)
+@run_uvloop
+async def test_allow_request_decides(node: Node, way: Way, verdict: str) -> None:
+    allow, status, message = VERDICTS[verdict]
+    io = Server(allow_request=allow)
+    failures = Inbox()
+    io.engine.on("connection_error", failures.put)
+    io.on("echo", lambda socket, value: value)
+    async with node.clients(io) as clients:
+        if status is None:
+            client = await clients.connect(way=way)
+            assert await client.ask("echo", 1) == [1]
+            assert failures.seen == []
+            return
+        client = await clients.start(way=way)
+        [error] = await client.next("connect_error")
+        assert isinstance(error, JSError)
+        if way is POLLING:
+            assert (error.message, error.fields["description"]) == ("xhr poll error", status)
+        else:
+            assert error.message == "websocket error"
+        [failure] = await failures.next()
+        assert isinstance(failure, ConnectionFailure)
+        assert (failure.code, failure.message) == (4, message)
+        assert failure.request.query["transport"] == way.name
+
+
+@run_uvloop
+async def test_allow_request_is_asked_once_for_each_session(node: Node) -> None:
+    asked: list[Request] = []
+
+    def allow(request: Request) -> bool:
+        asked.append(request)
+        return request.headers["authorization"] == "secret"
+
+    io = Server(allow_request=allow)
+    async with node.clients(io) as clients:
+        await clients.connect(way=UPGRADED, extraHeaders={"Authorization": "secret"})
+        assert len(asked) == 1
+        stranger = await clients.start(extraHeaders={"Authorization": "guess"})
+        await stranger.next("connect_error")
+
+
+@run_uvloop
+async def test_middlewares_and_events_set_headers(node: Node) -> None:
+    io = Server()
+    seen: list[tuple[str, str]] = []
+
+    @io.engine.use
+    async def middleware(request: Request, response: Exchange) -> None:
+        await asyncio.sleep(0)
+        response.set_header("X-Middleware", "yes")
+
+    def kind(request: Request) -> str:
+        upgrade = "upgrade" in request.headers
+        return f"{'upgrade' if upgrade else request.method} {'sid' in request.query}"
+
+    @io.engine.on("initial_headers")
+    def initial(headers: dict[str, str], request: Request) -> None:
+        headers["X-Initial"] = "first"
+        seen.append(("initial", kind(request)))
+
+    @io.engine.on("headers")
+    def every(headers: dict[str, str], request: Request) -> None:
+        headers["X-Every"] = "each"
+        seen.append(("every", kind(request)))
+
+    look = """
+    const names = ["x-middleware", "x-initial", "x-every"];
+    const url = args[0] + "/socket.io/?EIO=4&transport=";
+    const polling = await fetch(url + "polling");
+    const { sid } = JSON.parse((await polling.text()).slice(1));
+    const post = await fetch(url + "polling&sid=" + sid, { method: "POST", body: "40" });
+    const get = await fetch(url + "polling&sid=" + sid);
+    const bodies = [await post.text(), (await get.text()).slice(0, 2)];
+    const WebSocket = require("ws");
+    const shake = (target) => new Promise((resolve) => {
+      const ws = new WebSocket(target);
+      ws.on("upgrade", (response) => {
+        resolve(names.map((name) => response.headers[name]));
+        ws.on("open", () => ws.close());
+      });
+    });
+    return [
+      bodies,
+      ...[polling, post, get].map((r) => names.map((name) => r.headers.get(name))),
+      await shake(url + "websocket"),
+      await shake(url + "websocket&sid=" + sid),
+    ];
+    """
+    async with node.clients(io) as clients:
+        bodies, polling, post, get, websocket, upgrade = await clients.run(look, clients.url)
+        assert bodies == ["ok", "40"]
+        assert polling == websocket == ["yes", "first", "each"]
+        assert post == get == upgrade == ["yes", None, "each"]
+        assert seen == [
+            ("initial", "GET False"),
+            ("every", "GET False"),
+            ("every", "POST True"),
+            ("every", "GET True"),
+            ("initial", "upgrade False"),
+            ("every", "upgrade False"),
+            ("every", "upgrade True"),
+        ]
+
+
+@run_uvloop
+async def test_a_middleware_may_answer_itself(node: Node) -> None:
+    io = Server()
+
+    @io.engine.use
+    def closed(request: Request, response: Exchange) -> None:
+        response.end(503, "come back later")
+
+    async with node.clients(io) as clients:
+        client = await clients.start(way=POLLING)
+        [error] = await client.next("connect_error")
+        assert (error.message, error.fields["description"]) == ("xhr poll error", 503)
+        client = await clients.start(way=WEBSOCKET)
+        [error] = await client.next("connect_error")
+        assert error.message == "websocket error"
+
+
+@BOTH
+@run_uvloop
+async def test_a_middleware_that_raises_refuses(node: Node, way: Way) -> None:
+    io = Server()
+    failures = Inbox()
+    io.engine.on("connection_error", failures.put)
+
+    @io.engine.use
+    async def gate(request: Request, response: Exchange) -> None:
+        raise PermissionError("secret")
+
+    async with node.clients(io) as clients:
+        client = await clients.start(way=way)
+        await client.next("connect_error")
+        [failure] = await failures.next()
+        assert (failure.code, failure.message) == (3, "Bad request")
+        assert failure.context["name"] == "MIDDLEWARE_FAILURE"
+        assert isinstance(failure.context["error"], PermissionError)
+
+
+@run_uvloop
+async def test_a_middleware_may_leave_something_for_the_handlers(node: Node) -> None:
+    io = Server()
+
+    @io.engine.use
+    def session(request: Request, response: Exchange) -> None:
+        request.state = {"user": request.headers.get("x-user")}
+
+    io.on("who", lambda socket: socket.request.state["user"])
+    async with node.clients(io) as clients:
+        client = await clients.connect(way=UPGRADING, extraHeaders={"X-User": "ada"})
+        assert await client.ask("who") == ["ada"]
+
+
+ERRORS: dict[str, tuple[str, str, int, str, dict[str, Any]]] = {
+    "transport": ("GET", "EIO=4&transport=carrier", 0, "Transport unknown", {}),
+    "sid": ("GET", "EIO=4&transport=polling&sid=x", 1, "Session ID unknown", {"sid": "x"}),
+    "method": (
+        "POST",
+        "EIO=4&transport=polling",
+        2,
+        "Bad handshake method",
+        {"method": "POST"},
+    ),
+    "protocol": (
+        "GET",
+        "EIO=3&transport=polling",
+        5,
+        "Unsupported protocol version",
+        {"protocol": 3},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+@run_uvloop
+async def test_refused_requests_are_told(node: Node, name: str) -> None:
+    io = Server()
+    failures = Inbox()
+    io.engine.on("connection_error", failures.put)
+    method, query, code, message, context = ERRORS[name]
+    async with node.clients(io) as clients:
+        answer = await clients.run(
+            "const r = await fetch(args[0], { method: args[1] });"
+            "return [r.status, r.headers.get('content-type'), await r.json()]",
+            f"{clients.url}/socket.io/?{query}",
+            method,
+        )
+        assert answer == [400, "application/json", {"code": code, "message": message}]
+        [failure] = await failures.next()
+        assert (failure.code, failure.message) == (code, message)
+        assert failure.context == (context or {"transport": "carrier"})
+
+
+@run_uvloop
+async def test_long_polling_answers_are_compressed(node: Node) -> None:
+    io = Server()
+    encodings: list[str | None] = []
+    text = "all the same " * 10_000
+
+    async with node.clients(io) as clients:
+        # The transport on Node's `fetch` asks for compression, and undoes it.
+        client = await clients.connect(transports=[JS("require('engine.io-client').Fetch")])
+        await client.run(
+            """
+            const get = globalThis.fetch;
+            socket.restore = () => (globalThis.fetch = get);
+            globalThis.fetch = async (...given) => {
+              const response = await get(...given);
+              report("encoding", response.headers.get("content-encoding"));
+              return response;
+            };
+            """
+        )
+        try:
+            socket = await client.peer(io)
+            # The poll that already waits is not reported.
+            socket.emit("first")
+            await client.next("first")
+            for operator in (socket, socket.compress(False)):
+                operator.emit("text", text)
+                assert await client.next("text") == [text]
+                encodings += await client.next("encoding")
+        finally:
+            await client.run("socket.restore()")
+        assert encodings == ["gzip", None]
+
+
+@run_uvloop
+async def test_other_paths(node: Node) -> None:
+    io = Server(path="/deep/er")
+    io.on("echo", lambda socket, value: value)
+    async with node.clients(io) as clients:
+        for way in (POLLING, WEBSOCKET, UPGRADED):
+            client = await clients.connect(way=way, path="/deep/er")
+            assert await client.ask("echo", b"1") == [b"1"]
+        lost = await clients.start(way=POLLING)
+        [error] = await lost.next("connect_error")
+        assert error.fields["description"] == 404
+
+
+@run_uvloop
+async def test_clients_base64_when_they_are_told_to(node: Node) -> None:
+    io = Server()
+    io.on("echo", lambda socket, *args: list(args))
+    async with node.clients(io) as clients:
+        client = await clients.connect(forceBase64=True)
+        await eventually(lambda: io.engine.clients_count == 1)
+        data = [b"\x00\x01\xff", {"more": b""}]
+        assert await client.ask("echo", *data) == [data]
