@@ -18,8 +18,20 @@ T = TypeVar("T")
 MOST_SECONDS: Final = 1e9
 
 
+# Names that people bring along.
+ELSEWHERE = {
+    "cors_allowed_origins": 'write cors="https://…", or a list',
+    "async_mode": "Nuncio always runs in asyncio",
+    "client_manager": "clusters are not part of Nuncio yet",
+    "logger": "configure the loggers 'nuncio' and 'nuncio.engine'",
+    "engineio_logger": "configure the logger 'nuncio.engine'",
+}
+
+
 def unknown_option(name: str, known: Iterable[str], owner: str) -> OptionError:
     """The error for an option that does not exist."""
+    if name in ELSEWHERE:
+        return OptionError(f"{owner} has no option {name!r}: {ELSEWHERE[name]}")
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return OptionError(f"{owner} has no option {name!r}{hint}")

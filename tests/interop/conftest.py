@@ -19,7 +19,7 @@ def node(program: Callable[[str], str]) -> Iterator[Node]:
         pytest.skip("the clients are not installed: run scripts/npm.sh tests/interop")
     node = Node(path)
     yield node
-    node.stop()
+    node.close()
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: way.name)

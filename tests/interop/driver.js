@@ -148,6 +148,7 @@ class Test {
 }
 
 const server = net.createServer((stream) => {
+  stream.setNoDelay();
   const test = new Test(stream);
   const parts = [];
   stream.on("data", (data) => {

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from nuncio import Ack, AckCallback, AckTimeout, Disconnected, LimitExceeded, Limits, Server, Socket
-from tests.support.aio import eventually, within
+from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
-from tests.support.node import UNDEFINED, Node, Way, run_uvloop
+from tests.support.node import UNDEFINED, Node, Way
 
 NEVER = "(...args) => {}"
 ECHO = "(...args) => args.pop()(...args)"
 
 
-@run_uvloop
+@run_async
 async def test_what_a_handler_returns_is_the_answer(node: Node, way: Way) -> None:
     io = Server()
     io.on("nothing", lambda socket: None)
@@ -45,7 +45,7 @@ async def test_what_a_handler_returns_is_the_answer(node: Node, way: Way) -> Non
         assert await client.ask("later", None) == []
 
 
-@run_uvloop
+@run_async
 async def test_a_handler_may_answer_by_itself(node: Node, way: Way) -> None:
     io = Server()
     kept: list[AckCallback] = []
@@ -79,7 +79,7 @@ async def test_a_handler_may_answer_by_itself(node: Node, way: Way) -> None:
         assert client.names() == ["connect"]
 
 
-@run_uvloop
+@run_async
 async def test_the_answer_may_be_an_emit(node: Node, way: Way) -> None:
     io = Server()
     io.on("seen", lambda socket, text: socket.emit("seen", text))
@@ -89,7 +89,7 @@ async def test_the_answer_may_be_an_emit(node: Node, way: Way) -> None:
         assert await client.next("seen") == ["x"]
 
 
-@run_uvloop
+@run_async
 async def test_the_server_asks_and_awaits(node: Node, way: Way) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -106,7 +106,7 @@ async def test_the_server_asks_and_awaits(node: Node, way: Way) -> None:
         assert await within(asyncio.gather(*answers)) == list(range(50))
 
 
-@run_uvloop
+@run_async
 async def test_the_server_asks_with_a_callback(node: Node, way: Way) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -129,7 +129,7 @@ async def test_the_server_asks_with_a_callback(node: Node, way: Way) -> None:
         assert await got.next() == [3]
 
 
-@run_uvloop
+@run_async
 async def test_answers_that_do_not_come_in_time(node: Node, way: Way) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -156,7 +156,7 @@ async def test_answers_that_do_not_come_in_time(node: Node, way: Way) -> None:
         assert got.seen == [[error]]
 
 
-@run_uvloop
+@run_async
 async def test_a_client_times_out_too(node: Node) -> None:
     io = Server()
     waiting = asyncio.Event()
@@ -174,7 +174,7 @@ async def test_a_client_times_out_too(node: Node) -> None:
         waiting.set()
 
 
-@run_uvloop
+@run_async
 async def test_answers_end_with_the_connection(node: Node) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -198,7 +198,7 @@ async def test_answers_end_with_the_connection(node: Node) -> None:
             await socket.emit_with_ack("never", timeout=60)
 
 
-@run_uvloop
+@run_async
 async def test_answers_waited_for_are_bounded(node: Node) -> None:
     io = Server(limits=Limits(pending_acks=3))
     async with node.clients(io) as clients:
@@ -212,7 +212,7 @@ async def test_answers_waited_for_are_bounded(node: Node) -> None:
         assert await within(socket.emit_with_ack("echo", 4)) == 4
 
 
-@run_uvloop
+@run_async
 async def test_everybody_answers_a_broadcast(node: Node, way: Way) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -234,7 +234,7 @@ async def test_everybody_answers_a_broadcast(node: Node, way: Way) -> None:
         assert await within(io.to("nobody").timeout(5).emit_with_ack("who")) == []
 
 
-@run_uvloop
+@run_async
 async def test_a_broadcast_that_not_everybody_answers(node: Node) -> None:
     io = Server()
     io.on("done", lambda socket: None)
@@ -257,7 +257,7 @@ async def test_a_broadcast_that_not_everybody_answers(node: Node) -> None:
         assert caught.value.responses == []
 
 
-@run_uvloop
+@run_async
 async def test_answers_that_are_odd(node: Node) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -279,7 +279,7 @@ async def test_answers_that_are_odd(node: Node) -> None:
         await client.emit("event", UNDEFINED)
 
 
-@run_uvloop
+@run_async
 async def test_handlers_that_fail_answer_nothing(
     node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from nuncio import Limits, Sent, Server, Socket
-from tests.support.aio import eventually, within
+from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
-from tests.support.node import UPGRADED, WEBSOCKET, Client, Node, Way, run_uvloop
+from tests.support.node import UPGRADED, WEBSOCKET, Client, Node, Way
 from tests.support.rawclient import Polling
 
 CHUNK = 500_000
@@ -44,7 +44,7 @@ async def turns(client: Client, count: int = 5) -> None:
 
 
 @FRAMES
-@run_uvloop
+@run_async
 async def test_an_awaited_emit_waits_for_a_slow_client(node: Node, way: Way) -> None:
     io = Server()
     taken: list[int] = []
@@ -79,7 +79,7 @@ async def test_an_awaited_emit_waits_for_a_slow_client(node: Node, way: Way) -> 
 
 
 @FRAMES
-@run_uvloop
+@run_async
 async def test_volatile_events_are_dropped_for_a_client_that_is_behind(
     node: Node, way: Way
 ) -> None:
@@ -107,7 +107,7 @@ async def test_volatile_events_are_dropped_for_a_client_that_is_behind(
 
 
 @FRAMES
-@run_uvloop
+@run_async
 async def test_a_client_that_does_not_read_is_disconnected(node: Node, way: Way) -> None:
     io = Server(limits=Limits(outgoing_bytes=2 * CHUNK))
     gone = Inbox()
@@ -134,7 +134,7 @@ async def test_a_client_that_does_not_read_is_disconnected(node: Node, way: Way)
         assert (await client.next("disconnect"))[0] == "transport close"
 
 
-@run_uvloop
+@run_async
 async def test_a_client_that_does_not_poll_is_disconnected(node: Node) -> None:
     io = Server(limits=Limits(outgoing_bytes=2 * CHUNK))
     gone = Inbox()
@@ -152,7 +152,7 @@ async def test_a_client_that_does_not_poll_is_disconnected(node: Node) -> None:
         assert (await slow.get()).json == {"code": 1, "message": "Session ID unknown"}
 
 
-@run_uvloop
+@run_async
 async def test_an_awaited_emit_waits_for_the_next_poll(node: Node) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -168,7 +168,7 @@ async def test_an_awaited_emit_waits_for_the_next_poll(node: Node) -> None:
             assert await client.next("chunk") == [n, 50_000]
 
 
-@run_uvloop
+@run_async
 async def test_an_awaited_broadcast_waits_for_who_is_behind(node: Node) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -198,7 +198,7 @@ async def _wait(sent: Sent) -> None:
     await sent
 
 
-@run_uvloop
+@run_async
 async def test_large_messages_in_many_fragments(node: Node) -> None:
     io = Server(max_http_buffer_size=10_000_000)
     got = Inbox()

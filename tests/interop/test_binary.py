@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from nuncio import Ack, Server, Socket
-from tests.support.aio import within
+from tests.support.aio import run_async, within
 from tests.support.inbox import Inbox
-from tests.support.node import JS, Node, Way, run_uvloop
+from tests.support.node import JS, Node, Way
 
 NESTED = [{"a": [b"1", {"b": b"2"}]}, b"3", [[b"4"]], {"b": b""}, "text", None]
 
 
-@run_uvloop
+@run_async
 async def test_bytes_may_stand_anywhere(node: Node, way: Way) -> None:
     io = Server()
     io.on("echo", lambda socket, *args: socket.emit("back", *args))
@@ -26,7 +26,7 @@ async def test_bytes_may_stand_anywhere(node: Node, way: Way) -> None:
             assert await client.next("back") == args
 
 
-@run_uvloop
+@run_async
 async def test_every_kind_of_buffer_is_bytes(node: Node, way: Way) -> None:
     io = Server()
     got = Inbox()
@@ -46,7 +46,7 @@ async def test_every_kind_of_buffer_is_bytes(node: Node, way: Way) -> None:
         assert await client.next("kinds") == [b"12", b"12", [b""]]
 
 
-@run_uvloop
+@run_async
 async def test_large_attachments(node: Node, way: Way) -> None:
     io = Server()
     io.on("echo", lambda socket, *args: socket.emit("back", *args))
@@ -58,7 +58,7 @@ async def test_large_attachments(node: Node, way: Way) -> None:
             assert await client.next("back") == [data, {"second": data[::-1]}]
 
 
-@run_uvloop
+@run_async
 async def test_answers_carry_bytes(node: Node, way: Way) -> None:
     io = Server()
 
@@ -76,7 +76,7 @@ async def test_answers_carry_bytes(node: Node, way: Way) -> None:
         assert await within(socket.emit_with_ack("echo", b"one")) == b"one"
 
 
-@run_uvloop
+@run_async
 async def test_sending_changes_nothing_that_was_sent(node: Node) -> None:
     io = Server()
     data = {"a": [b"1", {"b": b"2"}], "c": (b"3",)}
@@ -90,7 +90,7 @@ async def test_sending_changes_nothing_that_was_sent(node: Node) -> None:
         assert data == {"a": [b"1", {"b": b"2"}], "c": (b"3",)}
 
 
-@run_uvloop
+@run_async
 async def test_a_placeholder_in_plain_data_stays_data(node: Node) -> None:
     io = Server()
     got = Inbox()
@@ -104,7 +104,7 @@ async def test_a_placeholder_in_plain_data_stays_data(node: Node) -> None:
         assert await client.next("data") == [lookalike]
 
 
-@run_uvloop
+@run_async
 async def test_too_many_attachments_end_the_connection(node: Node, way: Way) -> None:
     io = Server()
     gone = Inbox()

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from nuncio import Ack, ConnectError, Server, Socket
-from tests.support.aio import eventually, within
+from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
 from tests.support.live import HOSTS
-from tests.support.node import Client, JSError, Node, Way, run_uvloop
+from tests.support.node import Client, JSError, Node, Way
 
-DATA = [
+DATA: list[Any] = [
     None,
     True,
     0,
@@ -23,10 +23,10 @@ DATA = [
     {},
     {"list": [1, [2, {"deep": None}]], "": "no name"},
 ]
-BINARY = [b"\x00\x01\xff", {"one": b"1", "more": [b"22", {"last": b""}]}]
+BINARY: list[Any] = [b"\x00\x01\xff", {"one": b"1", "more": [b"22", {"last": b""}]}]
 
 
-@run_uvloop
+@run_async
 async def test_the_handshake_tells_who_the_client_is(node: Node, way: Way, version: str) -> None:
     io = Server()
     connected = Inbox()
@@ -61,7 +61,7 @@ async def test_the_handshake_tells_who_the_client_is(node: Node, way: Way, versi
         await eventually(lambda: socket.conn.transport.name == way.transport)
 
 
-@run_uvloop
+@run_async
 async def test_events_and_answers_carry_everything_both_ways(
     node: Node, way: Way, version: str
 ) -> None:
@@ -82,7 +82,7 @@ async def test_events_and_answers_carry_everything_both_ways(
         assert await within(socket.emit_with_ack("swap", 1, {"b": b"2"})) == [{"b": b"2"}, 1]
 
 
-@run_uvloop
+@run_async
 async def test_events_keep_their_order(node: Node, way: Way, version: str) -> None:
     io = Server()
     arrived: list[Any] = []
@@ -107,7 +107,7 @@ async def test_events_keep_their_order(node: Node, way: Way, version: str) -> No
     assert back == [[n] if n % 3 else [n, bytes([n])] for n in range(150)]
 
 
-@run_uvloop
+@run_async
 async def test_rooms_and_namespaces(node: Node, way: Way, version: str) -> None:
     io = Server()
     io.of("/chat").on("connection", lambda socket: socket.join("lobby"))
@@ -131,7 +131,7 @@ async def test_rooms_and_namespaces(node: Node, way: Way, version: str) -> None:
         assert second.names() == ["connect", "said", "heard"]
 
 
-@run_uvloop
+@run_async
 async def test_refusals_reach_the_client(node: Node, way: Way, version: str) -> None:
     io = Server()
 
@@ -160,7 +160,7 @@ async def _reasons(io: Server, client: Client, gone: Inbox) -> tuple[str, str]:
     return reason, said
 
 
-@run_uvloop
+@run_async
 async def test_either_side_can_disconnect(node: Node, way: Way, version: str) -> None:
     io = Server()
     gone = Inbox()
@@ -185,7 +185,7 @@ async def test_either_side_can_disconnect(node: Node, way: Way, version: str) ->
 
 
 @pytest.mark.parametrize("host", HOSTS)
-@run_uvloop
+@run_async
 async def test_both_hosts_carry_the_same(node: Node, way: Way, host: str) -> None:
     io = Server()
 

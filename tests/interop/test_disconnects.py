@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from nuncio import DisconnectReason, Server, Socket
-from tests.support.aio import eventually, within
+from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
-from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Client, Node, Way, run_uvloop
+from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Client, Node, Way
 
 # What happens once a client has settled; `upgrading` has tests of its own.
 SETTLED = pytest.mark.parametrize("way", [POLLING, WEBSOCKET, UPGRADED], ids=lambda way: way.name)
@@ -85,7 +85,7 @@ SERVER_ENDS: dict[str, tuple[Callable[[Server, Socket], Any], str, str]] = {
 
 @SETTLED
 @pytest.mark.parametrize("end", SERVER_ENDS)
-@run_uvloop
+@run_async
 async def test_the_server_ends_it(node: Node, way: Way, end: str) -> None:
     farewell = Farewell()
     act, server_reason, client_reason = SERVER_ENDS[end]
@@ -140,7 +140,7 @@ CLIENT_ENDS = {
 
 @SETTLED
 @pytest.mark.parametrize("end", CLIENT_ENDS)
-@run_uvloop
+@run_async
 async def test_the_client_ends_it(node: Node, way: Way, end: str) -> None:
     farewell = Farewell()
     code, server_reason, client_reason = CLIENT_ENDS[end]
@@ -155,7 +155,7 @@ async def test_the_client_ends_it(node: Node, way: Way, end: str) -> None:
 
 
 @SETTLED
-@run_uvloop
+@run_async
 async def test_the_client_does_not_answer_pings(node: Node, way: Way) -> None:
     farewell = Farewell(ping_interval=0.1, ping_timeout=0.1)
     async with node.clients(farewell.io) as clients:
@@ -175,7 +175,7 @@ async def test_the_client_does_not_answer_pings(node: Node, way: Way) -> None:
 
 
 @SETTLED
-@run_uvloop
+@run_async
 async def test_pings_are_answered(node: Node, way: Way) -> None:
     farewell = Farewell(ping_interval=0.02, ping_timeout=5)
     async with node.clients(farewell.io) as clients:
@@ -202,7 +202,7 @@ socket.on("connect", () => {
 
 
 @SETTLED
-@run_uvloop
+@run_async
 async def test_the_client_is_killed(node: Node, way: Way) -> None:
     farewell = Farewell()
     ready = Inbox()
@@ -221,7 +221,7 @@ async def test_the_client_is_killed(node: Node, way: Way) -> None:
 
 
 @SETTLED
-@run_uvloop
+@run_async
 async def test_the_server_sends_nonsense(node: Node, way: Way) -> None:
     farewell = Farewell()
     async with node.clients(farewell.io) as clients:
@@ -232,7 +232,7 @@ async def test_the_server_sends_nonsense(node: Node, way: Way) -> None:
         assert await farewell.reason(socket) == "transport close"
 
 
-@run_uvloop
+@run_async
 async def test_undecodable_packets_reach_error_listeners(node: Node) -> None:
     farewell = Farewell()
     errors = Inbox()
@@ -246,7 +246,7 @@ async def test_undecodable_packets_reach_error_listeners(node: Node) -> None:
         assert await farewell.reason(socket) == "forced close"
 
 
-@run_uvloop
+@run_async
 async def test_what_is_sent_while_leaving_still_reaches_the_room(node: Node) -> None:
     io = Server()
     io.on("connection", lambda socket: socket.join("room"))
@@ -259,7 +259,7 @@ async def test_what_is_sent_while_leaving_still_reaches_the_room(node: Node) -> 
         assert await staying.next("bye") == [sorted([id, "room"])]
 
 
-@run_uvloop
+@run_async
 async def test_what_was_sent_before_the_end_arrives(node: Node, way: Way) -> None:
     io = Server()
 
@@ -281,7 +281,7 @@ async def test_what_was_sent_before_the_end_arrives(node: Node, way: Way) -> Non
             await client.next("disconnect")
 
 
-@run_uvloop
+@run_async
 async def test_events_of_a_socket_that_has_ended_are_dropped(node: Node) -> None:
     io = Server()
     seen = Inbox()
@@ -300,7 +300,7 @@ async def test_events_of_a_socket_that_has_ended_are_dropped(node: Node) -> None
         assert seen.seen == [["first"], ["disconnect"]]
 
 
-@run_uvloop
+@run_async
 async def test_lifecycle_handlers_take_what_they_declare(node: Node) -> None:
     io = Server()
     seen: list[Any] = []
@@ -326,7 +326,7 @@ async def test_lifecycle_handlers_take_what_they_declare(node: Node) -> None:
         assert seen == ["own disconnecting", "nothing", ("own", reason), ("shared", reason)]
 
 
-@run_uvloop
+@run_async
 async def test_clients_come_back_to_a_server_that_was_restarted(node: Node, way: Way) -> None:
     first, second = Server(), Server()
     gone = Inbox()
@@ -350,7 +350,7 @@ async def test_clients_come_back_to_a_server_that_was_restarted(node: Node, way:
             await clients.close()
 
 
-@run_uvloop
+@run_async
 async def test_disconnecting_in_the_connection_handler(node: Node, way: Way) -> None:
     io = Server()
 

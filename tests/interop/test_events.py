@@ -13,15 +13,15 @@ import pydantic
 import pytest
 
 from nuncio import EventError, OptionError, Server, Socket
-from tests.support.aio import eventually, within
+from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
-from tests.support.node import JS, Client, Node, Way, run_uvloop
+from tests.support.node import JS, Client, Node, Way
 
 LONE = "\ud83d and \udd25 alone"
 SEPARATOR = "record\x1eseparator and\nline\u2028ends\x00"
 
 
-@run_uvloop
+@run_async
 async def test_values_that_only_javascript_has_arrive_as_json_has_them(
     node: Node, way: Way
 ) -> None:
@@ -77,7 +77,7 @@ class Order(pydantic.BaseModel):
     count: int = 1
 
 
-@run_uvloop
+@run_async
 async def test_values_that_only_python_has_arrive_as_json_has_them(node: Node, way: Way) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -111,7 +111,7 @@ async def test_values_that_only_python_has_arrive_as_json_has_them(node: Node, w
         ]
 
 
-@run_uvloop
+@run_async
 async def test_any_text_survives(node: Node, way: Way) -> None:
     io = Server()
     texts = [LONE, {LONE: [LONE, float("inf")]}, SEPARATOR, "\x7f\x80\ufeff\uffff", "\U0010ffff"]
@@ -130,7 +130,7 @@ async def test_any_text_survives(node: Node, way: Way) -> None:
         assert await client.next("odd name,/1-[]") == [1]
 
 
-@run_uvloop
+@run_async
 async def test_large_values_survive(node: Node, way: Way) -> None:
     io = Server()
     io.on("echo", lambda socket, *args: socket.emit("back", *args))
@@ -142,7 +142,7 @@ async def test_large_values_survive(node: Node, way: Way) -> None:
             assert await client.next("back") == [text, [text]]
 
 
-@run_uvloop
+@run_async
 async def test_what_is_too_large_ends_the_connection(node: Node) -> None:
     io = Server(max_http_buffer_size=10_000)
     gone = Inbox()
@@ -158,7 +158,7 @@ async def test_what_is_too_large_ends_the_connection(node: Node) -> None:
         assert (reason, error) == ("transport error", 413)
 
 
-@run_uvloop
+@run_async
 async def test_numbers_name_events_too(node: Node, way: Way) -> None:
     io = Server()
     got = Inbox()
@@ -169,7 +169,7 @@ async def test_numbers_name_events_too(node: Node, way: Way) -> None:
         assert await got.next() == ["seven"]
 
 
-@run_uvloop
+@run_async
 async def test_names_that_objects_have_are_ordinary_events(node: Node) -> None:
     io = Server()
     names = ["constructor", "__proto__", "toString", "error", "connection", "message", "ping"]
@@ -189,7 +189,7 @@ async def test_names_that_objects_have_are_ordinary_events(node: Node) -> None:
             assert await client.next(name) == [2]
 
 
-@run_uvloop
+@run_async
 async def test_reserved_names_are_refused_on_either_side(node: Node) -> None:
     io = Server()
     gone = Inbox()
@@ -207,7 +207,7 @@ async def test_reserved_names_are_refused_on_either_side(node: Node) -> None:
         assert (await client.next("disconnect"))[0] == "transport close"
 
 
-@run_uvloop
+@run_async
 async def test_send_is_the_event_message(node: Node, way: Way) -> None:
     io = Server()
     got = Inbox()
@@ -225,7 +225,7 @@ async def test_send_is_the_event_message(node: Node, way: Way) -> None:
         assert await client.next("message") == ["namespace"]
 
 
-@run_uvloop
+@run_async
 async def test_what_the_client_emits_before_it_is_connected_arrives(node: Node, way: Way) -> None:
     io = Server()
     got = Inbox()
@@ -238,7 +238,7 @@ async def test_what_the_client_emits_before_it_is_connected_arrives(node: Node, 
         assert [await got.next() for _ in range(5)] == [[n, bytes([n])] for n in range(5)]
 
 
-@run_uvloop
+@run_async
 async def test_what_is_emitted_at_the_connection_follows_it(node: Node, way: Way) -> None:
     io = Server()
 
@@ -260,7 +260,7 @@ async def _emit(client: Client, *events: str) -> None:
     assert await client.ask("done") == []
 
 
-@run_uvloop
+@run_async
 async def test_handlers_come_and_go(node: Node) -> None:
     io = Server()
     io.on("done", lambda socket: None)
@@ -300,7 +300,7 @@ async def test_handlers_come_and_go(node: Node) -> None:
         assert calls == ["shared", "own", "own"]
 
 
-@run_uvloop
+@run_async
 async def test_catch_all_listeners_see_what_arrives(node: Node, way: Way) -> None:
     io = Server()
     seen: list[Any] = []
@@ -336,7 +336,7 @@ async def test_catch_all_listeners_see_what_arrives(node: Node, way: Way) -> Non
         assert socket.listeners_any() == []
 
 
-@run_uvloop
+@run_async
 async def test_outgoing_catch_all_listeners_see_what_is_sent(node: Node) -> None:
     io = Server()
     seen: list[Any] = []
@@ -368,7 +368,7 @@ async def test_outgoing_catch_all_listeners_see_what_is_sent(node: Node) -> None
         assert await client.next("own") == [1, b"2"]
 
 
-@run_uvloop
+@run_async
 async def test_socket_middlewares_may_stop_an_event(node: Node, way: Way) -> None:
     io = Server()
     got = Inbox()
@@ -404,7 +404,7 @@ async def test_socket_middlewares_may_stop_an_event(node: Node, way: Way) -> Non
         assert await client.value("socket.connected")
 
 
-@run_uvloop
+@run_async
 async def test_a_socket_middleware_that_fails_stops_the_event(
     node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,9 +12,9 @@ import pydantic
 import pytest
 
 from nuncio import Ack, AckCallback, ArgumentError, Limits, Server, Socket
-from tests.support.aio import eventually, within
+from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
-from tests.support.node import Node, Way, run_uvloop
+from tests.support.node import Node, Way
 
 
 class Struct(msgspec.Struct):
@@ -37,7 +37,7 @@ class Typed(TypedDict):
     name: str
 
 
-@run_uvloop
+@run_async
 async def test_arguments_are_what_handlers_declare(node: Node, way: Way) -> None:
     io = Server()
     got = Inbox()
@@ -107,7 +107,7 @@ async def test_arguments_are_what_handlers_declare(node: Node, way: Way) -> None
         assert await client.value("socket.connected")
 
 
-@run_uvloop
+@run_async
 async def test_handlers_take_as_many_arguments_as_they_declare(node: Node) -> None:
     io = Server()
     io.on("args", lambda socket: "none")
@@ -135,7 +135,7 @@ async def test_handlers_take_as_many_arguments_as_they_declare(node: Node) -> No
             await client.disconnect()
 
 
-@run_uvloop
+@run_async
 async def test_blocking_handlers_run_in_threads(node: Node, way: Way) -> None:
     io = Server()
     here = threading.get_ident()
@@ -163,7 +163,7 @@ async def test_blocking_handlers_run_in_threads(node: Node, way: Way) -> None:
         assert await client.next("room") == [1]
 
 
-@run_uvloop
+@run_async
 async def test_threads_may_disconnect_and_leave(node: Node) -> None:
     io = Server()
     gone = Inbox()
@@ -184,7 +184,7 @@ async def test_threads_may_disconnect_and_leave(node: Node) -> None:
         assert (await gone.next())[0] == "server namespace disconnect"
 
 
-@run_uvloop
+@run_async
 async def test_a_failing_thread_is_reported(node: Node, caplog: pytest.LogCaptureFixture) -> None:
     io = Server()
     errors = Inbox()
@@ -203,7 +203,7 @@ async def test_a_failing_thread_is_reported(node: Node, caplog: pytest.LogCaptur
     caplog.clear()
 
 
-@run_uvloop
+@run_async
 async def test_concurrency_one_makes_handlers_serial(node: Node, way: Way) -> None:
     io = Server(concurrency=1)
     log: list[tuple[str, int]] = []
@@ -223,7 +223,7 @@ async def test_concurrency_one_makes_handlers_serial(node: Node, way: Way) -> No
         assert log == [(what, n) for n in range(30) for what in ("begin", "end")]
 
 
-@run_uvloop
+@run_async
 async def test_handlers_start_in_order_and_so_many_at_once(node: Node, way: Way) -> None:
     io = Server(concurrency=4)
     started: list[int] = []
@@ -257,7 +257,7 @@ async def test_handlers_start_in_order_and_so_many_at_once(node: Node, way: Way)
         assert started == list(range(10))
 
 
-@run_uvloop
+@run_async
 async def test_concurrency_of_one_handler(node: Node) -> None:
     io = Server()
     running = 0
@@ -280,7 +280,7 @@ async def test_concurrency_of_one_handler(node: Node) -> None:
         assert most == 2
 
 
-@run_uvloop
+@run_async
 async def test_events_wait_for_an_async_connection_handler(node: Node, way: Way) -> None:
     io = Server()
     go_on = asyncio.Event()
@@ -308,7 +308,7 @@ async def test_events_wait_for_an_async_connection_handler(node: Node, way: Way)
         assert seen == [(n, bytes([n])) for n in range(20)]
 
 
-@run_uvloop
+@run_async
 async def test_reading_pauses_when_too_many_events_wait(node: Node, way: Way) -> None:
     io = Server(concurrency=1, limits=Limits(queued_events=5))
     arrived = 0
@@ -347,7 +347,7 @@ async def test_reading_pauses_when_too_many_events_wait(node: Node, way: Way) ->
         await eventually(lambda: len(seen) == 201)
 
 
-@run_uvloop
+@run_async
 async def test_middlewares_keep_the_order_of_events(node: Node, way: Way) -> None:
     io = Server()
     seen: list[int] = []

@@ -9,7 +9,7 @@ import pytest
 
 from nuncio import Exchange, Request, Server
 from nuncio.engine.engine import ConnectionFailure
-from tests.support.aio import eventually
+from tests.support.aio import eventually, run_async
 from tests.support.inbox import Inbox
 from tests.support.node import (
     JS,
@@ -20,13 +20,12 @@ from tests.support.node import (
     JSError,
     Node,
     Way,
-    run_uvloop,
 )
 
 BOTH = pytest.mark.parametrize("way", [POLLING, WEBSOCKET], ids=lambda way: way.name)
 
 
-@run_uvloop
+@run_async
 async def test_a_cookie_comes_back(node: Node) -> None:
     io = Server(cookie=True)
     cookies: list[tuple[str, str | None]] = []
@@ -50,7 +49,7 @@ async def test_a_cookie_comes_back(node: Node) -> None:
         assert answer.endswith("; Path=/; HttpOnly; SameSite=Lax")
 
 
-@run_uvloop
+@run_async
 async def test_cookies_are_off_unless_asked_for(node: Node) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -73,7 +72,7 @@ VERDICTS: dict[str, tuple[Any, int | None, str]] = {
 
 @BOTH
 @pytest.mark.parametrize("verdict", VERDICTS)
-@run_uvloop
+@run_async
 async def test_allow_request_decides(node: Node, way: Way, verdict: str) -> None:
     allow, status, message = VERDICTS[verdict]
     io = Server(allow_request=allow)
@@ -99,7 +98,7 @@ async def test_allow_request_decides(node: Node, way: Way, verdict: str) -> None
         assert failure.request.query["transport"] == way.name
 
 
-@run_uvloop
+@run_async
 async def test_allow_request_is_asked_once_for_each_session(node: Node) -> None:
     asked: list[Request] = []
 
@@ -115,7 +114,7 @@ async def test_allow_request_is_asked_once_for_each_session(node: Node) -> None:
         await stranger.next("connect_error")
 
 
-@run_uvloop
+@run_async
 async def test_middlewares_and_events_set_headers(node: Node) -> None:
     io = Server()
     seen: list[tuple[str, str]] = []
@@ -178,7 +177,7 @@ async def test_middlewares_and_events_set_headers(node: Node) -> None:
         ]
 
 
-@run_uvloop
+@run_async
 async def test_a_middleware_may_answer_itself(node: Node) -> None:
     io = Server()
 
@@ -196,7 +195,7 @@ async def test_a_middleware_may_answer_itself(node: Node) -> None:
 
 
 @BOTH
-@run_uvloop
+@run_async
 async def test_a_middleware_that_raises_refuses(node: Node, way: Way) -> None:
     io = Server()
     failures = Inbox()
@@ -215,7 +214,7 @@ async def test_a_middleware_that_raises_refuses(node: Node, way: Way) -> None:
         assert isinstance(failure.context["error"], PermissionError)
 
 
-@run_uvloop
+@run_async
 async def test_a_middleware_may_leave_something_for_the_handlers(node: Node) -> None:
     io = Server()
 
@@ -250,7 +249,7 @@ ERRORS: dict[str, tuple[str, str, int, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-@run_uvloop
+@run_async
 async def test_refused_requests_are_told(node: Node, name: str) -> None:
     io = Server()
     failures = Inbox()
@@ -269,7 +268,7 @@ async def test_refused_requests_are_told(node: Node, name: str) -> None:
         assert failure.context == (context or {"transport": "carrier"})
 
 
-@run_uvloop
+@run_async
 async def test_long_polling_answers_are_compressed(node: Node) -> None:
     io = Server()
     encodings: list[str | None] = []
@@ -303,7 +302,7 @@ async def test_long_polling_answers_are_compressed(node: Node) -> None:
         assert encodings == ["gzip", None]
 
 
-@run_uvloop
+@run_async
 async def test_other_paths(node: Node) -> None:
     io = Server(path="/deep/er")
     io.on("echo", lambda socket, value: value)
@@ -316,7 +315,7 @@ async def test_other_paths(node: Node) -> None:
         assert error.fields["description"] == 404
 
 
-@run_uvloop
+@run_async
 async def test_clients_base64_when_they_are_told_to(node: Node) -> None:
     io = Server()
     io.on("echo", lambda socket, *args: list(args))

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from nuncio import ConnectError, Limits, Namespace, OptionError, Server, Socket
-from tests.support.aio import eventually
+from tests.support.aio import eventually, run_async
 from tests.support.inbox import Inbox
-from tests.support.node import Node, Way, run_uvloop
+from tests.support.node import Node, Way
 
 
-@run_uvloop
+@run_async
 async def test_namespaces_share_a_connection_and_nothing_else(node: Node, way: Way) -> None:
     io = Server()
     gone = Inbox()
@@ -60,7 +60,7 @@ async def test_namespaces_share_a_connection_and_nothing_else(node: Node, way: W
         assert reasons == [["/", "transport close"], ["/admin", "transport close"]]
 
 
-@run_uvloop
+@run_async
 async def test_disconnecting_the_connection_ends_every_namespace(node: Node, way: Way) -> None:
     io = Server()
     gone = Inbox()
@@ -79,7 +79,7 @@ async def test_disconnecting_the_connection_ends_every_namespace(node: Node, way
         await eventually(lambda: io.engine.clients_count == 0)
 
 
-@run_uvloop
+@run_async
 async def test_a_namespace_that_does_not_exist(node: Node, way: Way) -> None:
     io = Server()
     io.on("ask", lambda socket: "here")
@@ -99,7 +99,7 @@ async def test_a_namespace_that_does_not_exist(node: Node, way: Way) -> None:
         assert await other.next("connect") == []
 
 
-@run_uvloop
+@run_async
 async def test_names_of_namespaces() -> None:
     io = Server()
     assert io.of("/") is io.of("") is io.sockets
@@ -110,7 +110,7 @@ async def test_names_of_namespaces() -> None:
             io.of(wrong)  # type: ignore[arg-type]  # which is the point
 
 
-@run_uvloop
+@run_async
 async def test_a_connection_joins_a_limited_number_of_namespaces(node: Node) -> None:
     io = Server(limits=Limits(namespaces=2))
     for name in ("/a", "/b", "/c"):
@@ -126,7 +126,7 @@ async def test_a_connection_joins_a_limited_number_of_namespaces(node: Node) -> 
         assert await third.next("connect") == []
 
 
-@run_uvloop
+@run_async
 async def test_middlewares_run_in_order_before_the_connection(node: Node, way: Way) -> None:
     io = Server()
     seen: list[Any] = []
@@ -161,7 +161,7 @@ async def test_middlewares_run_in_order_before_the_connection(node: Node, way: W
         assert client.names() == ["connect", "now"]
 
 
-@run_uvloop
+@run_async
 async def test_the_first_refusal_counts(node: Node, way: Way) -> None:
     io = Server()
     seen: list[str] = []
@@ -190,7 +190,7 @@ async def test_the_first_refusal_counts(node: Node, way: Way) -> None:
         await eventually(lambda: io.engine.clients_count == 0)
 
 
-@run_uvloop
+@run_async
 async def test_a_refusal_without_data(node: Node) -> None:
     io = Server()
 
@@ -204,7 +204,7 @@ async def test_a_refusal_without_data(node: Node) -> None:
         assert (error.message, error.fields["data"]) == ("no", None)
 
 
-@run_uvloop
+@run_async
 async def test_a_middleware_that_fails_refuses_and_tells_nothing(
     node: Node, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -224,7 +224,7 @@ async def test_a_middleware_that_fails_refuses_and_tells_nothing(
     caplog.clear()
 
 
-@run_uvloop
+@run_async
 async def test_a_client_that_leaves_while_a_middleware_decides(node: Node, way: Way) -> None:
     io = Server()
     deciding = asyncio.Event()
@@ -254,7 +254,7 @@ async def test_a_client_that_leaves_while_a_middleware_decides(node: Node, way: 
         assert not io.sockets.sockets
 
 
-@run_uvloop
+@run_async
 async def test_a_client_that_joins_nothing_is_sent_away(node: Node) -> None:
     io = Server(connect_timeout=0.5)
     async with node.clients(io) as clients:
@@ -273,7 +273,7 @@ async def test_a_client_that_joins_nothing_is_sent_away(node: Node) -> None:
         assert member.names() == ["connect"]
 
 
-@run_uvloop
+@run_async
 async def test_the_client_decides_its_auth_at_each_connection(node: Node) -> None:
     io = Server()
     seen = Inbox()

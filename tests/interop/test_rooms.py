@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from nuncio import LimitExceeded, Limits, OptionError, Server, Socket
-from tests.support.aio import eventually
-from tests.support.node import Client, Clients, Node, Way, run_uvloop
+from tests.support.aio import eventually, run_async
+from tests.support.node import Client, Clients, Node, Way
 from tests.support.rawclient import Polling
 
 
@@ -45,7 +45,7 @@ class Party:
         return received
 
 
-@run_uvloop
+@run_async
 async def test_rooms_choose_who_receives(node: Node, way: Way) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -90,7 +90,7 @@ async def test_rooms_choose_who_receives(node: Node, way: Way) -> None:
         assert await who(a.local.to("x")) == "b"
 
 
-@run_uvloop
+@run_async
 async def test_rooms_are_left(node: Node, way: Way) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -118,7 +118,7 @@ async def test_rooms_are_left(node: Node, way: Way) -> None:
         assert await who(io.except_(a.id)) == "cd"
 
 
-@run_uvloop
+@run_async
 async def test_operators_never_change(node: Node) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -136,7 +136,7 @@ async def test_operators_never_change(node: Node) -> None:
         assert await who(others) == "abc"
 
 
-@run_uvloop
+@run_async
 async def test_rooms_end_with_the_socket(node: Node, way: Way) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -158,7 +158,7 @@ async def test_rooms_end_with_the_socket(node: Node, way: Way) -> None:
         a.leave("x")
 
 
-@run_uvloop
+@run_async
 async def test_rooms_tell_what_happens_to_them(node: Node) -> None:
     io = Server()
     seen: list[Any] = []
@@ -185,7 +185,7 @@ async def test_rooms_tell_what_happens_to_them(node: Node) -> None:
         assert seen == [("leave-room", id, id), ("delete-room", id)]
 
 
-@run_uvloop
+@run_async
 async def test_what_is_no_room_is_refused(node: Node) -> None:
     io = Server(limits=Limits(rooms=2))
     async with node.clients(io) as clients:
@@ -200,7 +200,7 @@ async def test_what_is_no_room_is_refused(node: Node) -> None:
             socket.join("c")
 
 
-@run_uvloop
+@run_async
 async def test_broadcasts_carry_bytes_to_every_kind_of_client(node: Node) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -217,7 +217,7 @@ async def test_broadcasts_carry_bytes_to_every_kind_of_client(node: Node) -> Non
             assert client.names()[1:] == ["data", "text"] * 20
 
 
-@run_uvloop
+@run_async
 async def test_volatile_events_arrive_when_the_client_is_ready(node: Node, way: Way) -> None:
     io = Server()
     async with node.clients(io) as clients:
@@ -226,14 +226,21 @@ async def test_volatile_events_arrive_when_the_client_is_ready(node: Node, way: 
         socket.join("x")
         if way.name == "upgrading":
             await client.upgraded()
-        operators = [socket, io, io.to("x"), socket.timeout(1), io.local, io.compress(False)]
+        operators: list[Any] = [
+            socket,
+            io,
+            io.to("x"),
+            socket.timeout(1),
+            io.local,
+            io.compress(False),
+        ]
         for n, operator in enumerate(operators):
             await eventually(lambda: socket.conn.transport.writable)
             operator.volatile.emit("volatile", n, b"bytes")
             assert await client.next("volatile") == [n, b"bytes"]
 
 
-@run_uvloop
+@run_async
 async def test_volatile_events_are_dropped_while_nothing_polls(node: Node) -> None:
     io = Server()
     sockets: list[Socket] = []
@@ -252,7 +259,7 @@ async def test_volatile_events_are_dropped_while_nothing_polls(node: Node) -> No
         assert await client.receive() == ['451-["kept",{"_placeholder":true,"num":0}]', "bAQ=="]
 
 
-@run_uvloop
+@run_async
 async def test_compression_is_a_choice(node: Node) -> None:
     io = Server(per_message_deflate=True)
     io.on("echo", lambda socket, *args: socket.emit("back", *args))

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from nuncio import Exchange, Request, Server, Session, Socket
-from tests.support.aio import eventually, within
+from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
 from tests.support.live import HOSTS
-from tests.support.node import POLLING, UPGRADING, Client, Clients, Node, run_uvloop
+from tests.support.node import POLLING, UPGRADING, Client, Clients, Node
 
 # Numbered events, every third with attachments; the client goes on until it has moved, and then
 # sends as many again.
@@ -107,7 +107,7 @@ class Talk:
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("kind", ["at once", "later", "deflate"])
-@run_uvloop
+@run_async
 async def test_nothing_is_lost_or_reordered(node: Node, host: str, kind: str) -> None:
     io = Server(per_message_deflate=kind == "deflate")
     talks: dict[str, Talk] = {}
@@ -157,7 +157,7 @@ async def _works(io: Server, client: Client) -> None:
 @pytest.mark.parametrize(
     "options", [{"transports": ["polling"]}, {"allow_upgrades": False}], ids=["polling", "none"]
 )
-@run_uvloop
+@run_async
 async def test_a_server_that_offers_no_upgrade(node: Node, options: dict[str, Any]) -> None:
     io = Server(**options)
     io.on("echo", lambda socket, value: value)
@@ -167,7 +167,7 @@ async def test_a_server_that_offers_no_upgrade(node: Node, options: dict[str, An
         assert await client.transport() == "polling"
 
 
-@run_uvloop
+@run_async
 async def test_a_server_without_polling(node: Node) -> None:
     io = Server(transports=["websocket"])
     io.on("echo", lambda socket, value: value)
@@ -178,7 +178,7 @@ async def test_a_server_without_polling(node: Node) -> None:
         assert (error.message, error.fields["description"]) == ("xhr poll error", 400)
 
 
-@run_uvloop
+@run_async
 async def test_an_upgrade_that_is_refused_leaves_the_session_as_it_is(node: Node) -> None:
     io = Server()
     io.on("echo", lambda socket, value: value)
@@ -200,7 +200,7 @@ async def test_an_upgrade_that_is_refused_leaves_the_session_as_it_is(node: Node
         assert error.message == "websocket error"
 
 
-@run_uvloop
+@run_async
 async def test_an_upgrade_that_is_never_completed_is_given_up(node: Node) -> None:
     io = Server(upgrade_timeout=0.1)
     io.on("echo", lambda socket, value: value)
@@ -223,7 +223,7 @@ async def test_an_upgrade_that_is_never_completed_is_given_up(node: Node) -> Non
         assert await client.transport() == "polling"
 
 
-@run_uvloop
+@run_async
 async def test_sessions_tell_about_their_upgrade(node: Node) -> None:
     io = Server()
     seen = Inbox()
@@ -252,7 +252,7 @@ async def test_sessions_tell_about_their_upgrade(node: Node) -> None:
 
 
 @pytest.mark.parametrize("who", ["client", "server", "conn"])
-@run_uvloop
+@run_async
 async def test_ending_at_any_moment_of_the_upgrade(node: Node, who: str) -> None:
     io = Server()
     gone = Inbox()

@@ -344,7 +344,7 @@ async def test_a_room_is_a_name_or_a_number(room: Any) -> None:
     io = Server()
     socket = Client.join(io).socket
     for method in (socket.join, socket.to, socket.in_, socket.except_, io.to, io.except_):
-        with pytest.raises(OptionError, match="^rooms"):
+        with pytest.raises(OptionError, match=r"^rooms"):
             method(room)
     with pytest.raises((OptionError, TypeError)):
         socket.leave(room)

@@ -16,6 +16,10 @@ from tests.support.live import Home
 from tests.support.rawclient import Peer
 
 
+# uvicorn's does not hand on what it is told.
+_LOGGERS = [logging.getLogger(), logging.getLogger("uvicorn")]
+
+
 class Arena(Home):
     """A server with everything an attacker may want to touch.
 
@@ -79,7 +83,8 @@ class Arena(Home):
         """
         io = self.io
         alarm = _Alarm()
-        logging.getLogger().addHandler(alarm)
+        for logger in _LOGGERS:
+            logger.addHandler(alarm)
         try:
             async with await Peer.join(self.port) as witness:
                 assert await witness.ask("echo", "before") == ["before"]
@@ -91,7 +96,8 @@ class Arena(Home):
                 await eventually(lambda: self._state() == before, self._difference(before))
                 assert list(io.sockets.sockets) == [witness.sid]
         finally:
-            logging.getLogger().removeHandler(alarm)
+            for logger in _LOGGERS:
+                logger.removeHandler(alarm)
         await eventually(lambda: not io.engine.sessions, "sessions are gone")
         assert alarm.messages == []
 

@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
 import itertools
 import json
 import subprocess
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 from nuncio import Server, Socket
 from nuncio.engine import Engine
 from tests.support.aio import SharedLoop, within
 from tests.support.live import listening
-
-P = ParamSpec("P")
 
 DRIVER = Path(__file__).parent.parent / "interop" / "driver.js"
 
@@ -116,28 +113,19 @@ def unpack(value: Any) -> Any:
     return value
 
 
-def run_uvloop(function: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Run an async test on uvloop, as `io.run` does."""
+class Node(SharedLoop):
+    """The Node process, and the loop in which its tests run: uvloop's, as with `io.run`.
 
-    @functools.wraps(function)
-    def test(*args: P.args, **kwargs: P.kwargs) -> None:
-        loop = SharedLoop(uvloop=True)
-        try:
-            loop.run(function(*args, **kwargs))
-        finally:
-            loop.close()
-
-    return test
-
-
-class Node:
-    """The Node process.
+    uvicorn takes its time to stop, and nobody waits for it: a test's server goes on stopping while
+    the next test runs. What goes wrong then is told at the end.
 
     Args:
         program: Node's path.
     """
 
     def __init__(self, program: str) -> None:
+        super().__init__(uvloop=True)
+        self._stopping: list[asyncio.Future[Any]] = []
         self._program = program
         self._process = subprocess.Popen(
             [program, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -145,9 +133,14 @@ class Node:
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
 
-    def stop(self) -> None:
-        """End it."""
+    def close(self) -> None:
+        """End the process and the loop."""
+        self.run(self._stopped())
         self._process.communicate(timeout=10)
+        super().close()
+
+    async def _stopped(self) -> None:
+        await asyncio.gather(*self._stopping)
 
     async def process(self, code: str, *args: Any) -> asyncio.subprocess.Process:
         """Run code in a process of its own, which the test has to end.
@@ -167,13 +160,19 @@ class Node:
         """Serve, and drive clients.
 
         Args:
-            server: served for as long; or None when something else serves on `port`.
+            server: what to serve until the clients have ended; or None when something else serves on `port`.
             host: see `listening`.
             port: where clients connect.
         """
         if server is not None:
-            async with listening(server, host) as own, self.clients(port=own) as clients:
-                yield clients
+            own = listening(server, host)
+            async with self.clients(port=await own.__aenter__()) as clients:
+                try:
+                    yield clients
+                finally:
+                    await clients.close()
+                    stopped = asyncio.ensure_future(own.__aexit__(None, None, None))
+                    self._stopping.append(stopped)
             return
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 28)
         clients = Clients(reader, writer, port)

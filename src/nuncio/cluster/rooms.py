@@ -9,6 +9,11 @@ from nuncio.errors import OptionError
 Room = str | int
 
 
+def is_room(value: object) -> bool:
+    """Whether it names a room; True and False are no numbers here."""
+    return isinstance(value, (str, int)) and not isinstance(value, bool)
+
+
 def rooms_of(rooms: Room | Iterable[Room], argument: str) -> list[Room]:
     """One room or many, checked.
 
@@ -19,12 +24,12 @@ def rooms_of(rooms: Room | Iterable[Room], argument: str) -> list[Room]:
     Raises:
         OptionError: for what cannot be a room.
     """
-    if isinstance(rooms, (str, int)):
-        return [rooms]
+    if is_room(rooms):
+        return [rooms]  # type: ignore[list-item]
     if isinstance(rooms, Iterable) and not isinstance(rooms, (bytes, bytearray)):
         listed = list(rooms)
         for room in listed:
-            if not isinstance(room, (str, int)):
+            if not is_room(room):
                 raise OptionError(f"{argument}: a room is a str or an int, not {room!r}")
         return listed
     raise OptionError(f"{argument} must be a str, an int or a list of them, not {rooms!r}")

@@ -27,7 +27,7 @@ from nuncio.engine.request import Exchange, Request
 from nuncio.engine.session import Listener, Session, SessionConfig, follow_up
 from nuncio.engine.transport import Flusher, Transport
 from nuncio.engine.wheel import TimerWheel
-from nuncio.errors import OptionError
+from nuncio.errors import DisconnectReason, OptionError
 from nuncio.events import Emitter
 from nuncio.options import build
 from nuncio.protocol.deflate import DeflateConfig
@@ -105,6 +105,9 @@ class Engine:
         self.accept: Callable[[Session], Listener] = self._default_accept
         self.may_open: Callable[[], bool] | None = None
         self.on_host_stopping: Callable[[], None] | None = None
+        self.settle: Callable[[float], Awaitable[None]] | None = None
+        self.stopping = False
+        self.hosts: list[Any] = []
         self.events = Emitter(self.spawn)
         self._middlewares: list[Middleware] = []
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -206,6 +209,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         config = self._config
         if config is None or config.loop is not loop:
+            self._abandon()
             options = self.options
             config = SessionConfig(
                 loop,
@@ -218,6 +222,12 @@ class Engine:
             )
             self._config = config
         return config
+
+    def _abandon(self) -> None:
+        """Forget the sessions of a loop that ended without closing them."""
+        self.stopping = False
+        for session in list(self.sessions.values()):
+            session.abandon()
 
     def spawn(self, awaitable: Awaitable[Any]) -> asyncio.Future[Any]:
         """Run an awaitable as a task that is not lost, and whose failure is logged."""
@@ -366,7 +376,7 @@ class Engine:
             context: dict[str, object] = {"name": "TRANSPORT_HANDSHAKE_ERROR"}
             self._refuse(exchange, upgrade, BAD_REQUEST, context)
             return False
-        if self.may_open is not None and not self.may_open():
+        if self.stopping or (self.may_open is not None and not self.may_open()):
             exchange.respond(503, [("Retry-After", "5"), ("Connection", "close")], b"")
             return False
         # With an application to ask, the protocol is checked after it was asked.
@@ -470,7 +480,12 @@ class Engine:
         # The listener must be there before a packet can arrive, and the open packet on its way
         # before the application's first.
         transport.flush()
-        session.listener = self.accept(session)
+        listener = self.accept(session)
+        if session.ready_state == "closed":
+            # The application closed it as soon as it saw it.
+            listener.closed(DisconnectReason.FORCED_CLOSE, "")
+        else:
+            session.listener = listener
         request.forget()
 
     def _polling(self, exchange: Exchange, config: SessionConfig, id: str) -> PollingTransport:

@@ -65,6 +65,7 @@ class PollingTransport(Transport):
         "_post",
         "_receiver",
         "_waiting",
+        "_waiting_packets",
         "_wheel",
     )
 
@@ -92,6 +93,7 @@ class PollingTransport(Transport):
         self._linger: _Linger | None = None
         self._paused = False
         self._waiting: Any = None
+        self._waiting_packets: list[bytes] | None = None
         self._receiver = _PollingReceiver(self)
 
     # Requests.
@@ -183,9 +185,16 @@ class PollingTransport(Transport):
             packets = split_payload(body, self._max_packets)
         except PacketError:
             packets = [b""]
-        for packet in packets:
+        self._handle(packets)
+
+    def _handle(self, packets: list[bytes]) -> None:
+        for index in range(len(packets)):
+            packet = packets[index]
             sink = self.sink
             if sink is None:
+                return
+            if self._paused:
+                self._waiting_packets = packets[index:]
                 return
             if not packet:
                 sink.text(self, packet)
@@ -325,7 +334,19 @@ class PollingTransport(Transport):
 
     def resume_reading(self) -> None:
         """See `Transport.resume_reading`."""
+        if not self._paused:
+            return
         self._paused = False
+        # Later, for this may be called from within the handling of a packet.
+        self._flusher.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        packets = self._waiting_packets
+        if packets is not None and not self._paused:
+            self._waiting_packets = None
+            self._handle(packets)
+        if self._paused:
+            return
         waiting = self._waiting
         if waiting is not None:
             self._waiting = None

@@ -52,6 +52,9 @@ MESSAGE_OVERHEAD: Final = 100
 # How often polls are let go while a client moves to another transport; see `Probe`.
 RELEASE_SECONDS: Final = 0.05
 
+# How many pongs may be missing while reading is paused by our own side.
+MOST_OVERDUE: Final = 4
+
 _PING: Final = Message(PING_PACKET, control=True)
 _PROBE_PONG: Final = Message(PROBE_PONG, control=True)
 
@@ -155,6 +158,7 @@ class Session(PacketSink):
         "_config",
         "_engine",
         "_events",
+        "_overdue",
         "_probe",
         "_reading",
         "_refreshed",
@@ -185,6 +189,7 @@ class Session(PacketSink):
         self._buffered = 0
         self._awaiting_pong = False
         self._refreshed = False
+        self._overdue = 0
         self._reading = True
         self._probe: Probe | None = None
         self._events: Emitter | None = None
@@ -487,14 +492,18 @@ class Session(PacketSink):
         if not self._awaiting_pong:
             self._awaiting_pong = True
             self._refreshed = False
+            self._overdue = 0
             # Counted from when the ping was due, so that silence ends a session after the interval
             # and the time-out together, not up to two ticks of the wheel later.
             # What is later than that is our own delay, which the peer must not pay for.
             late = min(now - self.deadline, TICK)
             config.wheel.arm(self, max(config.ping_timeout - late - TICK, TICK))
             self.push_control(_PING)
-        elif not self._reading:
-            # The pong may be waiting behind what we ourselves refuse to read.
+        elif not self._reading and self._overdue < MOST_OVERDUE:
+            # The pong may be waiting behind what we ourselves refuse to read. Writing on tells
+            # whether the connection is still there.
+            self._overdue += 1
+            self.push_control(_PING)
             config.wheel.arm(self, config.ping_timeout)
         else:
             self._abort_transport(PING_TIMEOUT, "")
@@ -540,6 +549,13 @@ class Session(PacketSink):
             self._config.wheel.cancel(self)
             return
         self._finish(FORCED_CLOSE, "")
+
+    def abandon(self) -> None:
+        """End without touching the transport, whose event loop is gone."""
+        if self._state != CLOSED:
+            self._probe = None
+            self._waiters = None
+            self._finish(FORCED_CLOSE, "the event loop ended")
 
     def _finish(self, reason: str, description: str) -> None:
         if self._state == CLOSED:

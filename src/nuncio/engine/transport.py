@@ -10,6 +10,7 @@ connection, from one callback for all of them.
 from __future__ import annotations
 
 from asyncio import AbstractEventLoop
+from typing import Any
 
 from mypy_extensions import mypyc_attr
 
@@ -107,6 +108,10 @@ class Flusher:
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
         self._dirty: list[Transport] = []
+
+    def call_soon(self, function: Any) -> None:
+        """Call a function in the loop's next turn."""
+        self._loop.call_soon(function)
 
     def mark(self, transport: Transport) -> None:
         """Flush this transport at the end of the turn."""

@@ -57,6 +57,7 @@ class WebSocketTransport(Transport):
         "_connections",
         "_deflate",
         "_flusher",
+        "_held",
         "_io",
         "_out",
         "_out_size",
@@ -91,6 +92,7 @@ class WebSocketTransport(Transport):
         self._out: list[bytes] | None = [head] if head else None
         self._out_size = len(head)
         self._busy = False
+        self._held = False
         self._state = OPEN
         self._timer: _CloseTimer | None = None
         if connections is not None:
@@ -103,11 +105,15 @@ class WebSocketTransport(Transport):
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes arrived."""
+        self._reader.feed(data)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Hand on what the reader holds, until reading is paused."""
         reader = self._reader
         self._busy = True
         try:
-            reader.feed(data)
-            while True:
+            while not self._held:
                 opcode = reader.next()
                 if opcode == NEED_DATA:
                     break
@@ -230,13 +236,24 @@ class WebSocketTransport(Transport):
             self._io.abort()
 
     def pause_reading(self) -> None:
-        """See `Transport.pause_reading`."""
+        """See `Transport.pause_reading`; frames that have arrived wait, too."""
         if self._state == OPEN:
+            self._held = True
             self._io.pause_reading()
 
     def resume_reading(self) -> None:
         """See `Transport.resume_reading`."""
-        if self._state != CLOSED:
+        if self._held:
+            self._held = False
+            # Later, for this may be called from within the handling of a frame.
+            self._flusher.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._held or self._state == CLOSED:
+            return
+        if not self._busy:
+            self._pump()
+        if not self._held and self._state != CLOSED:
             self._io.resume_reading()
 
     # Closing.
@@ -248,7 +265,7 @@ class WebSocketTransport(Transport):
         self._state = CLOSING
         self.flush()
         # A session that closes while its reader is paused must still see the peer's answer.
-        self._io.resume_reading()
+        self.resume_reading()
         self._limit_closing()
 
     def _limit_closing(self) -> None:

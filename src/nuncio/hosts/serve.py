@@ -38,6 +38,8 @@ def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uv
     for name in options:
         if name not in OPTIONS:
             raise unknown_option(name, OPTIONS, "run")
+    if not isinstance(host, str):
+        raise OptionError(f"host must be an address, not {host!r}; write io.run(port=3000)")
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise OptionError(f"port must be a whole number from 0 to 65535, not {port!r}")
     timeout = seconds("shutdown_timeout", options.pop("shutdown_timeout", 10.0))
@@ -65,14 +67,27 @@ class NuncioServer(uvicorn.Server):
         super().__init__(config)
         self._engine = engine
 
+    async def startup(self, sockets: Any = None) -> None:
+        """Begin to listen."""
+        self._engine.stopping = False
+        await super().startup(sockets)
+        self._engine.hosts.append(self)
+
     async def shutdown(self, sockets: Any = None) -> None:
         """Stop listening, end the sessions, then everything else."""
         for server in self.servers:
             server.close()
-        self._engine.host_stopping()
+        engine = self._engine
+        # When the application itself is closing the server, it waits for its handlers there.
+        closing = engine.stopping
+        engine.host_stopping()
         # One turn for what was just written to leave.
         await asyncio.sleep(0)
+        if engine.settle is not None and not closing:
+            await engine.settle(float(self.config.timeout_graceful_shutdown or 0))
         await super().shutdown(sockets)
+        if self in engine.hosts:
+            engine.hosts.remove(self)
         # A stop in order is a success: uvicorn would raise the signal that asked for it again.
         self._captured_signals.clear()
 

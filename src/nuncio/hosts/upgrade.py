@@ -100,11 +100,14 @@ class UpgradeExchange(Exchange):
             0 if engine.deflate is None else engine.deflate.threshold,
             self._connections,
         )
-        # uvicorn sets its own object as the protocol when it returns from the handshake.
-        asyncio.get_running_loop().call_soon(self._io.set_protocol, transport)
         self._handed_on(transport)
         if self._paused:
+            # Before anything can be read: uvloop may read ahead of what is called soon.
+            self._io.set_protocol(transport)
             self._io.resume_reading()
+        else:
+            # uvicorn sets its own object as the protocol when it returns from the handshake.
+            asyncio.get_running_loop().call_soon(self._io.set_protocol, transport)
         return transport
 
 

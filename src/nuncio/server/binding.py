@@ -148,6 +148,12 @@ class _Shape:
                     f"the handler of {event!r} declares the acknowledgement function before the "
                     f"socket {parameter.name!r}; the socket comes first"
                 )
+            if not lifecycle and parameter.annotation in (*_PLAIN, "str", "int", "dict", "list"):
+                raise OptionError(
+                    f"the first parameter of the handler of {event!r} is the socket, but "
+                    f"{parameter.name!r} is annotated as something else: "
+                    f"write def {event}(socket, {parameter.name}, …)"
+                )
             self.takes_socket = True
             return
         annotation = _annotation(function, parameter)

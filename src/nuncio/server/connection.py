@@ -6,6 +6,7 @@ transports. A peer that breaks the protocol loses this connection and nothing el
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from nuncio.engine.session import Listener, Session
@@ -190,6 +191,7 @@ class Connection(Listener):
 
     def joined(self, socket: Socket) -> None:
         """A socket is connected."""
+        socket.joined_at = time.monotonic()
         if self._main is None and self._others is None:
             self._server.handshakes -= 1
             self._disarm()

@@ -8,7 +8,7 @@ reading from the connection when it is long.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nuncio.engine.session import Sent
 from nuncio.errors import ArgumentError, EventError
@@ -20,6 +20,10 @@ from nuncio.server.listeners import Listeners
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection
     from nuncio.server.namespace import Namespace
+
+
+# How many times more events may wait while acknowledgements are awaited.
+WAITING_FOR_ANSWERS: Final = 10
 
 
 def event_name(name: Any) -> str:
@@ -58,6 +62,11 @@ class Dispatcher(Listeners):
         self._running_by: dict[Handler, int] | None = None
         self._paused = False
 
+    @property
+    def awaits_answers(self) -> bool:
+        """Whether the client's acknowledgements are waited for."""
+        raise NotImplementedError
+
     def deliver(self, message: Message, volatile: bool) -> Sent:
         """Send an encoded packet."""
         raise NotImplementedError
@@ -87,6 +96,9 @@ class Dispatcher(Listeners):
         length = 0 if queue is None else len(queue)
         limit = self.nsp.server.limits.queued_events
         if not self._paused and length >= limit:
+            # An answer that a handler waits for would be behind what is not read.
+            if self.awaits_answers and length < limit * WAITING_FOR_ANSWERS:
+                return
             self._paused = True
             self._connection.pause_reading()
         elif self._paused and length <= limit // 2:
@@ -204,7 +216,7 @@ class Dispatcher(Listeners):
         if len(handlers) == 1:
             self._run(handlers[0], payload, id, name)
             return
-        reply = _Reply(self, id) if id >= 0 else None
+        reply = _Reply(self, id, len(handlers))
         for handler in handlers:
             self._run_shared(handler, payload, reply, name)
 
@@ -241,37 +253,36 @@ class Dispatcher(Listeners):
         if id >= 0:
             self._answer(id, result, name)
 
-    def _run_shared(
-        self, handler: Handler, payload: list[Any], reply: _Reply | None, name: str
-    ) -> None:
+    def _run_shared(self, handler: Handler, payload: list[Any], reply: _Reply, name: str) -> None:
         """One of several handlers: the first answer counts."""
         if handler.once:
             self._forget(handler, name)
-        mine = _Reply(self, -1) if reply is None else reply
         try:
-            args = handler.arguments(self, payload, mine)
+            args = handler.arguments(self, payload, reply)
             if handler.thread:
                 result = self.nsp.server.in_thread(handler, args)
             else:
                 result = handler.function(*args)
         except Exception as error:
-            self._failed(error, mine, name)
+            self._failed(error, reply, name)
             return
         if result is not None and hasattr(result, "__await__"):
-            self._start(handler, result, mine, name)
+            self._start(handler, result, reply, name)
         elif handler.ack_index < 0:
-            mine.give(result, name)
+            reply.give(result, name)
 
     def _forget(self, handler: Handler, name: str) -> None:
-        if handler.takes_socket:
-            self.nsp.forget_handler(handler, name)
-        elif self._listeners is not None:
+        # It is the namespace's or this socket's; the other does not know it.
+        self.nsp.forget_handler(handler, name)
+        if self._listeners is not None:
             kept = [one for one in self._listeners.get(name, []) if one is not handler]
             self._listeners[name] = kept
 
     def _failed(self, error: Exception, reply: _Reply, name: str) -> None:
         if isinstance(error, ArgumentError):
-            reply.give(error.answer(), name)
+            reply.answer(error.answer(), name)
+        else:
+            reply.skip(name)
         self.nsp.server.report(error, self, name)
 
     def _answer(self, id: int, result: Any, name: str) -> None:
@@ -317,6 +328,8 @@ class Dispatcher(Listeners):
         shared = self.nsp.lifecycle.get(event)
         if shared is not None:
             for handler in shared:
+                if handler.once:
+                    self._forget(handler, event)
                 server.call_lifecycle(handler, self, args)
         if self._listeners is not None:
             for handler in self._listeners.get(event, []):
@@ -326,18 +339,38 @@ class Dispatcher(Listeners):
 
 
 class _Reply:
-    """The one answer to one event; also the function that a handler gets as `ack`."""
+    """The one answer to one event; also the function that a handler gets as `ack`.
 
-    __slots__ = ("_id", "_socket")
+    Of several handlers the first that returns something answers; when none does, the last to end
+    gives the empty answer.
+    """
 
-    def __init__(self, socket: Dispatcher, id: int) -> None:
+    __slots__ = ("_id", "_left", "_nothing", "_socket")
+
+    def __init__(self, socket: Dispatcher, id: int, handlers: int = 1) -> None:
         self._socket = socket
         self._id = id
+        self._left = handlers
+        self._nothing = False
 
     def __call__(self, *values: object) -> None:
-        self.give(Ack(*values), "ack")
+        self.answer(Ack(*values), "ack")
 
     def give(self, result: Any, name: str) -> None:
+        """A handler has returned."""
+        if result is not None:
+            self.answer(result, name)
+        else:
+            self._nothing = True
+            self.skip(name)
+
+    def skip(self, name: str) -> None:
+        """A handler has ended without an answer."""
+        self._left -= 1
+        if self._left <= 0 and self._nothing:
+            self.answer(None, name)
+
+    def answer(self, result: Any, name: str) -> None:
         """Answer, unless it was answered or no answer is wanted."""
         id = self._id
         if id >= 0:

@@ -12,7 +12,7 @@ from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.memory import MemoryAdapter
 from nuncio.cluster.rooms import Room
 from nuncio.engine.session import TAKEN, Sent, Session
-from nuncio.errors import ConnectError, OptionError
+from nuncio.errors import ConnectError, LimitExceeded, OptionError
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.json import dumps
 from nuncio.protocol.socketio import encode_connect_error, encode_event, namespace_prefix
@@ -268,8 +268,13 @@ class Namespace:
         gathering = self.server.gather_acks(len(sockets), future)
         for socket in sockets:
             socket.notify_outgoing(payload)
-            socket._wait_for_ack(_SharedAck(socket, id, gathering), timeout)
-            socket.push(message)
+            try:
+                socket._wait_for_ack(_SharedAck(socket, id, gathering), timeout)
+            except LimitExceeded as error:
+                # It owes too many answers already; the others can give theirs.
+                gathering.fail(error)
+            else:
+                socket.push(message)
 
     # Clients that come and go.
 
@@ -299,12 +304,16 @@ class Namespace:
         """Tell a client that it is not let in."""
         socket.leave_all()
         socket._connection.end_joining(self.name)
+        socket._connection.session.push(self._refusal(socket, error))
+
+    def _refusal(self, socket: Socket, error: Exception) -> Message:
         if isinstance(error, ConnectError):
-            message = encode_connect_error(self.prefix, error.message, error.data)
-        else:
-            self.server.report(error, socket, "connection")
-            message = encode_connect_error(self.prefix, "internal error", None)
-        socket._connection.session.push(message)
+            try:
+                return encode_connect_error(self.prefix, error.message, error.data)
+            except (TypeError, ValueError) as unsendable:
+                error = unsendable
+        self.server.report(error, socket, "connection")
+        return encode_connect_error(self.prefix, "internal error", None)
 
     def welcome(self, socket: Socket) -> None:
         """Let a client in."""
@@ -314,11 +323,15 @@ class Namespace:
             # It left while a middleware was deciding.
             socket.leave_all()
             return
+        # Known to its connection before anything is sent, for sending may end the connection.
         self.sockets[socket.id] = socket
         socket.connected = True
-        self.adapter.entered(socket)
-        connection.session.push(Message(b"40" + self.prefix + b'{"sid":' + dumps(socket.id) + b"}"))
         connection.joined(socket)
+        connection.session.push(Message(b"40" + self.prefix + b'{"sid":' + dumps(socket.id) + b"}"))
+        if socket.connected:
+            self.adapter.entered(socket)
+        if not socket.connected:
+            return
         for event in ("connect", "connection"):
             for handler in self.lifecycle.get(event, []):
                 if handler.once:

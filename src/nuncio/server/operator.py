@@ -120,6 +120,8 @@ class BroadcastOperator:
             OptionError: for a reserved name.
             TypeError: for data that cannot be sent.
         """
+        if not isinstance(event, str):
+            raise OptionError(f"event: an event's name is a str, not {event!r}")
         if event in RESERVED_EVENTS:
             raise OptionError(f'event: "{event}" is a reserved event name')
         if args and callable(args[-1]):
@@ -147,6 +149,8 @@ class BroadcastOperator:
         """
         if not self._timeout:
             raise OptionError("timeout: a broadcast with acknowledgements needs .timeout(seconds)")
+        if not isinstance(event, str):
+            raise OptionError(f"event: an event's name is a str, not {event!r}")
         if event in RESERVED_EVENTS:
             raise OptionError(f'event: "{event}" is a reserved event name')
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()

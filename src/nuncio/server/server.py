@@ -52,7 +52,12 @@ class Server(Tasks):
         sockets: the default namespace.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *misplaced: Any, **options: Any) -> None:
+        if misplaced:
+            raise OptionError(
+                f"Server takes options by name only, not {misplaced[0]!r}: give the port to "
+                "io.run(port=…), and another application to io.asgi(app)"
+            )
         super().__init__()
         known = _SERVER_OPTIONS + _ENGINE_OPTIONS
         for name in options:
@@ -66,6 +71,7 @@ class Server(Tasks):
         self.engine.accept = self._accept
         self.engine.may_open = self._may_open
         self.engine.on_host_stopping = self._stop
+        self.engine.settle = self.settle
         self._namespaces: dict[str, Namespace] = {}
         self._listening: list[Any] = []
         self.sockets = self.of("/")
@@ -246,11 +252,15 @@ class Server(Tasks):
         await self.settle(timeout)
         for nsp in list(self._namespaces.values()):
             await nsp.adapter.close()
+        for host in self.engine.hosts:
+            host.should_exit = True
         for listening in self._listening:
             await listening.close()
         self._listening.clear()
 
     def _stop(self) -> None:
+        # Who reconnects while the last handlers end is told to come back later.
+        self.engine.stopping = True
         for nsp in list(self._namespaces.values()):
             for socket in list(nsp.sockets.values()):
                 socket.end(DisconnectReason.SERVER_SHUTTING_DOWN, "")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from nuncio.cluster.rooms import Room, rooms_of
+from nuncio.cluster.rooms import Room, is_room, rooms_of
 from nuncio.engine.session import TAKEN, Sent, Session
 from nuncio.errors import Disconnected, DisconnectReason, LimitExceeded, OptionError
 from nuncio.options import seconds as checked_seconds
@@ -45,6 +45,7 @@ class Socket(Dispatcher):
         "_acks",
         "_auth",
         "_data",
+        "_ending",
         "_handshake",
         "_issued",
         "_left_own",
@@ -62,8 +63,9 @@ class Socket(Dispatcher):
         self.id = id
         self._auth = auth
         self._issued = time.time()
-        self.joined_at = time.monotonic()
+        self.joined_at = 0.0
         self.closed = False
+        self._ending = False
         self.recovered = False
         self._rooms: dict[Room, None] | None = None
         self._left_own = False
@@ -170,6 +172,12 @@ class Socket(Dispatcher):
 
     def request_ack(self, payload: list[object], timeout: float, compress: bool) -> Awaitable[Any]:
         """See `emit_with_ack`; a time-out of 0 is none."""
+        threads = self.nsp.threads
+        if threads.used and threads.away():
+            raise RuntimeError(
+                "emit_with_ack cannot be awaited in a thread: use an async handler, or emit with "
+                "a callback"
+            )
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         pending = FutureAck(self, self.nsp.next_ack_id(), future)
         if self.connected:
@@ -208,6 +216,8 @@ class Socket(Dispatcher):
     def send_event(self, payload: list[Any], id: int, volatile: bool, compress: bool) -> Sent:
         """See `emit`: the event's name and arguments, the acknowledgement's id or -1, flags."""
         event = payload[0]
+        if not isinstance(event, str):
+            raise OptionError(f"event: an event's name is a str, not {event!r}")
         if event in RESERVED_EVENTS:
             raise OptionError(f'event: "{event}" is a reserved event name')
         if self._any_out is not None:
@@ -215,6 +225,11 @@ class Socket(Dispatcher):
         if self.closed:
             return TAKEN
         return self.deliver(encode_event(self.nsp.prefix, id, payload, compress), volatile)
+
+    @property
+    def awaits_answers(self) -> bool:
+        """See `Dispatcher.awaits_answers`."""
+        return bool(self._acks)
 
     def deliver(self, message: Message, volatile: bool) -> Sent:
         """Send an encoded packet; broadcasts share one."""
@@ -287,7 +302,13 @@ class Socket(Dispatcher):
         return TAKEN
 
     def leave(self, room: Room) -> Sent:
-        """Leave a room."""
+        """Leave a room.
+
+        Raises:
+            OptionError: for what cannot be a room.
+        """
+        if not is_room(room):
+            raise OptionError(f"room must be a str or an int, not {room!r}")
         threads = self.nsp.threads
         if threads.used and threads.away():
             threads.call(self.leave, room)
@@ -342,7 +363,7 @@ class Socket(Dispatcher):
         if threads.used and threads.away():
             threads.call(self.disconnect, close)
             return
-        if not self.connected:
+        if not self.connected or self._ending:
             return
         if close:
             self._connection.disconnect()
@@ -352,8 +373,9 @@ class Socket(Dispatcher):
 
     def end(self, reason: str, description: str) -> None:
         """The closing sequence, once: events with the rooms intact, then without them."""
-        if not self.connected:
+        if not self.connected or self._ending:
             return
+        self._ending = True
         said = DisconnectReason(reason)
         self.fire("disconnecting", [said, description])
         self.leave_all()
@@ -375,8 +397,9 @@ class Socket(Dispatcher):
 
     def leave_all(self) -> None:
         """Leave every room for good."""
-        self.nsp.adapter.remove_all(self)
+        # First, so that a listener of the adapter cannot put it back into a room.
         self.closed = True
+        self.nsp.adapter.remove_all(self)
 
     # What the adapter keeps here, so that removal costs only the socket's own rooms.
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
-from nuncio.errors import AckTimeout, ArgumentError
+from nuncio.errors import AckTimeout, ArgumentError, ConnectError
 from nuncio.server.binding import bind
 from nuncio.server.handlers import Handler
 from nuncio.server.threads import Threads
@@ -92,7 +92,10 @@ class Tasks:
     async def _drive(self, awaitable: Any, running: Any) -> None:
         # Not `finally`: when the loop is gone there is nothing to go on with.
         try:
-            running.returned(await awaitable)
+            result = await awaitable
+            if hasattr(result, "__await__"):
+                result = await result
+            running.returned(result)
         except Exception as error:
             running.raised(error)
         except asyncio.CancelledError:
@@ -143,6 +146,9 @@ class Tasks:
                     await result
         except Exception as error:
             nsp.refuse(socket, error)
+        except asyncio.CancelledError:
+            nsp.refuse(socket, ConnectError("cancelled"))
+            raise
         else:
             nsp.welcome(socket)
 

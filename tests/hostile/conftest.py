@@ -1,0 +1,49 @@
+"""Arenas for hostile clients; each module has its own, with the limits it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from nuncio import Limits
+from tests.support.arena import Arena
+
+LIMITS = Limits(
+    payload_packets=100,
+    header_bytes=16_384,
+    header_seconds=0.4,
+    fragments=50,
+    attachment_bytes=20_000,
+    attachment_seconds=0.3,
+    namespaces=3,
+    close_seconds=0.3,
+)
+MAX_SIZE = 50_000
+
+
+def make(host: str) -> Arena:
+    # One of the two on uvloop, the other on asyncio's own loop.
+    return Arena(
+        host,
+        uvloop=host == "native",
+        limits=LIMITS,
+        max_http_buffer_size=MAX_SIZE,
+        upgrade_timeout=0.4,
+    )
+
+
+@pytest.fixture(scope="module")
+def arena() -> Iterator[Arena]:
+    """A server behind Nuncio's own path."""
+    arena = make("native")
+    yield arena
+    arena.close()
+
+
+@pytest.fixture(scope="module", params=["native", "asgi"])
+def any_arena(request: pytest.FixtureRequest) -> Iterator[Arena]:
+    """A server behind either path."""
+    arena = make(request.param)
+    yield arena
+    arena.close()

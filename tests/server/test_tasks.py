@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from nuncio import AckTimeout, ArgumentError, OptionError, Server, Socket
+from nuncio.server.tasks import GatheredAcks
+from tests.support.aio import eventually, run_async, within
+from tests.support.memory import Client
+
+# on_error.
+
+
+@run_async
+async def test_on_error_is_called_with_as_much_as_it_declares() -> None:
+    io = Server()
+    client = Client.join(io)
+    calls: list[Any] = []
+    io.on_error(lambda: calls.append(()))
+    io.on_error(lambda error: calls.append((str(error),)))
+    io.on_error(lambda error, socket: calls.append((str(error), socket)))
+
+    @io.on_error
+    def everything(error: Exception, socket: Socket | None, event: str) -> None:
+        calls.append((str(error), socket, event))
+
+    def fails() -> None:
+        raise RuntimeError("failed")
+
+    io.on("x", fails)
+    client.emit("x")
+    socket = client.socket
+    assert calls == [(), ("failed",), ("failed", socket), ("failed", socket, "x")]
+
+
+@run_async
+async def test_on_error_may_be_async() -> None:
+    io = Server()
+    client = Client.join(io)
+    calls: list[Any] = []
+
+    @io.on_error
+    async def listener(error: Exception, socket: Socket | None) -> None:
+        await asyncio.sleep(0)
+        calls.append((str(error), socket))
+
+    def fails() -> None:
+        raise RuntimeError("failed")
+
+    io.on("x", fails)
+    client.emit("x")
+    await io.settle(5)
+    assert calls == [("failed", client.socket)]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@run_async
+async def test_an_on_error_listener_that_fails_is_logged_and_stops_nothing(
+    waits: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    io = Server()
+    client = Client.join(io)
+    calls: list[str] = []
+
+    async def later() -> None:
+        raise ValueError("the listener itself")
+
+    def listener() -> Any:
+        if waits:
+            return later()
+        raise ValueError("the listener itself")
+
+    def fails() -> None:
+        raise RuntimeError("failed")
+
+    io.on_error(listener)
+    io.on_error(lambda: calls.append("second"))
+    io.on("x", fails)
+    client.emit("x")
+    await io.settle(5)
+    assert calls == ["second"]
+    assert "an on_error listener failed" in caplog.text
+    assert "the listener itself" in caplog.text
+
+
+def test_an_on_error_listener_must_be_callable() -> None:
+    with pytest.raises(OptionError):
+        Server().on_error("not a function")  # type: ignore[arg-type]  # wrong on purpose
+
+
+@run_async
+async def test_what_a_client_did_wrong_is_logged_for_those_who_look(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    io = Server()
+    client = Client.join(io)
+    with caplog.at_level(logging.DEBUG, "nuncio"):
+        io.report(ArgumentError("x", "value", "is missing"), client.socket, "x")
+    (record,) = caplog.records
+    assert record.levelno == logging.DEBUG
+    assert record.exc_info is None
+    assert client.sid in record.getMessage()
+
+
+# Tasks.
+
+
+@run_async
+async def test_tasks_are_kept_until_they_end() -> None:
+    io = Server()
+    client = Client.join(io)
+    ended: list[int] = []
+
+    @io.event
+    async def slow(socket: Socket, value: int) -> None:
+        # Nothing else keeps this future, nor the task that waits for it.
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.01, future.set_result, None)
+        await future
+        ended.append(value)
+
+    for value in range(3):
+        client.emit("slow", value)
+    assert len(io.running) == 3
+    await eventually(lambda: len(ended) == 3)
+    await eventually(lambda: not io.running)
+
+
+@run_async
+async def test_a_handler_that_is_cancelled_makes_room_and_answers_nothing() -> None:
+    io = Server(concurrency=1)
+    client = Client.join(io)
+    calls: list[str] = []
+
+    @io.event
+    async def gives_up(socket: Socket) -> str:
+        current = asyncio.current_task()
+        assert current is not None
+        current.cancel()
+        await asyncio.sleep(0)
+        return "never"
+
+    io.on("x", lambda socket: calls.append("x"))
+    client.emit("gives_up", id=1)
+    client.emit("x")
+    await eventually(lambda: calls == ["x"])
+    assert client.take() == []
+    assert not io.running
+
+
+@run_async
+async def test_settle_waits_and_then_cancels() -> None:
+    io = Server()
+    client = Client.join(io)
+    calls: list[str] = []
+
+    @io.event
+    async def quick(socket: Socket) -> None:
+        await asyncio.sleep(0.01)
+        calls.append("quick")
+
+    @io.event
+    async def never(socket: Socket) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            calls.append("cancelled")
+
+    client.emit("quick")
+    client.emit("never")
+    await io.settle(0.1)
+    await eventually(lambda: calls == ["quick", "cancelled"])
+    assert not io.running
+
+
+@run_async
+async def test_settle_does_not_wait_for_who_calls_it() -> None:
+    io = Server()
+    client = Client.join(io)
+    ended: list[str] = []
+
+    @io.event
+    async def stop(socket: Socket) -> None:
+        await io.settle(30)
+        ended.append("stop")
+
+    client.emit("stop")
+    await eventually(lambda: ended == ["stop"])
+
+
+@run_async
+async def test_handlers_see_the_task_they_run_in() -> None:
+    io = Server()
+    client = Client.join(io)
+    answers: list[Any] = []
+
+    @io.event
+    async def timed(socket: Socket) -> None:
+        # Needs a current task.
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.get_running_loop().create_future()
+        except TimeoutError:
+            answers.append("timed out")
+
+    client.emit("timed")
+    await eventually(lambda: answers == ["timed out"])
+
+
+# Gathered acknowledgements.
+
+
+@run_async
+async def test_answers_are_gathered_until_all_are_there() -> None:
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    gathering = GatheredAcks(2, future)
+    gathering.answer(1)
+    assert not future.done()
+    gathering.answer(2)
+    assert await within(future) == [1, 2]
+    gathering.answer(3)
+    gathering.fail(AckTimeout())
+
+
+@run_async
+async def test_one_that_is_missing_is_told_when_all_the_others_are_there() -> None:
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    gathering = GatheredAcks(2, future)
+    gathering.fail(AckTimeout())
+    assert not future.done()
+    gathering.answer(2)
+    with pytest.raises(AckTimeout) as caught:
+        await future
+    assert caught.value.responses == [2]
+
+
+@run_async
+async def test_nobody_to_wait_for() -> None:
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    GatheredAcks(0, future)
+    assert await future == []
