@@ -325,6 +325,7 @@ def test_a_body_waits_while_reading_is_paused() -> None:
     assert not receiver.when_ready(lambda: told.append(None))
     assert told == []
     bench.session.resume_reading()
+    bench.loop.turn()
     assert told == [None]
     assert receiver.when_ready(lambda: told.append(None))
     exchange.deliver(b"4a")
@@ -340,6 +341,7 @@ def test_a_body_that_waits_is_let_go_when_the_session_ends() -> None:
     exchange.receiver.when_ready(lambda: told.append(None))
     bench.session.close(discard=True)
     assert exchange.answer == (400, b"")
+    bench.loop.turn()
     assert told == [None]
 
 

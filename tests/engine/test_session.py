@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from nuncio.engine.polling import PollingTransport
-from nuncio.engine.session import TAKEN, Sent
+from nuncio.engine.session import MOST_OVERDUE, TAKEN, Sent
 from nuncio.errors import DisconnectReason
 from nuncio.protocol.engineio import Message
 from tests.support.fakes import (
@@ -225,10 +225,18 @@ def test_a_timeout_shorter_than_a_tick_still_waits_for_the_pong() -> None:
 def test_who_is_not_read_from_is_not_blamed_for_silence() -> None:
     bench = Wire()
     bench.session.pause_reading()
-    bench.loop.advance(10 * (PING_INTERVAL + PING_TIMEOUT))
+    bench.loop.advance(PING_INTERVAL + MOST_OVERDUE * PING_TIMEOUT)
     assert bench.ended is None
+    assert bench.wire.take() == [b"2"] * MOST_OVERDUE
     bench.session.resume_reading()
     bench.loop.advance(PING_TIMEOUT + TICKS)
+    assert bench.ended == "ping timeout"
+
+
+def test_who_is_not_read_from_is_not_kept_for_ever() -> None:
+    bench = Wire()
+    bench.session.pause_reading()
+    bench.loop.advance(PING_INTERVAL + (MOST_OVERDUE + 2) * PING_TIMEOUT)
     assert bench.ended == "ping timeout"
 
 

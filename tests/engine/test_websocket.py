@@ -360,6 +360,7 @@ def test_closing_while_reading_is_paused_reads_the_answer() -> None:
     bench.session.pause_reading()
     assert not bench.io.reading
     bench.session.close()
+    bench.loop.turn()
     assert bench.io.reading
 
 
@@ -459,7 +460,18 @@ def test_reading_can_be_paused() -> None:
     bench.session.pause_reading()
     assert not bench.io.reading
     bench.session.resume_reading()
+    bench.loop.turn()
     assert bench.io.reading
+
+
+def test_frames_that_have_arrived_wait_while_reading_is_paused() -> None:
+    bench = Wire()
+    bench.session.pause_reading()
+    bench.receive((TEXT, b"4a"), (TEXT, b"4b"))
+    assert bench.above.heard == []
+    bench.session.resume_reading()
+    bench.loop.turn()
+    assert bench.above.heard == [b"4a", b"4b"]
 
 
 # Compression.

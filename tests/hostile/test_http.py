@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import tracemalloc
 from collections.abc import Iterator
 
@@ -395,7 +396,7 @@ async def test_requests_whose_client_goes_away_end_the_session(
                 connection.reset()
             else:
                 await connection.close()
-            await eventually(lambda sid=session.sid: any_arena.unknown(sid))
+            await eventually(functools.partial(any_arena.unknown, session.sid))
             assert any_arena.sessions[session.sid] == ("transport error", description)
             assert (await session.get()).json["code"] == 1
 

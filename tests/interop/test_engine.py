@@ -47,7 +47,7 @@ async def _connect(clients: Clients, way: Way) -> EngineClient:
 @run_async
 async def test_messages_come_back(node: Node, way: Way) -> None:
     engine, [], _ = echoing()
-    messages = [
+    messages: list[str | bytes] = [
         "text",
         "",
         "é\u2028🎉",
@@ -124,7 +124,7 @@ async def test_the_client_closes(node: Node, way: Way) -> None:
 @run_async
 async def test_the_first_packet_may_bring_a_message(node: Node) -> None:
     initials: list[str | bytes] = ["welcome", b"welcome"]
-    for initial in ("welcome", b"welcome"):
+    for initial in initials:
         engine, _, _ = echoing(initial_packet=initial)
         async with node.clients(engine) as clients:
             for way in WAYS:

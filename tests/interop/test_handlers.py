@@ -80,7 +80,7 @@ async def test_arguments_are_what_handlers_declare(node: Node, way: Way) -> None
         assert await got.next() == [{"name": "Ada"}]
         assert await client.ask("choice", None) == [None]
 
-        for event, args, argument in [
+        wrong: list[tuple[str, list[Any], str]] = [
             ("struct", [{"name": 1}], "value"),
             ("struct", [{"name": "Ada", "age": -1}], "value"),
             ("struct", [], "value"),
@@ -92,7 +92,8 @@ async def test_arguments_are_what_handlers_declare(node: Node, way: Way) -> None
             ("typed", [{}], "value"),
             ("typed", [{"name": "Ada"}, 1, "2"], "rest"),
             ("choice", ["c"], "value"),
-        ]:
+        ]
+        for event, args, argument in wrong:
             [answer] = await client.ask(event, *args)
             error = answer["error"]
             assert (error["code"], error["argument"]) == ("invalid_argument", argument)

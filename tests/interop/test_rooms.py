@@ -226,14 +226,7 @@ async def test_volatile_events_arrive_when_the_client_is_ready(node: Node, way: 
         socket.join("x")
         if way.name == "upgrading":
             await client.upgraded()
-        operators: list[Any] = [
-            socket,
-            io,
-            io.to("x"),
-            socket.timeout(1),
-            io.local,
-            io.compress(False),
-        ]
+        operators: list[Any] = [socket, socket.timeout(1), io, io.to("x"), io.compress(False)]
         for n, operator in enumerate(operators):
             await eventually(lambda: socket.conn.transport.writable)
             operator.volatile.emit("volatile", n, b"bytes")

@@ -169,9 +169,9 @@ async def test_close_ends_everything_in_order() -> None:
     await polling.post("40")
     assert len(await polling.receive()) == 1
     waiting = await polling.begin_poll()
-    await eventually(lambda: len(io.sockets.sockets) == 2)
+    await eventually(lambda: io.engine.sessions[polling.sid].transport.writable)
     io.emit("last")
-    await within(io.close())
+    closing = asyncio.ensure_future(io.close())
     # What was on its way arrives; there is no DISCONNECT packet, so that clients reconnect.
     assert await peer.receive() == '42["last"]'
     with pytest.raises(Closed):
@@ -179,6 +179,7 @@ async def test_close_ends_everything_in_order() -> None:
     assert (await waiting.response()).text.startswith('42["last"]')
     await waiting.close()
     await peer.socket.connection.close()
+    await within(closing)
     assert [name for name, _ in calls] == ["disconnecting", "disconnect"] * 2
     assert all(len(rooms) == 1 for name, rooms in calls if name == "disconnecting")
     assert [reason for name, reason in calls if name == "disconnect"] == [

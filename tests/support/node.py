@@ -160,7 +160,8 @@ class Node(SharedLoop):
         """Serve, and drive clients.
 
         Args:
-            server: what to serve until the clients have ended; or None when something else serves on `port`.
+            server: what to serve until the clients have ended; None when something else serves
+                on `port`.
             host: see `listening`.
             port: where clients connect.
         """

@@ -83,8 +83,8 @@ class Connection:
         try:
             self.writer.write(data)
             await self.writer.drain()
-        except ConnectionError:
-            pass
+        except (ConnectionError, RuntimeError):
+            pass  # uvloop's word for a closed connection is the latter
 
     async def response(self, method: str = "GET") -> Response:
         """Read one response."""
@@ -248,11 +248,14 @@ class WebSocket:
             Refused: when the server answers otherwise.
         """
         connection = await Connection.open(port)
-        await connection.send(handshake(target, headers))
-        head = await connection.response()
-        if head.status != 101:
+        try:
+            await connection.send(handshake(target, headers))
+            head = await connection.response()
+            if head.status != 101:
+                raise Refused(head)
+        except BaseException:
             await connection.close()
-            raise Refused(head)
+            raise
         return cls(connection, head)
 
     async def __aenter__(self) -> WebSocket:

@@ -293,6 +293,9 @@ class PollingTransport(Transport):
         """See `Transport.discard`."""
         self.sink = None
         self._stop_lingering()
+        if self._out:
+            # On its own, as in `close`; the next poll finds no session any more.
+            self.flush()
         self._release(CLOSE_MESSAGE)
         self.resume_reading()
         post = self._post

@@ -7,6 +7,7 @@ most of what long-polling costs. Everything else goes uvicorn's usual way.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +24,22 @@ from nuncio.hosts.upgrade import UpgradeExchange, forwarded, unwrap
 _TOO_LARGE = STATUS_LINES[431] + b"connection: close\r\ncontent-length: 0\r\n\r\n"
 
 
+class _PeersLog(logging.LoggerAdapter[logging.Logger]):
+    """uvicorn's log, where it is no warning that a peer sends nonsense: peers must not fill it."""
+
+    @property
+    def level(self) -> int:
+        """uvicorn compares it."""
+        return self.logger.level
+
+    def warning(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """What uvicorn says of malformed requests."""
+        self.debug(msg, *args, **kwargs)
+
+
+_LOG = _PeersLog(logging.getLogger("uvicorn.error"))
+
+
 class NuncioHTTPProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol with a short way to the engine.
 
@@ -32,6 +49,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.logger = _LOG  # type: ignore[assignment]  # as good as a logger to uvicorn
         self._nuncio, self._proxies = unwrap(self.config)
         self._engine: Engine | None = None
         self._exchange: HTTPExchange | None = None

@@ -13,7 +13,7 @@ from nuncio.engine.transport import Transport
 from nuncio.engine.websocket import WebSocketTransport
 from nuncio.hosts.asgi import ASGIApp
 from nuncio.protocol import handshake
-from nuncio.protocol.deflate import negotiate_server
+from nuncio.protocol.deflate import Deflate, negotiate_server
 from nuncio.protocol.frames import FrameReader
 
 
@@ -37,6 +37,7 @@ class UpgradeExchange(Exchange):
         self._connections = connections
         self._handed_on = handed_on
         self._key = ""
+        self._compression: tuple[Deflate, str] | None = None
         self._paused = False
 
     def begin(self, version: str) -> None:
@@ -52,6 +53,7 @@ class UpgradeExchange(Exchange):
             return
         try:
             self._key = handshake.check_request(request.method, version, request.headers)
+            self._negotiate()
         except handshake.HandshakeError as error:
             headers = [("Connection", "close"), ("Content-Type", "text/plain"), *error.headers]
             self.respond(error.status, headers, str(error).encode())
@@ -62,6 +64,12 @@ class UpgradeExchange(Exchange):
             self._io.pause_reading()
             self._paused = True
             self._engine.spawn(waiting)
+
+    def _negotiate(self) -> None:
+        deflate = self._engine.deflate
+        offered = None if deflate is None else self.request.header(b"sec-websocket-extensions")
+        if deflate is not None and offered:
+            self._compression = negotiate_server(offered, deflate)
 
     def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """See `Exchange.write`."""
@@ -79,12 +87,9 @@ class UpgradeExchange(Exchange):
         limits = engine.options.limits
         headers = list(self.headers)
         deflate = None
-        offered = self.request.header(b"sec-websocket-extensions")
-        if engine.deflate is not None and offered:
-            negotiated = negotiate_server(offered, engine.deflate)
-            if negotiated is not None:
-                deflate, value = negotiated
-                headers.append(("Sec-WebSocket-Extensions", value))
+        if self._compression is not None:
+            deflate, value = self._compression
+            headers.append(("Sec-WebSocket-Extensions", value))
         config = engine.config()
         _no_delay(self._io)
         self._io.set_write_buffer_limits(high=limits.high_water_bytes)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nuncio.engine.wheel import Timer
 from nuncio.errors import AckTimeout
+from nuncio.server.handlers import Handler
 
 if TYPE_CHECKING:
     from nuncio.server.socket import Socket
@@ -89,14 +90,14 @@ class CallbackAck(PendingAck):
     Args:
         socket: who is to answer.
         id: the packet's id.
-        callback: called with the answer's values.
+        callback: called with as many of the answer's values as it declares.
         error_first: whether the callback's first argument is an error or None, and it is called
             on failure, too (as after `timeout()`).
     """
 
     __slots__ = ("callback", "error_first")
 
-    def __init__(self, socket: Socket, id: int, callback: Any, error_first: bool) -> None:
+    def __init__(self, socket: Socket, id: int, callback: Handler, error_first: bool) -> None:
         super().__init__(socket, id)
         self.callback = callback
         self.error_first = error_first

@@ -50,6 +50,8 @@ class Connection(Listener):
         "_pauses",
         "_pending",
         "_server",
+        "_tasks",
+        "_tasks_pause",
         "session",
         "wheel",
     )
@@ -65,6 +67,8 @@ class Connection(Listener):
         self._joining: set[str] | None = None
         self._pending: Pending | None = None
         self._pauses = 0
+        self._tasks = 0
+        self._tasks_pause = False
         self._deadline: _Deadline | None = _Deadline(self)
         wheel.arm(self._deadline, server.options.connect_timeout)
 
@@ -226,6 +230,20 @@ class Connection(Listener):
         self._pauses -= 1
         if self._pauses == 0:
             self.session.resume_reading()
+
+    def task_began(self) -> None:
+        """A task runs for this client beside its handlers: a peer must not start them unbounded."""
+        self._tasks += 1
+        if not self._tasks_pause and self._tasks >= int(self._server.limits.queued_events):
+            self._tasks_pause = True
+            self.pause_reading()
+
+    def task_ended(self) -> None:
+        """It has ended."""
+        self._tasks -= 1
+        if self._tasks_pause and self._tasks <= int(self._server.limits.queued_events) // 2:
+            self._tasks_pause = False
+            self.resume_reading()
 
     # Ending.
 

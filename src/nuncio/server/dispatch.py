@@ -75,7 +75,7 @@ class Dispatcher(Listeners):
         """An event arrived: its name and arguments, and the acknowledgement's id or -1."""
         if self._any is not None:
             for listener in list(self._any):
-                self.nsp.server.guard(listener, payload, self, event_name(payload[0]))
+                self.nsp.server.notify(listener, payload, self, event_name(payload[0]))
         if self._held or self._queue is not None:
             self._waiting().append((payload, id, False))
             self._limit_queue()
@@ -162,10 +162,10 @@ class Dispatcher(Listeners):
         else:
             self._run_all(payload, id)
 
-    def _middleware(self, middleware: Any, payload: list[Any]) -> Any:
+    def _middleware(self, middleware: Handler, payload: list[Any]) -> Any:
         """Call one; False when it stopped the event."""
         try:
-            result = middleware(*payload)
+            result = middleware.function(*middleware.arguments(None, ["", *payload], None))
         except Exception as error:
             self.stop_event(error, payload)
             return False

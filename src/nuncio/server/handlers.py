@@ -7,6 +7,7 @@ costs a table look-up and a call.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, final
 
@@ -135,6 +136,15 @@ class Handler:
         if self.takes_socket:
             args.insert(0, socket)
         return args
+
+    def padded(self, values: list[Any]) -> list[Any]:
+        """Values for all the parameters that need one, None where there are too few."""
+        needed = 0
+        for default in self.defaults:
+            if default is not inspect.Parameter.empty:
+                break
+            needed += 1
+        return values + [None] * (needed - len(values))
 
     def _convert(self, args: list[Any]) -> None:
         converters = self.converters

@@ -30,9 +30,9 @@ class Listeners:
     def __init__(self, nsp: Namespace) -> None:
         self.nsp = nsp
         self._listeners: dict[str, list[Handler]] | None = None
-        self._any: list[Any] | None = None
-        self._any_out: list[Any] | None = None
-        self._middlewares: list[Any] | None = None
+        self._any: list[Handler] | None = None
+        self._any_out: list[Handler] | None = None
+        self._middlewares: list[Handler] | None = None
 
     @overload
     def on(self, event: str, handler: H, **options: Any) -> H: ...
@@ -118,12 +118,12 @@ class Listeners:
 
     def on_any(self, listener: Any) -> Any:
         """Call `listener(event, *args)` for every event that arrives, before middlewares."""
-        self._any = [*(self._any or []), _checked(listener)]
+        self._any = [*(self._any or []), _bound(listener)]
         return listener
 
     def prepend_any(self, listener: Any) -> Any:
         """As `on_any`, before the others."""
-        self._any = [_checked(listener), *(self._any or [])]
+        self._any = [_bound(listener), *(self._any or [])]
         return listener
 
     def off_any(self, listener: Any = None) -> None:
@@ -132,16 +132,16 @@ class Listeners:
 
     def listeners_any(self) -> list[Any]:
         """The catch-all listeners."""
-        return list(self._any or [])
+        return [bound.function for bound in self._any or []]
 
     def on_any_outgoing(self, listener: Any) -> Any:
         """Call `listener(event, *args)` for every event sent to this client."""
-        self._any_out = [*(self._any_out or []), _checked(listener)]
+        self._any_out = [*(self._any_out or []), _bound(listener)]
         return listener
 
     def prepend_any_outgoing(self, listener: Any) -> Any:
         """As `on_any_outgoing`, before the others."""
-        self._any_out = [_checked(listener), *(self._any_out or [])]
+        self._any_out = [_bound(listener), *(self._any_out or [])]
         return listener
 
     def off_any_outgoing(self, listener: Any = None) -> None:
@@ -150,7 +150,7 @@ class Listeners:
 
     def listeners_any_outgoing(self) -> list[Any]:
         """The outgoing catch-all listeners."""
-        return list(self._any_out or [])
+        return [bound.function for bound in self._any_out or []]
 
     def use(self, middleware: Any) -> Any:
         """Call `middleware(event, *args)` before the handlers of each event of this socket.
@@ -160,7 +160,8 @@ class Listeners:
         """
         if not callable(middleware):
             raise OptionError(f"middleware must be callable, not {middleware!r}")
-        self._middlewares = [*(self._middlewares or []), middleware]
+        bound = bind(middleware, "any event", takes_socket=False)
+        self._middlewares = [*(self._middlewares or []), bound]
         return middleware
 
 
@@ -182,14 +183,14 @@ class _Decorator:
         return self._listeners._listen(self._event, handler, self._once, self._first, self._options)
 
 
-def _checked(listener: Any) -> Any:
+def _bound(listener: Any) -> Handler:
     if not callable(listener):
         raise OptionError(f"listener must be callable, not {listener!r}")
-    return listener
+    return bind(listener, "any event", takes_socket=False)
 
 
-def _without(listeners: list[Any] | None, listener: Any) -> list[Any] | None:
+def _without(listeners: list[Handler] | None, listener: Any) -> list[Handler] | None:
     if listeners is None or listener is None:
         return None
-    kept = [one for one in listeners if one != listener]
+    kept = [bound for bound in listeners if bound.function != listener]
     return kept or None

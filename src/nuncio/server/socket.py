@@ -19,6 +19,7 @@ from nuncio.protocol.socketio import RESERVED_EVENTS, encode_disconnect, encode_
 from nuncio.server.acks import CallbackAck, FutureAck, PendingAck
 from nuncio.server.binding import bind
 from nuncio.server.dispatch import Dispatcher, event_name
+from nuncio.server.handlers import Handler
 from nuncio.server.handshake import Handshake
 from nuncio.server.operator import BroadcastOperator, SocketOperator
 
@@ -187,14 +188,15 @@ class Socket(Dispatcher):
         return future
 
     def emit_callback(
-        self, payload: list[object], callback: object, timeout: float, compress: bool
+        self, payload: list[object], callback: Any, timeout: float, compress: bool
     ) -> Sent:
         """See `emit` with a callable; with a time-out its first argument is an error or None."""
         threads = self.nsp.threads
         if threads.used and threads.away():
             threads.call(self.emit_callback, payload, callback, timeout, compress)
             return TAKEN
-        pending = CallbackAck(self, self.nsp.next_ack_id(), callback, timeout > 0)
+        handler = bind(callback, "acknowledgement", takes_socket=False, lifecycle=True)
+        pending = CallbackAck(self, self.nsp.next_ack_id(), handler, timeout > 0)
         if self.connected:
             return self._ask(pending, payload, timeout, compress)
         # Later, as any answer; never while its own emit has not returned.
@@ -247,7 +249,7 @@ class Socket(Dispatcher):
         """Tell the catch-all listeners of a broadcast."""
         if self._any_out is not None:
             for listener in list(self._any_out):
-                self.nsp.server.guard(listener, args, self, event_name(args[0]))
+                self.nsp.server.notify(listener, args, self, event_name(args[0]))
 
     # Acknowledgements.
 
@@ -279,10 +281,10 @@ class Socket(Dispatcher):
             self._connection.wheel.cancel(pending)
             pending.answer(values)
 
-    def run_callback(self, callback: Any, values: list[Any]) -> None:
+    def run_callback(self, callback: Handler, values: list[Any]) -> None:
         """Call an acknowledgement callback with what it declares."""
-        handler = bind(callback, "acknowledgement", takes_socket=False, lifecycle=True)
-        self.nsp.server.guard(callback, handler.arguments(None, ["", *values], None), self, "ack")
+        args = callback.arguments(None, ["", *callback.padded(values)], None)
+        self.nsp.server.guard(callback.function, args, self, "ack")
 
     # Rooms.
 

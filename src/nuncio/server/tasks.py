@@ -20,10 +20,14 @@ from nuncio.server.handlers import Handler
 from nuncio.server.threads import Threads
 
 if TYPE_CHECKING:
+    from nuncio.server.connection import Connection
     from nuncio.server.namespace import Namespace
     from nuncio.server.socket import Socket
 
 logger = logging.getLogger("nuncio")
+
+# How long a handler may take to see that it was cancelled.
+CANCEL_SECONDS = 1.0
 
 EAGER = sys.version_info >= (3, 12)
 
@@ -64,6 +68,23 @@ class Tasks:
         self.running.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def _spawn_for(self, socket: Socket | None, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run something on behalf of a client, counted against it."""
+        if socket is None:
+            self.spawn(coroutine)
+        else:
+            connection = socket._connection
+            connection.task_began()
+            self.spawn(self._counted(coroutine, connection))
+
+    async def _counted(self, coroutine: Coroutine[Any, Any, None], connection: Connection) -> None:
+        try:
+            await coroutine
+        except asyncio.CancelledError:
+            connection.task_ended()
+            raise
+        connection.task_ended()
 
     def _ended(self, task: asyncio.Future[Any]) -> None:
         self.running.discard(task)
@@ -120,7 +141,7 @@ class Tasks:
         try:
             await first
             for middleware in rest:
-                result = middleware(*payload)
+                result = middleware.function(*middleware.arguments(None, ["", *payload], None))
                 if hasattr(result, "__await__"):
                     await result
             socket.dispatch(payload, id)
@@ -157,7 +178,7 @@ class Tasks:
         result = self.call_lifecycle(handler, socket, [], spawn=False)
         if result is not None:
             socket.hold()
-            self.spawn(self._connection(result, socket))
+            self._spawn_for(socket, self._connection(result, socket))
 
     async def _connection(self, awaitable: Awaitable[Any], socket: Socket) -> None:
         try:
@@ -188,7 +209,7 @@ class Tasks:
             return None
         if not spawn:
             return cast("Awaitable[Any]", result)
-        self.spawn(self._guarded(result, socket, handler.event))
+        self._spawn_for(socket, self._guarded(result, socket, handler.event))
         return None
 
     def guard(self, function: Callable[..., Any], args: list[Any], socket: Any, event: str) -> None:
@@ -199,7 +220,16 @@ class Tasks:
             self.report(error, socket, event)
             return
         if result is not None and hasattr(result, "__await__"):
-            self.spawn(self._guarded(result, socket, event))
+            self._spawn_for(socket, self._guarded(result, socket, event))
+
+    def notify(self, handler: Handler, payload: list[Any], socket: Socket, event: str) -> None:
+        """Call a catch-all listener with the event's name and arguments."""
+        try:
+            args = handler.arguments(None, ["", *payload], None)
+        except ArgumentError as error:
+            self.report(error, socket, event)
+        else:
+            self.guard(handler.function, args, socket, event)
 
     async def _guarded(self, awaitable: Awaitable[Any], socket: Any, event: str) -> None:
         try:
@@ -235,7 +265,7 @@ class Tasks:
                 args = handler.arguments(None, ["", error, socket, event], None)
                 result = handler.function(*args)
                 if hasattr(result, "__await__"):
-                    self.running.add(asyncio.ensure_future(_logged(result, self.running)))
+                    self._spawn_for(socket, _logged(result))
             except Exception:
                 logger.exception("an on_error listener failed")
 
@@ -247,21 +277,19 @@ class Tasks:
             _, late = await asyncio.wait(waiting, timeout=seconds)
             for task in late:
                 task.cancel()
+            if late:
+                # Their `finally` blocks run before anything else ends.
+                await asyncio.wait(late, timeout=CANCEL_SECONDS)
         if self._executor is not None:
             self._executor.shutdown(wait=False)
             self._executor = None
 
 
-async def _logged(
-    awaitable: Awaitable[Any] | Coroutine[Any, Any, Any], running: set[asyncio.Future[Any]]
-) -> None:
+async def _logged(awaitable: Awaitable[Any]) -> None:
     try:
         await awaitable
     except Exception:
         logger.exception("an on_error listener failed")
-    finally:
-        current: Any = asyncio.current_task()
-        running.discard(current)
 
 
 class GatheredAcks:
