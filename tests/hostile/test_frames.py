@@ -188,24 +188,28 @@ async def test_a_session_that_ends_closes_its_probe(any_arena: Arena) -> None:
 @pytest.mark.parametrize("packet", ["", "7", "junk", "\x1e4a", "-"])
 @run_async
 async def test_garbage_packets_are_parse_errors(any_arena: Arena, packet: str) -> None:
-    async with any_arena.watched():
-        async with await WebSocket.open(any_arena.port, websocket_target()) as socket:
-            await socket.send(packet)
-            assert await socket.closed() == (1005 if any_arena.host == "native" else 1000)
-            assert any_arena.sessions[socket.sid] == ("parse error", "")
+    async with (
+        any_arena.watched(),
+        await WebSocket.open(any_arena.port, websocket_target()) as socket,
+    ):
+        await socket.send(packet)
+        assert await socket.closed() == (1005 if any_arena.host == "native" else 1000)
+        assert any_arena.sessions[socket.sid] == ("parse error", "")
 
 
 @pytest.mark.parametrize("packet", ["2", "2probe"])
 @run_async
 async def test_pings_of_a_client_are_a_transport_error(any_arena: Arena, packet: str) -> None:
-    async with any_arena.watched():
-        async with await WebSocket.open(any_arena.port, websocket_target()) as socket:
-            await socket.send(packet)
-            await socket.closed()
-            assert any_arena.sessions[socket.sid] == (
-                "transport error",
-                "invalid heartbeat direction",
-            )
+    async with (
+        any_arena.watched(),
+        await WebSocket.open(any_arena.port, websocket_target()) as socket,
+    ):
+        await socket.send(packet)
+        await socket.closed()
+        assert any_arena.sessions[socket.sid] == (
+            "transport error",
+            "invalid heartbeat direction",
+        )
 
 
 @run_async
@@ -224,14 +228,16 @@ async def test_ten_thousand_unsolicited_pongs_start_nothing(any_arena: Arena) ->
 
 @run_async
 async def test_pongs_before_joining_start_nothing(any_arena: Arena) -> None:
-    async with any_arena.watched():
-        async with await WebSocket.open(any_arena.port, websocket_target()) as socket:
-            assert str(await socket.receive()).startswith("0{")
-            timers = any_arena.timers
-            await socket.send(*["3"] * 1000, "40")
-            assert str(await socket.receive()).startswith("40{")
-            # The deadline to join is gone.
-            assert any_arena.timers == timers - 1
+    async with (
+        any_arena.watched(),
+        await WebSocket.open(any_arena.port, websocket_target()) as socket,
+    ):
+        assert str(await socket.receive()).startswith("0{")
+        timers = any_arena.timers
+        await socket.send(*["3"] * 1000, "40")
+        assert str(await socket.receive()).startswith("40{")
+        # The deadline to join is gone.
+        assert any_arena.timers == timers - 1
 
 
 @run_async

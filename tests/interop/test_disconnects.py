@@ -11,7 +11,7 @@ import pytest
 from nuncio import DisconnectReason, Server, Socket
 from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
-from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Client, Node, Way
+from tests.support.node import POLLING, UPGRADED, UPGRADING, WEBSOCKET, Client, Node, Way
 
 # What happens once a client has settled; `upgrading` has tests of its own.
 SETTLED = pytest.mark.parametrize("way", [POLLING, WEBSOCKET, UPGRADED], ids=lambda way: way.name)
@@ -279,6 +279,25 @@ async def test_what_was_sent_before_the_end_arrives(node: Node, way: Way) -> Non
             for n in range(20):
                 assert await client.next("last") == [n, bytes([n])]
             await client.next("disconnect")
+
+
+@run_async
+async def test_what_was_sent_before_the_server_closes_arrives(node: Node, way: Way) -> None:
+    io = Server()
+    async with node.clients(io) as clients:
+        client = await clients.connect(way=way)
+        socket = await client.peer(io)
+        if way is POLLING:
+            await eventually(lambda: socket.conn.transport.writable)
+        elif way is UPGRADING:
+            await client.upgraded()
+            await eventually(lambda: socket.conn.upgraded)
+        io.emit("last", b"words")
+        socket.emit("really", b"last")
+        await within(io.close())
+        assert await client.next("last") == [b"words"]
+        assert await client.next("really") == [b"last"]
+        await client.next("disconnect")
 
 
 @run_async

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
 
-from nuncio import Exchange, Request, Server
+from nuncio import Ack, Exchange, Request, Server, Socket
 from nuncio.engine.engine import ConnectionFailure
 from tests.support.aio import eventually, run_async
 from tests.support.inbox import Inbox
@@ -324,3 +326,41 @@ async def test_clients_base64_when_they_are_told_to(node: Node) -> None:
         await eventually(lambda: io.engine.clients_count == 1)
         data = [b"\x00\x01\xff", {"more": b""}]
         assert await client.ask("echo", *data) == [data]
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The options for a server with a certificate that nobody has signed."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    files = {"ssl_keyfile": str(folder / "key.pem"), "ssl_certfile": str(folder / "cert.pem")}
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-subj", "/CN=localhost", "-days", "2"]
+    command += ["-keyout", files["ssl_keyfile"], "-out", files["ssl_certfile"]]
+    subprocess.run(command, check=True, capture_output=True)
+    return files
+
+
+@pytest.mark.parametrize("ask", [False, True], ids=["at once", "asks first"])
+@run_async
+async def test_everything_works_encrypted(
+    node: Node, way: Way, certificate: dict[str, str], ask: bool
+) -> None:
+    io = Server(allow_request=(lambda request: asyncio.sleep(0, True)) if ask else None)
+    gone = Inbox()
+    io.on("disconnect", gone)
+
+    @io.event
+    def echo(socket: Socket, *args: Any) -> Ack:
+        assert socket.handshake.secure
+        return Ack(*args)
+
+    async with await io.listen(0, **certificate) as own, node.clients(port=own.port) as clients:
+        clients.scheme = "https"
+        client = await clients.connect(way=way, rejectUnauthorized=False)
+        for args in (["text", b"bytes"], ["x" * 200_000, bytes(200_000)]):
+            assert await client.ask("echo", *args) == args
+        await client.disconnect()
+        assert (await gone.next())[0] == "client namespace disconnect"

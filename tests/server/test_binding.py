@@ -116,6 +116,15 @@ def test_keyword_arguments_are_ignored() -> None:
     assert accept(bound(handler), 1) == ["the socket", 1]
 
 
+def test_a_handler_of_a_namespace_that_forgets_the_socket_is_told() -> None:
+    def handler(text: str) -> None: ...
+
+    with pytest.raises(OptionError, match=r"first parameter of the handler .* is the socket"):
+        bound(handler)
+    assert accept(bound(handler, takes_socket=False), "text") == ["text"]
+    assert accept(bound(handler, lifecycle=True), "text") == ["the socket"]
+
+
 # What can be a handler.
 
 

@@ -1052,3 +1052,82 @@ async def test_names_are_just_text() -> None:
         client.socket.on(name, functools.partial(calls.append, name))
         client.emit(name)
     assert calls == ["__proto__", "constructor", "ümläut 🎉", "a b", "toString"]
+
+
+# Several handlers, and answers that others wait for.
+
+
+@run_async
+async def test_when_none_of_several_handlers_returns_anything_the_answer_is_empty() -> None:
+    io = Server()
+    client = Client.join(io)
+    gate = Gate()
+    io.on("x", lambda: None)
+    io.on("x", lambda socket, value: gate.wait(value))
+    client.emit("x", 1, id=1)
+    assert client.take() == []
+    await gate.begun(1)
+    await gate.open(1)
+    await eventually(lambda: client.take() == ["31[]"])
+
+
+@run_async
+async def test_a_handler_that_returns_nothing_leaves_the_answer_to_another() -> None:
+    io = Server()
+    client = Client.join(io)
+    io.on("x", lambda: None)
+    io.on("x", lambda: "second")
+    client.emit("x", id=1)
+    assert client.take() == ['31["second"]']
+
+
+@run_async
+async def test_when_all_of_several_handlers_fail_there_is_no_answer() -> None:
+    io = Server()
+    client = Client.join(io)
+    io.on_error(lambda: None)
+
+    def fails() -> None:
+        raise RuntimeError("failed")
+
+    io.on("x", fails)
+    io.on("x", fails)
+    client.emit("x", id=1)
+    assert client.take() == []
+
+
+@run_async
+async def test_reading_goes_on_while_a_handler_waits_for_an_answer_behind_what_waits() -> None:
+    io = Server(concurrency=1, limits=Limits(queued_events=4))
+    client = Client.join(io)
+    calls: list[Any] = []
+
+    @io.event
+    async def ask(socket: Socket, value: int) -> None:
+        calls.append(await socket.emit_with_ack("question", value))
+
+    for value in range(12):
+        client.emit("ask", value)
+    assert not client.wire.reading
+    for value in range(12):
+        await eventually(lambda: client.received)
+        assert client.take() == [f'2{value}["question",{value}]']
+        # Beyond the limit or not: what the handler waits for comes behind the rest.
+        assert client.wire.reading
+        client.send(f"3{value}[{value}]")
+    await eventually(lambda: calls == list(range(12)))
+
+
+@run_async
+async def test_even_then_reading_pauses_in_the_end() -> None:
+    io = Server(concurrency=1, limits=Limits(queued_events=2))
+    client = Client.join(io)
+
+    @io.event
+    async def ask(socket: Socket) -> None:
+        await socket.emit_with_ack("question")
+
+    for _ in range(100):
+        client.emit("ask")
+        await asyncio.sleep(0)
+    assert not client.wire.reading

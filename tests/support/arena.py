@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -91,7 +90,6 @@ class Arena(Home):
         try:
             async with await Peer.join(self.port) as witness:
                 assert await witness.ask("echo", "before") == ["before"]
-                gc.collect()
                 before = self._state()
                 yield witness
                 assert await witness.ask("echo", "after", 1) == ["after", 1]

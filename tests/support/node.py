@@ -201,12 +201,18 @@ class Seen:
 
 
 class Clients:
-    """The clients of one test."""
+    """The clients of one test.
+
+    Attributes:
+        port: where they connect; the test may change it.
+        scheme: how; `https` for a server with a certificate.
+    """
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int
     ) -> None:
         self.port = port
+        self.scheme = "http"
         self._reader = reader
         self._writer = writer
         self._ids = itertools.count(1)
@@ -217,7 +223,7 @@ class Clients:
     @property
     def url(self) -> str:
         """The server's address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     async def _read(self) -> None:
         while line := await self._reader.readline():

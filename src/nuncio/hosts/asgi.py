@@ -21,7 +21,8 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-WRITE_THROUGH = 256
+# Bookkeeping of one message, counted beside its bytes so that many tiny ones are bounded.
+MESSAGE_OVERHEAD = 100
 
 
 class ASGIApp:
@@ -76,7 +77,9 @@ class ASGIApp:
         async def watched() -> MutableMapping[str, Any]:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
-                self.engine.host_stopping()
+                await _stop(self.engine)
+            else:
+                self.engine.stopping = False
             return message
 
         if self.other is not None:
@@ -89,6 +92,17 @@ class ASGIApp:
             else:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+async def _stop(engine: Engine) -> None:
+    """End the sessions, and wait for the handlers that are running."""
+    # When the application itself is closing the server, it waits for its handlers there.
+    closing = engine.stopping
+    engine.host_stopping()
+    if engine.settle is not None and not closing:
+        # One turn for handlers of the end to begin.
+        await asyncio.sleep(0)
+        await engine.settle(engine.options.limits.close_seconds)
 
 
 def _request(scope: Scope, method: str, secure: tuple[str, ...]) -> Request:
@@ -133,13 +147,22 @@ async def _serve_http(engine: Engine, scope: Scope, receive: Receive, send: Send
     waiting = engine.handle(exchange, False)
     if waiting is not None:
         await waiting
-    if not exchange.done:
-        if scope["method"] == "POST":
-            await _read_body(exchange, receive)
-        else:
-            await _wait_for_answer(exchange, receive)
+    try:
+        if not exchange.done:
+            if scope["method"] == "POST":
+                await _read_body(exchange, receive)
+            else:
+                await _wait_for_answer(exchange, receive)
+    finally:
+        # The peer went away, or the server cancelled the request.
+        if not exchange.done and exchange.receiver is not None:
+            exchange.receiver.aborted(exchange)
     if exchange.done:
-        headers = _encoded(exchange.response)
+        response = exchange.response
+        if not scope.get("http_version", "1.1").startswith("1"):
+            # Later versions forbid the headers of a connection.
+            response = [pair for pair in response if pair[0].lower() != "connection"]
+        headers = _encoded(response)
         headers.append((b"content-length", b"%d" % len(exchange.body)))
         await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else exchange.body
@@ -158,7 +181,6 @@ async def _read_body(exchange: _HTTPExchange, receive: Receive) -> None:
         if exchange.done:
             return
         if message["type"] == "http.disconnect":
-            receiver.aborted(exchange)
             return
         body = message.get("body", b"")
         if body:
@@ -177,8 +199,6 @@ async def _wait_for_answer(exchange: _HTTPExchange, receive: Receive) -> None:
         await answered.wait()
     finally:
         watcher.cancel()
-        if not exchange.done and exchange.receiver is not None:
-            exchange.receiver.aborted(exchange)
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -229,6 +249,8 @@ class ASGIWebSocketTransport(Transport):
         super().__init__("websocket")
         self.queue: deque[MutableMapping[str, Any]] = deque()
         self.closing = False
+        self._waiting = 0
+        self._high_water = engine.options.limits.high_water_bytes
         self._limit = engine.options.max_http_buffer_size
         self._wake = asyncio.Event()
         self._read = asyncio.Event()
@@ -242,7 +264,8 @@ class ASGIWebSocketTransport(Transport):
         for attachment in message.attachments or ():
             self.queue.append({"type": "websocket.send", "bytes": attachment})
         self._wake.set()
-        if len(self.queue) > WRITE_THROUGH:
+        self._waiting += message.size + MESSAGE_OVERHEAD
+        if self._waiting > self._high_water:
             # The writer is behind: what comes now waits in the session, where it is counted.
             self.writable = False
 
@@ -279,6 +302,7 @@ class ASGIWebSocketTransport(Transport):
                 await send(message)
                 if message["type"] == "websocket.close":
                     return
+            self._waiting = 0
             if not self.writable and not self.closing:
                 self.writable = True
                 if self.sink is not None:
@@ -330,10 +354,12 @@ async def _serve_websocket(engine: Engine, scope: Scope, receive: Receive, send:
     if transport is None:
         await _deny(exchange, scope, send)
         return
-    await send({"type": "websocket.accept", "headers": _encoded(exchange.headers)})
-    reader = asyncio.ensure_future(transport.read(receive))
-    writer = asyncio.ensure_future(transport.write(send))
+    tasks: list[asyncio.Task[None]] = []
     try:
+        await send({"type": "websocket.accept", "headers": _encoded(exchange.headers)})
+        reader = asyncio.ensure_future(transport.read(receive))
+        writer = asyncio.ensure_future(transport.write(send))
+        tasks = [reader, writer]
         done, _ = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
@@ -343,8 +369,8 @@ async def _serve_websocket(engine: Engine, scope: Scope, receive: Receive, send:
     except Exception as error:  # servers differ in what they raise when the peer is gone
         transport._ended(DisconnectReason.TRANSPORT_ERROR, str(error))
     finally:
-        reader.cancel()
-        writer.cancel()
+        for task in tasks:
+            task.cancel()
         transport._ended(DisconnectReason.TRANSPORT_CLOSE, "")
 
 

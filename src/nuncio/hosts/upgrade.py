@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import http
 import socket
 from typing import Any
+
+from uvicorn.middleware.message_logger import MessageLoggerMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from nuncio.engine.engine import Engine
 from nuncio.engine.request import Exchange, Request
@@ -105,14 +107,11 @@ class UpgradeExchange(Exchange):
             0 if engine.deflate is None else engine.deflate.threshold,
             self._connections,
         )
+        # Now, not soon: uvloop may read before it calls what is to be called soon.
+        self._io.set_protocol(transport)
         self._handed_on(transport)
         if self._paused:
-            # Before anything can be read: uvloop may read ahead of what is called soon.
-            self._io.set_protocol(transport)
             self._io.resume_reading()
-        else:
-            # uvicorn sets its own object as the protocol when it returns from the handshake.
-            asyncio.get_running_loop().call_soon(self._io.set_protocol, transport)
         return transport
 
 
@@ -141,11 +140,12 @@ def unwrap(config: Any) -> tuple[ASGIApp | None, list[Any]]:
 
 def _unwrap(app: Any) -> tuple[ASGIApp | None, list[Any]]:
     proxies = []
-    while app is not None and not isinstance(app, ASGIApp):
-        if hasattr(app, "trusted_hosts"):
+    # Uvicorn's own only: what the application has put in front, a guard perhaps, is not passed by.
+    while isinstance(app, (ProxyHeadersMiddleware, MessageLoggerMiddleware)):
+        if isinstance(app, ProxyHeadersMiddleware):
             proxies.append(app)
-        app = getattr(app, "app", None)
-    return app, proxies
+        app = app.app
+    return (app if isinstance(app, ASGIApp) else None), proxies
 
 
 def forwarded(

@@ -97,6 +97,8 @@ class NuncioProtocol(asyncio.Protocol):
 
     def _succeed(self, successor: Any) -> None:
         self._successor = successor
+        # uvicorn sets this object as the protocol when it returns from the handshake.
+        asyncio.get_running_loop().call_soon(self._io.set_protocol, successor)
 
     def _delegate(self, data: bytes) -> None:
         protocol: Any = import_from_string(WS_PROTOCOLS["auto"])
@@ -110,6 +112,5 @@ class NuncioProtocol(asyncio.Protocol):
             config=self._config, server_state=self._server_state, app_state=self._app_state
         )
         self._succeed(successor)
-        asyncio.get_running_loop().call_soon(self._io.set_protocol, successor)
         successor.connection_made(self._io)
         successor.data_received(data)

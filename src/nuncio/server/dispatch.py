@@ -94,11 +94,11 @@ class Dispatcher(Listeners):
     def _limit_queue(self) -> None:
         queue = self._queue
         length = 0 if queue is None else len(queue)
-        limit = self.nsp.server.limits.queued_events
-        if not self._paused and length >= limit:
+        limit = int(self.nsp.server.limits.queued_events)
+        if self.awaits_answers:
             # An answer that a handler waits for would be behind what is not read.
-            if self.awaits_answers and length < limit * WAITING_FOR_ANSWERS:
-                return
+            limit *= WAITING_FOR_ANSWERS
+        if not self._paused and length >= limit:
             self._paused = True
             self._connection.pause_reading()
         elif self._paused and length <= limit // 2:

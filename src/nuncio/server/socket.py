@@ -264,6 +264,8 @@ class Socket(Dispatcher):
                 "use time-outs, or raise Limits(pending_acks=…)"
             )
         acks[pending.id] = pending
+        if self._paused:
+            self._limit_queue()
         if timeout > 0:
             self._connection.wheel.arm(pending, timeout)
 

@@ -1,0 +1,120 @@
+"""What the documentation says of names, defaults and files is so."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nuncio
+from nuncio import errors
+from nuncio.engine.options import EngineOptions
+from nuncio.hosts.serve import OPTIONS
+from nuncio.server.options import ServerOptions
+from tests.docs.samples import PAGES, ROOT, blocks_of
+
+GUIDE = ROOT / "docs" / "guide"
+
+
+def rows(page: Path, heading: str) -> list[list[str]]:
+    """The cells of the first table under a heading, without its head."""
+    section = re.split(r"^#+ ", page.read_text(), flags=re.MULTILINE)
+    text = next(part for part in section if part.startswith(heading + "\n"))
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert table, f"{page} has no table under {heading!r}"
+    lines = table[0].splitlines()[2:]
+    return [re.split(r"(?<!\\)\|", line.strip("|")) for line in lines]
+
+
+def names(cell: str) -> list[str]:
+    """The names that a cell holds."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def defaults(table: list[list[str]]) -> dict[str, Any]:
+    """Names and defaults; one default may stand for several names."""
+    found: dict[str, Any] = {}
+    for row in table:
+        value = names(row[1])[0]
+        for name in names(row[0]):
+            found[name] = nuncio.Limits() if value == "nuncio.Limits()" else ast.literal_eval(value)
+    return found
+
+
+def fields_of(*classes: type) -> dict[str, Any]:
+    """The fields and defaults of dataclasses."""
+    found: dict[str, Any] = {}
+    for cls in classes:
+        for field in dataclasses.fields(cls):
+            has = field.default is not dataclasses.MISSING
+            found[field.name] = field.default if has else field.default_factory()  # type: ignore[misc]
+    return found
+
+
+def test_every_limit_is_documented_with_its_default() -> None:
+    table = rows(GUIDE / "errors-and-limits.md", "Limits")
+    assert defaults(table) == fields_of(nuncio.Limits)
+
+
+def test_every_option_is_documented_with_its_default() -> None:
+    table = rows(GUIDE / "server.md", "Options")
+    assert defaults(table) == fields_of(ServerOptions, EngineOptions) | {"path": "/socket.io"}
+
+
+def test_every_option_of_run_is_documented() -> None:
+    table = rows(GUIDE / "server.md", "Start")
+    assert set(defaults(table)) == {*OPTIONS, "host", "port"}
+
+
+def test_every_disconnect_reason_is_documented() -> None:
+    table = rows(GUIDE / "errors-and-limits.md", "Disconnect reasons")
+    assert {names(row[0])[0] for row in table} == {str(word) for word in nuncio.DisconnectReason}
+
+
+def test_every_exception_is_documented() -> None:
+    table = rows(GUIDE / "errors-and-limits.md", "Exceptions")
+    known = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.NuncioError)
+    }
+    # The two that are bases are in the tree above the table.
+    assert {names(row[0])[0] for row in table} == known - {"NuncioError", "AckError"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    for name in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|md|js|c|toml))`", page.read_text()):
+        assert (ROOT / name).exists() or (ROOT / "src" / "nuncio" / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_names_of_the_package_exist(page: Path) -> None:
+    # In code only; `nuncio.hosts.…` and the like are imported to be looked up.
+    for name in re.findall(r"\bnuncio\.([A-Za-z_]+)", page.read_text()):
+        submodule = ROOT / "src" / "nuncio" / name
+        found = hasattr(nuncio, name) or submodule.is_dir() or submodule.with_suffix(".py").exists()
+        assert found or name in OUTSIDE, f"nuncio.{name}"
+
+
+# Endings of file names that look like attributes.
+OUTSIDE = ("sock",)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_make_targets_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    shell = "".join(block.text for block in blocks_of(page) if block.language == "sh")
+    named = set(re.findall(r"^make ([a-z]+)", shell, re.MULTILINE))
+    named |= set(re.findall(r"(?:`|^ {4})make ([a-z]+)", page.read_text(), re.MULTILINE))
+    assert named <= targets

@@ -1,0 +1,258 @@
+"""Every code sample of README.md and the documentation works."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import socketio
+
+import nuncio
+from tests.browser.conftest import Run, missing
+from tests.docs.samples import PAGES, Block, blocks, blocks_of, compiled, marked, run_fragments
+from tests.hosts.process import ROOT, free_port, python, running
+from tests.support.aio import run_async, within
+from tests.support.rawclient import Refused, WebSocket, fetch, websocket_target
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
+CLIENT = ROOT / "examples" / "chat" / "node_modules" / "socket.io-client" / "dist"
+NATIVE = ("--ws", "nuncio.hosts.uvicorn:NuncioProtocol")
+
+Check = Callable[[int], Coroutine[Any, Any, None]]
+
+
+# Fragments.
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_compiles(block: Block) -> None:
+    compiled(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_fragments_of_a_page_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fragments = [block for block in blocks_of(page) if block.runs]
+    monkeypatch.setattr(nuncio.Server, "run", lambda *args, **options: None)
+    run_async(run_fragments)(fragments)
+
+
+def test_javascript_compiles(program: Callable[[str], str], tmp_path: Path) -> None:
+    node = program("node")
+    for number, block in enumerate(blocks("js")):
+        file = tmp_path / f"{number}.mjs"
+        file.write_text(block.text)
+        done = subprocess.run([node, "--check", file], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{block}: {done.stderr}"
+
+
+# Programs.
+
+
+@contextmanager
+def program_running(name: str, folder: Path, *uvicorn: str) -> Iterator[tuple[int, Any]]:
+    """Run a sample, on a free port instead of its own.
+
+    Args:
+        name: its mark.
+        folder: for its file.
+        uvicorn: options of uvicorn, for a sample that is not a script.
+
+    Yields:
+        the port and the process.
+    """
+    port = free_port()
+    file = folder / "app.py"
+    file.write_text(marked(name).text.replace("3000", str(port)))
+    if "io.run(" in file.read_text() or "asyncio.run(" in file.read_text() or not uvicorn:
+        command = python(str(file))
+    else:
+        command = python("-m", "uvicorn", "app:app", "--app-dir", str(folder), "--port", str(port))
+        command += [option for option in uvicorn if option]
+    with running(command, port) as process:
+        yield port, process
+
+
+@asynccontextmanager
+async def connected(port: int, **options: Any) -> AsyncIterator[socketio.AsyncClient]:
+    """python-socketio's client, connected."""
+    client = socketio.AsyncClient(reconnection=False)
+    options.setdefault("transports", ["websocket"])
+    await client.connect(f"http://127.0.0.1:{port}", **options)
+    try:
+        yield client
+    finally:
+        await client.disconnect()
+
+
+async def doubles(port: int, **options: Any) -> None:
+    """Most samples have a handler that doubles a number."""
+    for transport in ("polling", "websocket"):
+        async with connected(port, transports=[transport], **options) as client:
+            assert await within(client.call("double", 21)) == 42
+
+
+async def check_chat(port: int) -> None:
+    origin = {"Origin": "http://localhost:8000"}
+    async with connected(port, headers=origin) as ada, connected(port, headers=origin) as grace:
+        heard = arrivals(grace, "message")
+        assert await within(ada.call("message", ("Ada", "hello"))) == {"ok": True}
+        assert await within(heard.get()) == ("Ada", "hello")
+        answer = await within(ada.call("message", ("Ada", 5)))
+        assert answer["error"]["argument"] == "text"
+    with pytest.raises(Refused):
+        await WebSocket.open(port, websocket_target(), [("Origin", "http://localhost:9000")])
+
+
+def arrivals(client: socketio.AsyncClient, event: str) -> asyncio.Queue[Any]:
+    """The arguments with which an event arrives."""
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+    client.on(event, lambda *args: queue.put_nowait(args))
+    return queue
+
+
+async def check_engine(port: int) -> None:
+    async with await WebSocket.open(port, websocket_target("/engine.io/")) as client:
+        await client.receive()
+        await client.send("4hello", b"bytes")
+        assert await client.receive() == "4hello"
+        assert await client.receive() == b"bytes"
+
+
+async def check_typed(port: int) -> None:
+    documented = [json.loads(block.text) for block in blocks("json") if "events.md" in block.page]
+    async with connected(port) as client:
+        assert await within(client.call("draw", ("red", [{"x": 1, "y": 2}]))) == 1
+        assert [await within(client.call("draw", ("red", [{"x": 1}])))] == documented
+
+
+async def check_auth(port: int) -> None:
+    token = "correct horse"
+    async with connected(port, auth={"user": "ada", "token": token}) as client:
+        assert await within(client.call("whoami")) == "ada"
+    for auth in ({"user": "ada", "token": "wrong"}, {"user": ["ada"]}, {}, {"token": token}):
+        async with await WebSocket.open(port, websocket_target()) as client:
+            await client.receive()
+            await client.send("40" + json.dumps(auth))
+            answer = await client.receive()
+            assert answer == ('44{"message":"wrong user or token","data":{"code":"unauthorized"}}')
+
+
+async def check_fastapi(port: int) -> None:
+    await doubles(port)
+    async with connected(port) as client:
+        heard = arrivals(client, "notice")
+        response = await fetch(port, "/notices/hello", "POST", body=b"")
+        assert response.json == {"clients": 1}
+        assert await within(heard.get()) == ("hello",)
+    async with await WebSocket.open(port, "/echo") as other:
+        await other.send("hello")
+        assert await other.receive() == "hello"
+
+
+async def check_starlette(port: int) -> None:
+    await doubles(port)
+    assert (await fetch(port, "/hello")).text == "hello"
+
+
+async def check_plain(port: int) -> None:
+    await doubles(port)
+    assert (await fetch(port, "/hello")).status == 404
+
+
+@dataclass(frozen=True)
+class Program:
+    """How a marked sample is run, and what it must do."""
+
+    name: str
+    check: Check
+    uvicorn: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return " ".join((self.name, *self.uvicorn)).strip()
+
+
+PROGRAMS = (
+    Program("chat", check_chat),
+    Program("listen", doubles),
+    Program("engine", check_engine),
+    Program("typed", check_typed),
+    Program("auth", check_auth),
+    Program("plain", check_plain, ("",)),
+    Program("plain", check_plain, NATIVE),
+    Program("plain", check_plain, (*NATIVE, "--http", "nuncio.hosts.http:NuncioHTTPProtocol")),
+    Program("fastapi", check_fastapi, NATIVE),
+    Program("starlette", check_starlette, ("",)),
+    Program("mounted", doubles, ("",)),
+)
+
+
+@pytest.mark.parametrize("sample", PROGRAMS, ids=str)
+def test_a_program_does_what_its_page_says(sample: Program, tmp_path: Path) -> None:
+    with program_running(sample.name, tmp_path, *sample.uvicorn) as (port, _):
+        run_async(sample.check)(port)
+
+
+def test_the_graceful_program_lets_its_handler_finish(tmp_path: Path) -> None:
+    async def begin(port: int) -> None:
+        async with await WebSocket.open(port, websocket_target()) as client:
+            await client.send("40", '42["slow"]')
+            # The open packet and the namespace's answer; the event came in the same write.
+            assert [str(await client.receive())[:2] for _ in range(2)] == ["0{", "40"]
+            process.terminate()
+            await client.closed()
+
+    with program_running("graceful", tmp_path) as (port, process):
+        run_async(begin)(port)
+        assert process.communicate(timeout=20)[0] == "finished\n"
+        assert process.returncode == 0
+
+
+def test_every_marked_sample_is_run() -> None:
+    names = {block.mark for page in PAGES for block in blocks_of(page) if block.mark}
+    assert names == {program.name for program in PROGRAMS} | {"page", "graceful"}
+
+
+@pytest.mark.browser
+def test_the_page_talks_to_the_server(
+    run: Run[Any], browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not CLIENT.is_dir():
+        missing("examples/chat/node_modules is not there: npm --prefix examples/chat ci")
+
+    async def visit(port: int) -> list[str]:
+        context = await browser.new_context()
+        # The newest client in place of the one that the page fetches, which has another hash.
+        html = marked("page").text.replace("3000", str(port)).replace("integrity=", "data-was=")
+        await context.route(
+            "https://cdn.socket.io/**",
+            lambda route: route.fulfill(
+                path=CLIENT / "socket.io.min.js", headers={"Access-Control-Allow-Origin": "*"}
+            ),
+        )
+        await context.route(
+            "http://localhost:8000/",
+            lambda route: route.fulfill(body=html, content_type="text/html"),
+        )
+        pages = [await context.new_page() for _ in range(2)]
+        for name, page in zip(("Ada", "Grace"), pages, strict=True):
+            page.on("dialog", lambda dialog, name=name: dialog.accept(name))
+            await page.goto("http://localhost:8000/")
+            await page.wait_for_function("socket.connected")
+        await pages[0].fill("input", "hello")
+        await pages[0].press("input", "Enter")
+        said = [await page.inner_text("li") for page in pages]
+        await pages[0].wait_for_function("document.querySelector('input').value === ''")
+        await context.close()
+        return said
+
+    with program_running("chat", tmp_path) as (port, _):
+        assert run(visit(port)) == ["Ada: hello", "Ada: hello"]

@@ -1,0 +1,182 @@
+"""`io.run` in a process of its own: how it starts, serves and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nuncio import OptionError, Server
+from tests.hosts.process import free_port, python, running
+from tests.support.aio import run_async, within
+from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
+
+PROGRAM = """
+import asyncio, sys
+import nuncio
+
+io = nuncio.Server()
+
+@io.event
+def ask(socket, value):
+    return value
+
+@io.event
+async def disconnect(socket, reason):
+    await asyncio.sleep(0.2)
+    print("saved", reason, flush=True)
+
+io.run({options})
+print("after", flush=True)
+"""
+
+
+def program(**options: object) -> list[str]:
+    """A command that serves."""
+    given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    return python("-c", PROGRAM.replace("{options}", given))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("way", [POLLING, WEBSOCKET], ids=lambda way: way.name)
+@run_async
+async def test_a_signal_ends_it_in_order(node: Node, way: Way, number: signal.Signals) -> None:
+    port = free_port()
+    with running(program(port=port), port) as process:
+        async with node.clients(port=port) as clients:
+            client = await clients.connect(way=way, reconnection=False)
+            assert await client.ask("ask", 1) == [1]
+            process.send_signal(number)
+            assert (await client.next("disconnect"))[0] == "transport close"
+            output, _ = await asyncio.to_thread(process.communicate, None, 15)
+    assert process.returncode == 0
+    lines = output.splitlines()
+    assert lines[0].startswith(f"Nuncio listening on http://127.0.0.1:{port}/socket.io/ (")
+    # The handler that was still running was waited for, and the program went on.
+    assert lines[1:] == ["saved server shutting down", "after"]
+
+
+def test_a_port_in_use_is_told(program: Callable[[str], str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match=f"127.0.0.1:{port}.*another program listens") as caught:
+            asyncio.run(Server().listen(port))
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"port": 70_000}, "port"),
+        ({"port": "3000"}, "port"),
+        ({"host": 3000}, "host"),
+        ({"ssl_cert": "x"}, "did you mean 'ssl_certfile'"),
+        ({"shutdown_timeout": -1}, "shutdown_timeout"),
+    ],
+)
+def test_wrong_options_are_told(options: dict[str, object], text: str) -> None:
+    with pytest.raises(OptionError, match=text):
+        Server().run(**options)  # type: ignore[arg-type]
+
+
+@run_async
+async def test_listening_again_after_closing(node: Node) -> None:
+    io = Server()
+    io.on("ask", lambda socket, value: value)
+    for _ in range(2):
+        listening = await io.listen(0)
+        async with node.clients(port=listening.port) as clients:
+            client = await clients.connect()
+            assert await client.ask("ask", "again") == ["again"]
+            await io.close()
+            assert (await client.next("disconnect"))[0] == "transport close"
+    await io.close()
+
+
+def certificate(folder: Path, openssl: str) -> tuple[str, str]:
+    """A certificate for 127.0.0.1 that nobody vouches for, and its key."""
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-keyout", str(key), "-out", str(cert)],
+        check=True,
+        capture_output=True,
+    )
+    return str(cert), str(key)
+
+
+@pytest.mark.parametrize("way", [POLLING, WEBSOCKET, UPGRADED], ids=lambda way: way.name)
+def test_over_tls(node: Node, way: Way, tmp_path: Path, program: Callable[[str], str]) -> None:
+    cert, key = certificate(tmp_path, program("openssl"))
+
+    async def main() -> None:
+        io = Server()
+        io.on("who", lambda socket: socket.handshake.secure)
+        listening = await io.listen(0, ssl_certfile=cert, ssl_keyfile=key)
+        async with node.clients(port=listening.port) as clients:
+            ref = await clients.start(
+                way=way, query="", rejectUnauthorized=False, secure=True, autoConnect=False
+            )
+            await ref.run(
+                "socket.io.uri = socket.io.uri.replace('http:', 'https:');"
+                "socket.io.opts.secure = true; socket.connect()"
+            )
+            await ref.next("connect")
+            assert await ref.ask("who") == [True]
+        await io.close()
+
+    node.run(main())
+
+
+@run_async
+async def test_on_a_unix_socket() -> None:
+    import tempfile
+
+    io = Server()
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/nuncio"
+        async with await io.listen(0, uds=path):
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(
+                b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n"
+                b"Connection: close\r\n\r\n"
+            )
+            answer = await within(reader.read())
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b'\r\n\r\n0{"sid":' in answer
+            writer.close()
+
+
+@run_async
+async def test_nagles_algorithm_is_off() -> None:
+    io = Server()
+    seen: list[int] = []
+
+    @io.on("connection")
+    def connection(client: object) -> None:
+        session = next(iter(io.engine.sessions.values()))
+        sock = session.transport._io.get_extra_info("socket")  # type: ignore[attr-defined]
+        seen.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    import websockets
+
+    async with await io.listen(0) as listening:
+        url = f"ws://127.0.0.1:{listening.port}/socket.io/?EIO=4&transport=websocket"
+        async with websockets.connect(url) as client:
+            await client.recv()
+            await client.send("40")
+            await within(client.recv())
+    assert seen == [1]
+
+
+def test_tls_needs_its_key(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.pem")
+    with pytest.raises((OSError, ssl.SSLError)):
+        asyncio.run(Server().listen(0, ssl_certfile=missing, ssl_keyfile=missing))
