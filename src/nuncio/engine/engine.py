@@ -289,7 +289,7 @@ class Engine:
             context = {"name": "ID_GENERATION_ERROR", "error": error}
             self._refuse(exchange, upgrade, BAD_REQUEST, context)
             return
-        if not exchange.done:
+        if not exchange.done and self._has_room(exchange):
             self._open(exchange, upgrade, id)
 
     async def _admits(self, request: Request) -> bool:
@@ -376,11 +376,17 @@ class Engine:
             context: dict[str, object] = {"name": "TRANSPORT_HANDSHAKE_ERROR"}
             self._refuse(exchange, upgrade, BAD_REQUEST, context)
             return False
-        if self.stopping or (self.may_open is not None and not self.may_open()):
-            exchange.respond(503, [("Retry-After", "5"), ("Connection", "close")], b"")
+        if not self._has_room(exchange):
             return False
         # With an application to ask, the protocol is checked after it was asked.
         return self.options.allow_request is not None or self._check_protocol(exchange, upgrade)
+
+    def _has_room(self, exchange: Exchange) -> bool:
+        """Whether a new session may be opened now; otherwise the request is answered."""
+        if exchange.alive and not self.stopping and (self.may_open is None or self.may_open()):
+            return True
+        exchange.respond(503, [("Retry-After", "5"), ("Connection", "close")], b"")
+        return False
 
     def _check_origin(self, exchange: Exchange, upgrade: bool, admitted: bool) -> bool:
         origin = exchange.request.header(b"origin") or ""
@@ -520,7 +526,8 @@ class Engine:
         events = self.events
         if not (events.listeners("headers") or events.listeners("initial_headers")):
             return
-        headers = dict(exchange.headers)
+        before = exchange.headers.copy()
+        headers = dict(before)
         if initial:
             events.emit("initial_headers", headers, exchange.request)
         events.emit("headers", headers, exchange.request)
@@ -558,6 +565,7 @@ class Engine:
 
     def host_stopping(self) -> None:
         """The host asks connections to end."""
+        self.stopping = True
         if self.on_host_stopping is not None:
             self.on_host_stopping()
         else:

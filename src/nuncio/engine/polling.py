@@ -34,6 +34,9 @@ _HTML: Final = ("Content-Type", "text/html")
 _NO_STORE: Final = ("cache-control", "no-store")
 _OK: Final = b"ok"
 
+# What may gather in one turn for one poll.
+WRITE_THROUGH: Final = 65536
+
 # How long a client may take to fetch the goodbye of a session that is already closed.
 CLOSE_SECONDS: Final = 30.0
 
@@ -60,6 +63,7 @@ class PollingTransport(Transport):
         "_max_packets",
         "_max_size",
         "_out",
+        "_out_size",
         "_paused",
         "_poll",
         "_post",
@@ -87,6 +91,7 @@ class PollingTransport(Transport):
         self._compression = compression
         self._decorate = decorate
         self._out: list[Message] = []
+        self._out_size = 0
         self._poll: Exchange | None = None
         self._post: Exchange | None = None
         self._body: bytes | bytearray = b""
@@ -188,6 +193,9 @@ class PollingTransport(Transport):
         self._handle(packets)
 
     def _handle(self, packets: list[bytes]) -> None:
+        if self._waiting_packets is not None:
+            self._waiting_packets += packets
+            return
         for index in range(len(packets)):
             packet = packets[index]
             sink = self.sink
@@ -221,7 +229,11 @@ class PollingTransport(Transport):
     def send(self, message: Message) -> None:
         """See `Transport.send`."""
         self._out.append(message)
-        if not self.dirty:
+        self._out_size += message.size
+        if self._out_size > WRITE_THROUGH:
+            # What comes now waits in the session, where it is counted.
+            self.flush()
+        elif not self.dirty:
             self._flusher.mark(self)
 
     def flush(self) -> None:
@@ -231,6 +243,7 @@ class PollingTransport(Transport):
         if poll is None or not out:
             return
         self._out = []
+        self._out_size = 0
         self._poll = None
         self.writable = False
         if len(out) == 1:
@@ -317,6 +330,7 @@ class PollingTransport(Transport):
         """The client did not come for its goodbye."""
         self._linger = None
         self._end(TRANSPORT_CLOSE, "")
+        self.discard()
 
     def _end(self, reason: str, description: str) -> None:
         self._stop_lingering()
@@ -357,9 +371,10 @@ class PollingTransport(Transport):
 
     def when_ready(self, callback: Any) -> bool:
         """See `Receiver.when_ready`."""
-        if self._paused:
+        if self._paused or self._waiting_packets is not None:
             self._waiting = callback
-        return not self._paused
+            return False
+        return True
 
 
 class _PollingReceiver(Receiver):

@@ -184,7 +184,13 @@ class Exchange:
         self.headers.append((name, value))
 
     def respond(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """Answer, once; further answers are ignored."""
+        """Answer, once; further answers are ignored.
+
+        Raises:
+            ValueError: for a status that is none.
+        """
+        if not 200 <= status <= 599:
+            raise ValueError(f"status must be from 200 to 599, not {status!r}")
         if not self.done:
             self.done = True
             self.receiver = None
@@ -204,6 +210,11 @@ class Exchange:
     def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """Put the response on the wire: what a host implements."""
         raise NotImplementedError
+
+    @property
+    def alive(self) -> bool:
+        """Whether the peer is, as far as the host knows, still there."""
+        return True
 
     def accept(self) -> Any:
         """Complete a WebSocket handshake.

@@ -278,8 +278,7 @@ class WebSocketTransport(Transport):
             self._write(encode(CLOSE, encode_close(code, "")))
             self._state = CLOSING
             self.flush()
-            if not self.writable:
-                self._limit_closing()
+            self._limit_closing()
         self._io.close()
         self._end(TRANSPORT_CLOSE, f"the peer closed with code {code}")
 

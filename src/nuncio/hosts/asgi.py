@@ -248,6 +248,9 @@ class ASGIWebSocketTransport(Transport):
     def __init__(self, engine: Engine) -> None:
         super().__init__("websocket")
         self.queue: deque[MutableMapping[str, Any]] = deque()
+        self.cut = asyncio.Event()
+        self._queued = 0
+        self._high_water = engine.options.limits.high_water_bytes
         self.closing = False
         self._waiting = 0
         self._high_water = engine.options.limits.high_water_bytes
@@ -287,6 +290,7 @@ class ASGIWebSocketTransport(Transport):
     def abort(self) -> None:
         self.queue.clear()
         self.discard()
+        self.cut.set()
 
     def pause_reading(self) -> None:
         self._read.clear()
@@ -303,6 +307,7 @@ class ASGIWebSocketTransport(Transport):
                 if message["type"] == "websocket.close":
                     return
             self._waiting = 0
+            self._queued = 0
             if not self.writable and not self.closing:
                 self.writable = True
                 if self.sink is not None:

@@ -56,7 +56,10 @@ class HTTPExchange(Exchange):
         if ("Connection", "close") in headers:
             self.keep_alive = False
             headers = [pair for pair in headers if pair[0] != "Connection"]
-        parts = [STATUS_LINES[status], encode_headers(headers)]
+        line = STATUS_LINES.get(status)
+        if line is None:
+            line = b"HTTP/1.1 " + str(status).encode() + b" \r\n"
+        parts = [line, encode_headers(headers)]
         for name, value in protocol.server_state.default_headers:
             parts.append(name + b": " + value + b"\r\n")
         parts.append(b"content-length: " + str(len(body)).encode())

@@ -65,6 +65,10 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         """httptools: a request begins."""
         if self._exchange is not None:
             self.pipelined = True
+        elif self.flow.write_paused and self._nuncio is not None:
+            # It asks for more without reading what it was given.
+            self.pipelined = True
+            self._end_connection()
         self._in_head = True
         self.url = b""
         self.headers = []
@@ -93,6 +97,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     def _others(self) -> None:
         self._engine = None
+        self._stop_idle()
         self.server = get_local_addr(self.transport)
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
@@ -138,8 +143,12 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """uvicorn: the request is a WebSocket handshake."""
         engine = self._engine
+        self._stop_idle()
+        if self.pipelined or self._exchange is not None:
+            # It came behind a request that is not answered: the two cannot share the connection.
+            self._end_connection()
+            return
         if engine is None:
-            self._stop_idle()
             super().handle_websocket_upgrade()
             return
         self.connections.discard(self)
@@ -213,9 +222,23 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         self._exchange = None
         self.transport.write(response)
         if not keep_alive:
-            self.transport.close()
+            self._end_connection()
         elif self._engine is not None:
             self._wait_for_next(self._engine, self.timeout_keep_alive)
+
+    def _end_connection(self) -> None:
+        """Close, and cut the connection when the peer does not take what is left for it."""
+        self.transport.close()
+        app = self._nuncio
+        if app is not None:
+            self._wait_for_next(app.engine, app.engine.options.limits.close_seconds)
+
+    def out_of_time(self) -> None:
+        """The idle timer: nothing came, or nothing was taken."""
+        if self.transport.is_closing():
+            self.transport.abort()
+        elif self.idle:
+            self._end_connection()
 
     def _wait_for_next(self, engine: Engine, seconds: float) -> None:
         idle = self._idle
@@ -239,8 +262,7 @@ class _IdleTimer(Timer):
         self._engine = engine
 
     def expire(self, now: float) -> None:
-        if self._protocol.idle:
-            self._protocol.timeout_keep_alive_handler()
+        self._protocol.out_of_time()
 
     def stop(self) -> None:
         """The connection ended or became a WebSocket."""

@@ -75,12 +75,17 @@ class UpgradeExchange(Exchange):
 
     def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """See `Exchange.write`."""
-        phrase = http.HTTPStatus(status).phrase
+        phrase = http.HTTPStatus(status).phrase if status in set(http.HTTPStatus) else ""
         lines = [f"HTTP/1.1 {status} {phrase}"]
         lines += [f"{name}: {value}" for name, value in headers]
         lines.append(f"Content-Length: {len(body)}")
         self._io.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
         self._io.close()
+
+    @property
+    def alive(self) -> bool:
+        """See `Exchange.alive`."""
+        return not self._io.is_closing()
 
     def accept(self) -> Transport:
         """See `Exchange.accept`."""
