@@ -533,8 +533,11 @@ class Engine:
         events.emit("headers", headers, exchange.request)
         exchange.headers.clear()
         for name, value in headers.items():
+            # One that came several times, such as Set-Cookie, stays so unless it was changed.
+            several = [old for known, old in before if known == name]
             try:
-                exchange.set_header(name, value)
+                for one in several if several and several[-1] == value else [value]:
+                    exchange.set_header(name, one)
             except (TypeError, ValueError):
                 logger.exception("a listener of headers set a wrong one, which is left out")
 

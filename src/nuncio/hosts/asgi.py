@@ -249,8 +249,6 @@ class ASGIWebSocketTransport(Transport):
         super().__init__("websocket")
         self.queue: deque[MutableMapping[str, Any]] = deque()
         self.cut = asyncio.Event()
-        self._queued = 0
-        self._high_water = engine.options.limits.high_water_bytes
         self.closing = False
         self._waiting = 0
         self._high_water = engine.options.limits.high_water_bytes
@@ -307,7 +305,6 @@ class ASGIWebSocketTransport(Transport):
                 if message["type"] == "websocket.close":
                     return
             self._waiting = 0
-            self._queued = 0
             if not self.writable and not self.closing:
                 self.writable = True
                 if self.sink is not None:
@@ -359,13 +356,14 @@ async def _serve_websocket(engine: Engine, scope: Scope, receive: Receive, send:
     if transport is None:
         await _deny(exchange, scope, send)
         return
-    tasks: list[asyncio.Task[None]] = []
+    tasks: list[asyncio.Task[Any]] = []
     try:
         await send({"type": "websocket.accept", "headers": _encoded(exchange.headers)})
         reader = asyncio.ensure_future(transport.read(receive))
         writer = asyncio.ensure_future(transport.write(send))
-        tasks = [reader, writer]
-        done, _ = await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+        cut = asyncio.ensure_future(transport.cut.wait())
+        tasks = [reader, writer, cut]
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
         if writer.done() and not reader.done():

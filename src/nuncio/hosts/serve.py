@@ -136,9 +136,14 @@ async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listen
     """
     server = NuncioServer(_config(engine, host, port, options), engine)
     sockets = _bind(server.config)
-    server.config.load()
-    server.lifespan = server.config.lifespan_class(server.config)
-    await server.startup(sockets)
+    try:
+        server.config.load()
+        server.lifespan = server.config.lifespan_class(server.config)
+        await server.startup(sockets)
+    except BaseException:
+        for sock in sockets or ():
+            sock.close()
+        raise
     task = asyncio.get_running_loop().create_task(_serve(server, sockets))
     return Listening(server, task, host)
 
