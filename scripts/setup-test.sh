@@ -10,6 +10,7 @@ echo '#include <stdio.h>' | cc -E - >/dev/null 2>&1 || want gcc libc6-dev
 have node || want nodejs
 have npm || want npm
 have chromium || want chromium fonts-dejavu-core fonts-noto-color-emoji
+have openssl || want openssl
 have nginx || [ -x /usr/sbin/nginx ] || want nginx
 python=$(find_python)
 "$python" -c 'import ensurepip' 2>/dev/null || want python3-venv

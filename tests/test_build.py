@@ -43,7 +43,7 @@ def test_compiled_modules_are_those_that_say_so() -> None:
     marked = [
         ".".join(path.relative_to(source).with_suffix("").parts)
         for path in source.rglob("*.py")
-        if path.read_text().partition("\n")[0].rstrip("\"").endswith("[compiled]")
+        if path.read_text().partition("\n")[0].rstrip('"').endswith("[compiled]")
     ]
     assert sorted(marked) == sorted(compiled_list())
 

@@ -401,8 +401,12 @@ async def test_a_full_house_says_so_and_when_to_come_back() -> None:
         assert header(exchange, "retry-after") == "5"
         assert header(exchange, "connection") == "close"
     assert door.engine.clients_count == 0
-    # Who is in stays in.
+    # Nor is anybody let in while the server stops.
     door.engine.may_open = None
+    door.engine.stopping = True
+    assert (await door.knock()).answer == (503, b"")
+    door.engine.stopping = False
+    # Who is in stays in.
     sid = await door.open()
     door.engine.may_open = lambda: False
     assert (await door.knock(f"{POLLING}&sid={sid}")).answer is None
@@ -829,6 +833,17 @@ async def test_a_client_that_leaves_while_the_application_decides_gets_no_sessio
         assert exchange.status == 0
 
 
+@run_async
+async def test_the_house_may_fill_up_while_the_application_decides() -> None:
+    decided: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    door = Door(allow_request=lambda request: decided)
+    knocking = asyncio.ensure_future(door.knock())
+    await asyncio.sleep(0)
+    door.engine.may_open = lambda: False
+    decided.set_result(True)
+    assert (await knocking).answer == (503, b"")
+
+
 # Middlewares.
 
 
@@ -959,6 +974,20 @@ async def test_listeners_may_change_headers() -> None:
         ("initial", ""),
         ("every", None),
     ]
+
+
+@run_async
+async def test_headers_that_come_several_times_stay_so_when_somebody_listens() -> None:
+    door = Door()
+
+    @door.engine.use
+    def cookies(request: Request, response: Exchange) -> None:
+        response.set_header("Set-Cookie", "a=1")
+        response.set_header("Set-Cookie", "b=2")
+
+    door.engine.on("headers", lambda headers, request: None)
+    exchange = await door.knock()
+    assert [value for name, value in exchange.sent if name == "Set-Cookie"] == ["a=1", "b=2"]
 
 
 @run_async

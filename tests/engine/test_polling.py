@@ -6,9 +6,9 @@ import tracemalloc
 import pytest
 
 from nuncio.engine.compression import HttpCompression
-from nuncio.engine.polling import CLOSE_SECONDS, PollingTransport
+from nuncio.engine.polling import CLOSE_SECONDS, WRITE_THROUGH, PollingTransport
 from nuncio.protocol.engineio import Message
-from tests.support.fakes import Bench, FakeExchange, a_request
+from tests.support.fakes import Bench, FakeExchange, Recorder, a_request
 
 MAX_SIZE = 1000
 MAX_PACKETS = 20
@@ -76,6 +76,17 @@ def test_a_poll_waits_for_the_next_message() -> None:
     bench.session.push(text("a"))
     bench.loop.turn()
     assert poll.answer == (200, b"4a")
+
+
+def test_much_data_answers_a_poll_before_the_turn_ends() -> None:
+    bench = Polling()
+    poll = bench.poll()
+    bench.session.push(text("x" * WRITE_THROUGH))
+    assert poll.status == 200
+    # What comes now waits where it is counted.
+    bench.session.push(text("a"))
+    assert bench.session.buffered_bytes > 0
+    assert bench.poll().answer == (200, b"4a")
 
 
 def test_a_poll_takes_what_waits_at_once() -> None:
@@ -330,6 +341,64 @@ def test_a_body_waits_while_reading_is_paused() -> None:
     assert receiver.when_ready(lambda: told.append(None))
     exchange.deliver(b"4a")
     assert bench.above.heard == [b"4a"]
+
+
+class Pausing(Recorder):
+    """Pauses reading at every message."""
+
+    def __init__(self, bench: Polling) -> None:
+        super().__init__()
+        self.bench = bench
+
+    def text(self, data: bytes) -> None:
+        """See `Listener.text`."""
+        super().text(data)
+        self.bench.session.pause_reading()
+
+
+def test_packets_wait_in_order_while_reading_is_paused() -> None:
+    bench = Polling()
+    above = bench.session.listener = Pausing(bench)
+    assert bench.post(b"4a\x1e4b\x1e4c").answer == (200, b"ok")
+    assert above.heard == [b"4a"]
+    # The next payload comes between the end of the pause and the turn in which the rest is handled.
+    bench.session.resume_reading()
+    exchange = bench.begin_post()
+    receiver = exchange.receiver
+    assert receiver is not None
+    ready: list[None] = []
+    assert not receiver.when_ready(lambda: ready.append(None))
+    for expected in ([b"4a", b"4b"], [b"4a", b"4b", b"4c"]):
+        bench.loop.turn()
+        assert above.heard == expected
+        assert ready == []
+        bench.session.resume_reading()
+    bench.loop.turn()
+    assert ready == [None]
+    exchange.deliver(b"4d")
+    assert above.heard == [b"4a", b"4b", b"4c", b"4d"]
+    assert exchange.answer == (200, b"ok")
+
+
+def test_a_body_that_comes_all_the_same_does_not_overtake() -> None:
+    bench = Polling()
+    above = bench.session.listener = Pausing(bench)
+    bench.post(b"4a\x1e4b")
+    bench.post(b"4c")
+    assert above.heard == [b"4a"]
+    for _ in range(3):
+        bench.session.resume_reading()
+        bench.loop.turn()
+    assert above.heard == [b"4a", b"4b", b"4c"]
+
+
+def test_packets_that_wait_are_dropped_when_the_session_ends() -> None:
+    bench = Polling()
+    above = bench.session.listener = Pausing(bench)
+    bench.post(b"4a\x1e4b")
+    bench.session.close(discard=True)
+    bench.loop.turn()
+    assert above.heard == [b"4a"]
 
 
 def test_a_body_that_waits_is_let_go_when_the_session_ends() -> None:

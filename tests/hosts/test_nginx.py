@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.support.aio import run_async
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
 
 CONFIGURATION = """
+{user}
 daemon off;
 pid {folder}/pid;
 error_log {folder}/error.log;
@@ -49,8 +51,10 @@ def port(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
     nginx = program("nginx")
     folder: Path = tmp_path_factory.mktemp("nginx")
     port, behind = free_port(), free_port()
+    # Its workers must be able to write into the folder.
+    user = "user root;" if os.getuid() == 0 else ""
     file = folder / "nginx.conf"
-    file.write_text(CONFIGURATION.format(folder=folder, port=port, behind=behind))
+    file.write_text(CONFIGURATION.format(user=user, folder=folder, port=port, behind=behind))
     serve = f"from tests.hosts.application import io; io.run(port={behind})"
     with running(python("-c", serve), behind), running([nginx, "-c", str(file)], port):
         yield port
