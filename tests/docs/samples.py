@@ -4,8 +4,8 @@ A comment before a block names a program that a test runs as a reader would:
 
     <!-- sample: chat -->
 
-Every other Python block is a fragment. The fragments of a page are run one after the other, as if they were
-one program, with a server `io` and a connected `socket` at hand.
+Every other Python block is a fragment. The fragments of a page are run one after the other, as if
+they were one program, with a server `io` and a connected `socket` at hand.
 """
 
 from __future__ import annotations

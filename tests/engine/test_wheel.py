@@ -73,6 +73,18 @@ def test_a_later_deadline_replaces_an_earlier_one(loop: FakeLoop, wheel: TimerWh
     assert alarm.rang == [near(105.0)]
 
 
+def test_a_later_deadline_costs_no_more_than_an_assignment(
+    loop: FakeLoop, wheel: TimerWheel
+) -> None:
+    alarm = Alarm(loop)
+    wheel.arm(alarm, 5.0)
+    bucket = alarm.tick
+    loop.advance(1.0)
+    wheel.arm(alarm, 5.0)
+    assert alarm.tick == bucket
+    assert alarm.deadline == pytest.approx(1006.0)
+
+
 def test_an_earlier_deadline_replaces_a_later_one(loop: FakeLoop, wheel: TimerWheel) -> None:
     alarm = Alarm(loop)
     wheel.arm(alarm, 50.0)

@@ -28,8 +28,7 @@ PLAIN = "websockets-sansio"
 @asynccontextmanager
 async def served(app: Any, ws: str = PLAIN) -> AsyncIterator[int]:
     """Serve an application by uvicorn; yields the port."""
-    # The name of a class is a path to it, which uvicorn's types do not tell.
-    config = uvicorn.Config(app, port=0, ws=ws, log_level="warning")  # type: ignore[arg-type]
+    config = uvicorn.Config(app, port=0, ws=ws, log_level="warning")
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
@@ -164,12 +163,12 @@ async def test_a_route_reaches_the_sockets() -> None:
     def connection(socket: Socket) -> None:
         socket.join("screens")
 
-    async with served(io.asgi(fastapi_app(io, [])), NATIVE) as port:
-        async with await Peer.join(port) as peer:
-            headers = [("Content-Type", "application/json")]
-            told = await fetch(port, "/tell/screens", "POST", headers, b'{"news":1}')
-            assert told.status == 200
-            assert await peer.receive() == '42["told",{"news":1}]'
+    app = io.asgi(fastapi_app(io, []))
+    async with served(app, NATIVE) as port, await Peer.join(port) as peer:
+        headers = [("Content-Type", "application/json")]
+        told = await fetch(port, "/tell/screens", "POST", headers, b'{"news":1}')
+        assert told.status == 200
+        assert await peer.receive() == '42["told",{"news":1}]'
 
 
 @pytest.mark.parametrize(

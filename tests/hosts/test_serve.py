@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
-import warnings
 from typing import Any
 
 import pytest
@@ -136,10 +136,7 @@ async def test_the_servers_own_application_serves_beside() -> None:
 
 @run_async
 async def test_signals_of_the_process_are_left_alone() -> None:
-    import signal
-
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with warnings.catch_warnings():
-        async with await Server().listen(0):
-            during = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    async with await Server().listen(0):
+        during = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert during == before

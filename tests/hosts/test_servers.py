@@ -20,12 +20,11 @@ NATIVE = "nuncio.hosts.uvicorn:NuncioProtocol"
 
 def command(server: str, port: int, app: str = APP) -> list[str]:
     """How to serve the application."""
-    where = f"127.0.0.1:{port}"
     if server == "hypercorn":
-        return python("-m", "hypercorn", "--bind", where, app)
+        return python("-m", "hypercorn", "--bind", f"127.0.0.1:{port}", app)
     if server == "granian":
-        options = ("--host", "127.0.0.1", "--port", str(port), "--no-ws")[:4]
-        return python("-m", "granian", "--interface", "asgi", *options, app)
+        where = ("--host", "127.0.0.1", "--port", str(port))
+        return python("-m", "granian", "--interface", "asgi", *where, app)
     ws = NATIVE if server == "uvicorn-native" else server.removeprefix("uvicorn-")
     options = ("--port", str(port), "--log-level", "warning", "--ws", ws)
     return python("-m", "uvicorn", *options, app)

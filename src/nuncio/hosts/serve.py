@@ -51,7 +51,7 @@ def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uv
         http=NuncioHTTPProtocol,
         ws=NuncioProtocol,
         loop="asyncio" if sys.platform == "win32" else "uvloop",
-        lifespan="on" if app is not None else "off",
+        lifespan="auto" if app is not None else "off",
         access_log=False,
         server_header=False,
         log_level=options.pop("log_level", "warning"),
@@ -133,6 +133,7 @@ async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listen
 
     Raises:
         OSError: when the address cannot be listened on.
+        RuntimeError: when the application beside does not start.
     """
     server = NuncioServer(_config(engine, host, port, options), engine)
     sockets = _bind(server.config)
@@ -140,9 +141,12 @@ async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listen
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
         await server.startup(sockets)
-    except BaseException:
+    except BaseException as error:
         for sock in sockets or ():
             sock.close()
+        if isinstance(error, SystemExit):
+            # uvicorn ends the process, which is not its own here.
+            raise RuntimeError("the application did not start; the log says why") from error
         raise
     task = asyncio.get_running_loop().create_task(_serve(server, sockets))
     return Listening(server, task, host)

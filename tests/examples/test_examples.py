@@ -1,0 +1,80 @@
+"""The examples run as their pages say."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import uvicorn
+
+from tests.support.aio import run_async
+from tests.support.rawclient import Peer, fetch
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = ROOT / "examples"
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python at the root, as the pages of the examples say."""
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=50
+    )
+
+
+@pytest.mark.parametrize("path", ["chat/app.py", "chat/demo.py", "fastapi/app.py"])
+def test_importing_an_example_starts_nothing(path: str) -> None:
+    folder, name = (EXAMPLES / path).parent, Path(path).stem
+    done = run("-W", "error", "-c", f"import sys; sys.path[:0] = [{str(folder)!r}]; import {name}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+
+
+def test_the_demo_proves_itself_and_ends() -> None:
+    done = run("examples/chat/demo.py", "--once")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "steps passed" in done.stdout
+    assert done.stderr == ""
+
+
+def load(path: Path, name: str) -> ModuleType:
+    """Import an example under a name of its own."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@run_async
+async def test_the_kitchen_of_the_fastapi_example() -> None:
+    example = load(EXAMPLES / "fastapi" / "app.py", "fastapi_example")
+    server = uvicorn.Server(uvicorn.Config(example.app, port=0, log_level="warning"))
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    await server.startup()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        async with await Peer.join(port) as screen, await Peer.join(port) as waiter:
+            assert await screen.ask("watch") == [[]]
+            headers = [("Content-Type", "application/json")]
+            body = json.dumps({"table": 7, "dishes": ["soup"]}).encode()
+            posted = await fetch(port, "/orders", "POST", headers, body)
+            assert (posted.status, posted.json["number"]) == (201, 1)
+            assert await screen.receive() == f'42["order",{posted.text}]'
+            [second] = await waiter.ask("order", {"table": 8, "dishes": ["fish"]})
+            assert second["number"] == 2
+            assert (await screen.receive()).startswith('42["order",{"number":2')
+            [refused] = await waiter.ask("order", {"table": 100, "dishes": ["fish"]})
+            assert refused["error"]["argument"] == "wanted"
+            assert await waiter.ask("done", {"number": 1, "cook": "ada"}) == [{"ok": True}]
+            assert await screen.receive() == '42["done",1,"ada"]'
+            assert [one["done"] for one in (await fetch(port, "/orders")).json] == [True, False]
+    finally:
+        await server.shutdown()
