@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,7 +23,7 @@ from tests.support.aio import run_async, within
 from tests.support.rawclient import Refused, WebSocket, fetch, websocket_target
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser
+    from playwright.async_api import Browser, Dialog, Page
 
 CLIENT = ROOT / "examples" / "chat" / "node_modules" / "socket.io-client" / "dist"
 NATIVE = ("--ws", "nuncio.hosts.uvicorn:NuncioProtocol")
@@ -220,9 +221,56 @@ def test_the_graceful_program_lets_its_handler_finish(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
+NGINX = """
+daemon off;
+pid {folder}/pid;
+error_log {folder}/error.log;
+events {{ worker_connections 256; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {configuration}
+}}
+"""
+
+
+@pytest.mark.proxy
+@pytest.mark.parametrize("sticky", [False, True], ids=["one", "several"])
+def test_the_nginx_configuration_serves(
+    program: Callable[[str], str], tmp_path: Path, sticky: bool
+) -> None:
+    nginx = program("nginx")
+    full, several = (block.text for block in blocks("nginx"))
+    with program_running("listen", tmp_path) as (behind, _):
+        port = free_port()
+        text = full.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+        text = re.sub(r"ssl_certificate.*", "", text)
+        if sticky:
+            text = re.sub(r"upstream nuncio \{.*?\n\}", several, text, flags=re.DOTALL)
+        text = re.sub(r"127\.0\.0\.1:300[0-9]", f"127.0.0.1:{behind}", text)
+        file = tmp_path / "nginx.conf"
+        file.write_text(NGINX.format(folder=tmp_path, configuration=text))
+        with running([nginx, "-c", str(file)], port):
+            # The page's own origin is admitted because nginx passes on the name it was asked for.
+            run_async(doubles)(port, headers={"Origin": f"http://127.0.0.1:{port}"})
+
+
 def test_every_marked_sample_is_run() -> None:
     names = {block.mark for page in PAGES for block in blocks_of(page) if block.mark}
     assert names == {program.name for program in PROGRAMS} | {"page", "graceful"}
+
+
+def answer_prompts(page: Page, text: str) -> None:
+    """Answer whatever the page asks by `prompt`."""
+
+    async def answer(dialog: Dialog) -> None:
+        await dialog.accept(text)
+
+    page.on("dialog", answer)
 
 
 @pytest.mark.browser
@@ -240,7 +288,7 @@ def test_the_page_talks_to_the_server(run: Run[Any], browser: Browser, tmp_path:
         )
         pages = [await context.new_page() for _ in range(2)]
         for name, page in zip(("Ada", "Grace"), pages, strict=True):
-            page.on("dialog", lambda dialog, name=name: dialog.accept(name))
+            answer_prompts(page, name)
             await page.goto(url)
             await page.wait_for_function("socket.connected")
         await pages[0].fill("input", "hello")

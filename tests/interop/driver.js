@@ -98,7 +98,7 @@ class Test {
     const socket = new Socket(url, options);
     socket.binaryType = "nodebuffer";
     this.things.set(ref, socket);
-    for (const event of ["open", "message", "upgrade", "error"]) {
+    for (const event of ["handshake", "open", "message", "upgrade", "error"]) {
       socket.on(event, (value) => {
         this.say({ ref, event, args: event === "upgrade" ? [value.name] : pack([value]) });
       });

@@ -152,7 +152,6 @@ async def test_the_handshake_tells_the_options(node: Node) -> None:
     engine, _, _ = echoing(ping_interval=1.5, ping_timeout=2.25, max_http_buffer_size=12345)
     async with node.clients(engine) as clients:
         client = await clients.start_engine(transports=["polling"])
-        await client.run("socket.on('handshake', (data) => report('handshake', data))")
         [shake] = await client.next("handshake")
         assert len(shake.pop("sid")) == 20
         assert shake == {

@@ -14,11 +14,12 @@ def is_room(value: object) -> bool:
     return isinstance(value, (str, int)) and not isinstance(value, bool)
 
 
-def rooms_of(rooms: Room | Iterable[Room], argument: str) -> list[Room]:
+def rooms_of(rooms: object, argument: str) -> list[Room]:
     """One room or many, checked.
 
     Args:
-        rooms: a room, or anything that iterates over rooms.
+        rooms: a room, or anything that iterates over rooms. It may be anything else too: with a
+            narrower annotation the compiled function would raise its own error for that.
         argument: its name, for the error.
 
     Raises:

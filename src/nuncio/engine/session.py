@@ -265,7 +265,13 @@ class Session(PacketSink):
         """Stop listening."""
         self.events.off(event, listener)
 
-    def send(self, data: str | bytes, compress: bool = True) -> Sent:
+    @overload
+    def send(self, data: str, compress: bool = True) -> Sent: ...
+
+    @overload
+    def send(self, data: bytes | bytearray | memoryview, compress: bool = True) -> Sent: ...
+
+    def send(self, data: Any, compress: bool = True) -> Sent:
         """Send a message; await the result for back-pressure.
 
         Args:
