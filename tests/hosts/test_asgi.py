@@ -306,10 +306,26 @@ async def test_a_server_need_not_know_the_client() -> None:
     app = io.asgi()
     found: list[str] = []
     io.on("connection", lambda socket: found.append(socket.handshake.address))
-    for client in (None, ("unix", None)):
+    for client in (None, ("unix", None), ["192.0.2.1", "5000"]):
         query = await open_polling(app, client=client)
         await request(app, "POST", query=query, body=b"40")
-    assert found == ["", "unix"]
+    assert found == ["", "unix", "192.0.2.1"]
+
+
+@run_async
+async def test_headers_may_be_pairs_of_any_kind() -> None:
+    io = echo_server()
+    found: list[Any] = []
+    io.engine.on("connection", lambda session: found.append(session.request.headers))
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/socket.io/",
+        "query_string": QUERY.encode(),
+        "headers": iter([[b"x-token", b"1"]]),
+    }
+    assert (await answer(Call(io.asgi(), scope))).status == 200
+    assert found == [{"x-token": "1"}]
 
 
 @run_async

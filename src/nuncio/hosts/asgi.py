@@ -111,8 +111,9 @@ def _request(scope: Scope, method: str, secure: tuple[str, ...]) -> Request:
         method,
         scope["path"],
         scope["query_string"].decode("latin-1"),
-        list(scope["headers"]),
-        None if client is None else (client[0], client[1] or 0),
+        # Servers differ: pairs may be lists, and a port may be text.
+        [(name, value) for name, value in scope["headers"]],
+        None if client is None else (client[0], int(client[1] or 0)),
         scope.get("scheme", "http") in secure,
     )
 
