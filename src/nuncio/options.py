@@ -18,11 +18,19 @@ T = TypeVar("T")
 MOST_SECONDS: Final = 1e9
 
 
+LATER = "it is not part of Nuncio yet"
+
 # Names that people bring along.
 ELSEWHERE = {
     "cors_allowed_origins": 'write cors="https://…", or a list',
     "async_mode": "Nuncio always runs in asyncio",
     "client_manager": "clusters are not part of Nuncio yet",
+    "adapter": LATER,
+    "allow_eio3": LATER,
+    "cleanup_empty_child_namespaces": LATER,
+    "connection_state_recovery": LATER,
+    "parser": LATER,
+    "serve_client": LATER,
     "logger": "configure the loggers 'nuncio' and 'nuncio.engine'",
     "engineio_logger": "configure the logger 'nuncio.engine'",
 }

@@ -1131,3 +1131,24 @@ async def test_even_then_reading_pauses_in_the_end() -> None:
         client.emit("ask")
         await asyncio.sleep(0)
     assert not client.wire.reading
+
+
+@run_async
+async def test_what_runs_in_place_does_not_overtake_a_task() -> None:
+    io = Server()
+    begun: list[str] = []
+
+    @io.event
+    async def slow(socket: Socket, value: str) -> None:
+        begun.append(value)
+        await asyncio.sleep(0.01)
+
+    @io.event
+    def quick(socket: Socket, value: str) -> None:
+        begun.append(value)
+
+    client = Client.join(io)
+    for event, value in (("slow", "a"), ("quick", "b"), ("slow", "c"), ("quick", "d")):
+        client.emit(event, value)
+    await eventually(lambda: len(begun) == 4)
+    assert begun == ["a", "b", "c", "d"]

@@ -49,6 +49,7 @@ class Dispatcher(Listeners):
         "_queue",
         "_running",
         "_running_by",
+        "_unstarted",
         "connected",
     )
 
@@ -60,6 +61,7 @@ class Dispatcher(Listeners):
         self._held = 0
         self._running = 0
         self._running_by: dict[Handler, int] | None = None
+        self._unstarted = 0
         self._paused = False
 
     @property
@@ -196,6 +198,9 @@ class Dispatcher(Listeners):
         if handlers is None:
             return False
         for handler in handlers:
+            # What runs in place must not overtake a task that has not had its first turn.
+            if self._unstarted and not handler.waits:
+                return True
             # One that ends in place waits, too: with a concurrency of 1 nothing runs beside it.
             if handler.concurrency == 0:
                 if self._running >= self.nsp.concurrency:
@@ -305,6 +310,8 @@ class Dispatcher(Listeners):
     def _start(self, handler: Handler, awaitable: Any, reply: _Reply, name: str) -> None:
         running = _Running(self, handler, reply, name)
         self._running += 1
+        if handler.is_async:
+            self._unstarted += 1
         if handler.concurrency:
             counts = self._running_by
             if counts is None:
@@ -312,6 +319,16 @@ class Dispatcher(Listeners):
                 self._running_by = counts
             counts[handler] = counts.get(handler, 0) + 1
         self.nsp.server.start_task(awaitable, running)
+
+    def started(self) -> bool:
+        """A handler that waits begins; True when events wait for that."""
+        self._unstarted -= 1
+        return self._unstarted == 0 and self._queue is not None
+
+    def go_on(self) -> None:
+        """Handle what waits."""
+        if self._queue is not None:
+            self._drain()
 
     def finished(self, handler: Handler) -> None:
         """A handler that waited has ended."""
@@ -388,6 +405,11 @@ class _Running:
         self._handler = handler
         self._reply = reply
         self._name = name
+
+    def started(self, loop: Any) -> None:
+        """It begins: those behind it go on once it has had its first turn."""
+        if self._handler.is_async and self._socket.started():
+            loop.call_soon(self._socket.go_on)
 
     def returned(self, result: Any) -> None:
         """It has ended well."""

@@ -100,7 +100,7 @@ class Tasks:
         the loop.
         """
         loop = asyncio.get_running_loop()
-        driven = self._drive(awaitable, running)
+        driven = self._drive(loop, awaitable, running)
         if EAGER:
             eager: Any = asyncio.Task
             task = eager(driven, loop=loop, eager_start=True)
@@ -110,7 +110,8 @@ class Tasks:
             task = loop.create_task(driven)
         self.running.add(task)
 
-    async def _drive(self, awaitable: Any, running: Any) -> None:
+    async def _drive(self, loop: asyncio.AbstractEventLoop, awaitable: Any, running: Any) -> None:
+        running.started(loop)
         # Not `finally`: when the loop is gone there is nothing to go on with.
         try:
             result = await awaitable
