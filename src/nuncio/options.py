@@ -29,7 +29,6 @@ ELSEWHERE = {
     "allow_eio3": LATER,
     "cleanup_empty_child_namespaces": LATER,
     "connection_state_recovery": LATER,
-    "parser": LATER,
     "serve_client": LATER,
     "logger": "configure the loggers 'nuncio' and 'nuncio.engine'",
     "engineio_logger": "configure the logger 'nuncio.engine'",

@@ -8,6 +8,7 @@ the type and the fix. NaN and infinities become null, as `JSON.stringify` does.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from math import isfinite
 from typing import Any, Final, NoReturn
 
@@ -26,22 +27,48 @@ def _unknown(value: Any) -> Any:
     )
 
 
-_encode: Final = msgspec.json.Encoder(enc_hook=_unknown).encode
 _decode: Final = msgspec.json.Decoder().decode
 _BINARY: Final = (bytes, bytearray, memoryview)
 
 
-def dumps(value: object) -> bytes:
-    """Encode as compact UTF-8 JSON.
+class Codec:
+    """How values become JSON.
 
-    Raises:
-        TypeError: for a value that JSON cannot hold, naming its type.
+    Args:
+        enc_hook: called with a value of a type that JSON does not know; returns one that it does,
+            or raises TypeError.
     """
-    try:
-        return _encode(value)
-    except UnicodeEncodeError:
-        plain = _finite(simplify(value))
-        return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
+
+    __slots__ = ("_encode", "_hook")
+
+    def __init__(self, enc_hook: Callable[[Any], Any]) -> None:
+        self._hook = enc_hook
+        self._encode: Any = msgspec.json.Encoder(enc_hook=enc_hook).encode
+
+    def dumps(self, value: object) -> bytes:
+        """Encode as compact UTF-8 JSON.
+
+        Raises:
+            TypeError: for a value that JSON cannot hold, naming its type.
+        """
+        try:
+            encoded: bytes = self._encode(value)
+            return encoded
+        except UnicodeEncodeError:
+            plain = _finite(self.simplify(value))
+            return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
+
+    def simplify(self, value: object) -> Any:
+        """Turn structs, dataclasses, models, sets and so on into plain data; bytes stay bytes."""
+        return msgspec.to_builtins(value, builtin_types=_BINARY, str_keys=True, enc_hook=self._hook)
+
+
+JSON: Final = Codec(_unknown)
+
+
+def dumps(value: object) -> bytes:
+    """See `Codec.dumps`."""
+    return JSON.dumps(value)
 
 
 def _finite(value: Any) -> Any:
@@ -56,8 +83,8 @@ def _finite(value: Any) -> Any:
 
 
 def simplify(value: object) -> Any:
-    """Turn structs, dataclasses, models, sets and the like into plain data; bytes stay bytes."""
-    return msgspec.to_builtins(value, builtin_types=_BINARY, str_keys=True, enc_hook=_unknown)
+    """See `Codec.simplify`."""
+    return JSON.simplify(value)
 
 
 def loads(data: bytes) -> Any:

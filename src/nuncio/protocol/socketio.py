@@ -15,7 +15,7 @@ from typing import Final
 
 from nuncio.errors import PacketError
 from nuncio.protocol.engineio import Message
-from nuncio.protocol.json import dumps, loads, simplify
+from nuncio.protocol.json import JSON, Codec, loads
 
 CONNECT: Final = 0
 DISCONNECT: Final = 1
@@ -231,7 +231,9 @@ def namespace_prefix(nsp: str) -> bytes:
     return b"" if nsp == "/" else nsp.encode() + b","
 
 
-def encode_event(prefix: bytes, id: int, args: list[object], compress: bool = True) -> Message:
+def encode_event(
+    prefix: bytes, id: int, args: list[object], compress: bool = True, codec: Codec = JSON
+) -> Message:
     """An event, name first; binary values anywhere in it travel as attachments.
 
     Args:
@@ -239,21 +241,28 @@ def encode_event(prefix: bytes, id: int, args: list[object], compress: bool = Tr
         id: the acknowledgement's id, -1 for none.
         args: the event's name and its arguments; never changed.
         compress: whether the transport may compress it.
+        codec: how values become JSON.
 
     Raises:
         TypeError: for a value that JSON cannot hold.
         ValueError: for one that is nested too deeply or contains itself.
     """
-    return _encode(b"42", b"45", prefix, id, args, compress)
+    return _encode(b"42", b"45", prefix, id, args, compress, codec)
 
 
-def encode_ack(prefix: bytes, id: int, args: list[object]) -> Message:
+def encode_ack(prefix: bytes, id: int, args: list[object], codec: Codec = JSON) -> Message:
     """The answer to an event; see `encode_event`."""
-    return _encode(b"43", b"46", prefix, id, args, True)
+    return _encode(b"43", b"46", prefix, id, args, True, codec)
 
 
 def _encode(
-    kind: bytes, binary_kind: bytes, prefix: bytes, id: int, args: list[object], compress: bool
+    kind: bytes,
+    binary_kind: bytes,
+    prefix: bytes,
+    id: int,
+    args: list[object],
+    compress: bool,
+    codec: Codec,
 ) -> Message:
     attachments: list[bytes] | None = None
     for index in range(len(args)):
@@ -262,7 +271,7 @@ def _encode(
             isinstance(value, (str, int, float)) or value is None
         ):  # everything else may hold bytes
             found: list[bytes] = []
-            args = _extract_all(args, found)
+            args = _extract_all(args, found, codec)
             if found:
                 attachments = found
                 kind = binary_kind + str(len(found)).encode() + b"-"
@@ -270,17 +279,17 @@ def _encode(
     head = kind + prefix
     if id >= 0:
         head += str(id).encode()
-    return Message(head + dumps(args), attachments, compress)
+    return Message(head + codec.dumps(args), attachments, compress)
 
 
-def _extract_all(args: list[object], found: list[bytes]) -> list[object]:
+def _extract_all(args: list[object], found: list[bytes], codec: Codec) -> list[object]:
     try:
-        return [_extract(item, found, 0) for item in args]
+        return [_extract(item, found, 0, codec) for item in args]
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
 
 
-def _extract(value: object, found: list[bytes], depth: int) -> object:
+def _extract(value: object, found: list[bytes], depth: int, codec: Codec) -> object:
     """The value with placeholders for its bytes, which are added to `found` in document order.
 
     What holds no bytes is returned as it is; nothing is changed in place.
@@ -297,18 +306,18 @@ def _extract(value: object, found: list[bytes], depth: int) -> object:
         # A comprehension would take a second frame of the recursion limit at each level.
         items: list[object] = []
         for item in value:
-            items.append(_extract(item, found, depth + 1))
+            items.append(_extract(item, found, depth + 1, codec))
         return items if len(found) > before or _changed(items, value) else value
     if isinstance(value, dict):
         before = len(found)
         entries: dict[object, object] = {}
         changed = False
         for key, item in value.items():
-            replaced = _extract(item, found, depth + 1)
+            replaced = _extract(item, found, depth + 1, codec)
             changed = changed or replaced is not item
             entries[key] = replaced
         return entries if changed else value
-    return _extract(simplify(value), found, depth + 1)
+    return _extract(codec.simplify(value), found, depth + 1, codec)
 
 
 def _changed(items: list[object], value: list[object] | tuple[object, ...]) -> bool:
@@ -318,17 +327,22 @@ def _changed(items: list[object], value: list[object] | tuple[object, ...]) -> b
     return False
 
 
-def encode_connect(prefix: bytes, data: object) -> Message:
+def encode_connect(prefix: bytes, data: object, codec: Codec = JSON) -> Message:
     """A CONNECT packet: the client's auth, or the server's `{"sid": …}`."""
-    return Message(b"40" + prefix + (b"" if data is None else dumps(data)))
+    return Message(b"40" + prefix + (b"" if data is None else codec.dumps(data)))
 
 
-def encode_connect_error(prefix: bytes, message: str, data: object) -> Message:
+def encode_connect_error(prefix: bytes, message: str, data: object, codec: Codec = JSON) -> Message:
     """A CONNECT_ERROR packet; `data` is left out when it is None."""
+    return Message(b"44" + prefix + codec.dumps(refusal(message, data)))
+
+
+def refusal(message: str, data: object) -> dict[str, object]:
+    """What a CONNECT_ERROR packet holds."""
     payload: dict[str, object] = {"message": message}
     if data is not None:
         payload["data"] = data
-    return Message(b"44" + prefix + dumps(payload))
+    return payload
 
 
 def encode_disconnect(prefix: bytes) -> Message:

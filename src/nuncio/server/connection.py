@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from nuncio.engine.session import Listener, Session
 from nuncio.engine.wheel import Timer, TimerWheel
 from nuncio.errors import DisconnectReason, PacketError
+from nuncio.protocol.parser import Parser, Reader
 from nuncio.protocol.socketio import (
     ACK,
     CONNECT,
@@ -19,10 +20,6 @@ from nuncio.protocol.socketio import (
     EVENT,
     Packet,
     Pending,
-    decode,
-    encode_connect_error,
-    encode_disconnect,
-    namespace_prefix,
 )
 
 if TYPE_CHECKING:
@@ -45,10 +42,10 @@ class Connection(Listener):
         "_deadline",
         "_joining",
         "_main",
-        "_max_attachments",
         "_others",
         "_pauses",
         "_pending",
+        "_reader",
         "_server",
         "_tasks",
         "_tasks_pause",
@@ -58,7 +55,9 @@ class Connection(Listener):
 
     def __init__(self, server: Any, session: Session, wheel: TimerWheel) -> None:
         self._server = server
-        self._max_attachments: int = server.limits.attachments
+        parser: Parser = server.parser
+        limits = server.limits
+        self._reader: Reader = parser.reader(limits.attachments, limits.attachment_bytes)
         self.session = session
         self.wheel = wheel
         # Most connections have the default namespace only, and so no dictionary.
@@ -92,10 +91,14 @@ class Connection(Listener):
         try:
             if self._pending is not None:
                 raise PacketError("got plaintext data when reconstructing a packet")
-            packet = decode(data, 1, self._max_attachments)
+            packet = self._reader.text(data)
         except PacketError as error:
             self._undecodable(error)
             return
+        if packet is not None:
+            self._receive(packet)
+
+    def _receive(self, packet: Packet) -> None:
         socket = self._main if packet.nsp == "/" else self._socket(packet.nsp)
         if packet.type == CONNECT:
             self._connect(packet, socket)
@@ -112,17 +115,25 @@ class Connection(Listener):
     def binary(self, data: bytes) -> None:
         """See `Listener.binary`."""
         pending = self._pending
+        packet: Packet | None = None
+        complete = False
         try:
             if pending is None:
-                raise PacketError("got binary data when not reconstructing a packet")
-            if not pending.add(data):
-                return
+                packet = self._reader.binary(data)
+            else:
+                complete = pending.add(data)
         except PacketError as error:
             self._undecodable(error)
             return
+        if pending is None:
+            if packet is not None:
+                self._receive(packet)
+        elif complete:
+            self._completed(pending.packet)
+
+    def _completed(self, packet: Packet) -> None:
         self._pending = None
         self._disarm()
-        packet = pending.packet
         socket = self._socket(packet.nsp)
         # It may have left between its packet and the last attachment.
         if socket is not None:
@@ -180,7 +191,8 @@ class Connection(Listener):
         return count >= int(self._server.limits.namespaces)
 
     def _refuse(self, nsp: str, message: str) -> None:
-        self.session.push(encode_connect_error(namespace_prefix(nsp), message, None))
+        parser: Parser = self._server.parser
+        self.session.push(parser.encode_connect_error(parser.prefix(nsp), message, None))
 
     def begin_joining(self, nsp: str) -> None:
         """A namespace is deciding about this client."""
@@ -250,7 +262,8 @@ class Connection(Listener):
     def disconnect(self) -> None:
         """Disconnect every socket, then the connection."""
         for socket in self.sockets:
-            self.session.push(encode_disconnect(socket.nsp.prefix))
+            nsp = socket.nsp
+            self.session.push(nsp.parser.encode_disconnect(nsp.prefix))
             socket.end(SERVER_NAMESPACE_DISCONNECT, "")
         self.session.close()
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 from nuncio.engine.session import Sent
 from nuncio.errors import ArgumentError, EventError
 from nuncio.protocol.engineio import Message
-from nuncio.protocol.socketio import encode_ack
 from nuncio.server.handlers import Ack, Handler
 from nuncio.server.listeners import Listeners
 
@@ -298,7 +297,7 @@ class Dispatcher(Listeners):
         else:
             values = [result]
         try:
-            message = encode_ack(self.nsp.prefix, id, values)
+            message = self.nsp.parser.encode_ack(self.nsp.prefix, id, values)
         except Exception as error:
             self.nsp.server.report(error, self, name)
             return

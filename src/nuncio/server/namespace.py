@@ -14,8 +14,7 @@ from nuncio.cluster.rooms import Room
 from nuncio.engine.session import TAKEN, Sent, Session
 from nuncio.errors import ConnectError, LimitExceeded, OptionError
 from nuncio.protocol.engineio import Message
-from nuncio.protocol.json import dumps
-from nuncio.protocol.socketio import encode_connect_error, encode_event, namespace_prefix
+from nuncio.protocol.parser import Parser
 from nuncio.server.acks import PendingAck
 from nuncio.server.binding import bind, check_registration
 from nuncio.server.handlers import Handler
@@ -45,7 +44,8 @@ class Namespace:
         handlers: of its sockets' events, by name.
         lifecycle: of `connection`, `disconnecting`, `disconnect`, by name.
         threads: the server's.
-        prefix: what its packets have between type and id.
+        parser: the server's.
+        prefix: what the parser needs of the name, in every packet.
     """
 
     __slots__ = (
@@ -56,6 +56,7 @@ class Namespace:
         "handlers",
         "lifecycle",
         "name",
+        "parser",
         "prefix",
         "server",
         "sockets",
@@ -66,7 +67,8 @@ class Namespace:
         self.server = server
         self.name = name
         self.threads: Threads = server.threads
-        self.prefix = namespace_prefix(name)
+        self.parser: Parser = server.parser
+        self.prefix = self.parser.prefix(name)
         self.concurrency = concurrency
         self.sockets: dict[str, Socket] = {}
         self.adapter: Adapter = MemoryAdapter(self.sockets, server.spawn, server.limits.rooms)
@@ -264,7 +266,7 @@ class Namespace:
         """Deliver an event to many and gather the answers."""
         sockets = self.adapter.targets(rooms, excepted)
         id = self.next_ack_id()
-        message = encode_event(self.prefix, id, payload, compress)
+        message = self.parser.encode_event(self.prefix, id, payload, compress)
         gathering = self.server.gather_acks(len(sockets), future)
         for socket in sockets:
             socket.notify_outgoing(payload)
@@ -309,11 +311,11 @@ class Namespace:
     def _refusal(self, socket: Socket, error: Exception) -> Message:
         if isinstance(error, ConnectError):
             try:
-                return encode_connect_error(self.prefix, error.message, error.data)
+                return self.parser.encode_connect_error(self.prefix, error.message, error.data)
             except (TypeError, ValueError) as unsendable:
                 error = unsendable
         self.server.report(error, socket, "connection")
-        return encode_connect_error(self.prefix, "internal error", None)
+        return self.parser.encode_connect_error(self.prefix, "internal error", None)
 
     def welcome(self, socket: Socket) -> None:
         """Let a client in."""
@@ -327,7 +329,7 @@ class Namespace:
         self.sockets[socket.id] = socket
         socket.connected = True
         connection.joined(socket)
-        connection.session.push(Message(b"40" + self.prefix + b'{"sid":' + dumps(socket.id) + b"}"))
+        connection.session.push(self.parser.encode_connect(self.prefix, {"sid": socket.id}))
         if socket.connected:
             self.adapter.entered(socket)
         if not socket.connected:

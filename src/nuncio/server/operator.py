@@ -13,7 +13,7 @@ from nuncio.cluster.rooms import Room, rooms_of
 from nuncio.engine.session import Sent
 from nuncio.errors import OptionError
 from nuncio.options import seconds as checked_seconds
-from nuncio.protocol.socketio import RESERVED_EVENTS, encode_event
+from nuncio.protocol.socketio import RESERVED_EVENTS
 
 if TYPE_CHECKING:
     from nuncio.server.namespace import Namespace
@@ -130,8 +130,9 @@ class BroadcastOperator:
                 "await io.to(…).timeout(5).emit_with_ack(event, …)"
             )
         payload: list[object] = [event, *args]
-        message = encode_event(self._nsp.prefix, -1, payload, self._compress)
-        return self._nsp.broadcast(message, payload, self._rooms, self._excepted, self._is_volatile)
+        nsp = self._nsp
+        message = nsp.parser.encode_event(nsp.prefix, -1, payload, self._compress)
+        return nsp.broadcast(message, payload, self._rooms, self._excepted, self._is_volatile)
 
     def send(self, *args: object) -> Sent:
         """Send a `message` event."""

@@ -50,6 +50,7 @@ class Server(Tasks):
     Attributes:
         engine: the Engine.IO server: `engine.use`, `engine.on`, `engine.clients_count`.
         sockets: the default namespace.
+        parser: how its packets are written.
     """
 
     def __init__(self, *misplaced: Any, **options: Any) -> None:
@@ -67,6 +68,7 @@ class Server(Tasks):
         self.options = build(ServerOptions, mine, "Server")
         self.engine = Engine(**{"path": "/socket.io", **options})
         self.limits = self.engine.options.limits
+        self.parser = self.options.parser
         self.handshakes = 0
         self.engine.accept = self._accept
         self.engine.may_open = self._may_open

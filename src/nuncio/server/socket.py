@@ -15,7 +15,7 @@ from nuncio.engine.session import TAKEN, Sent, Session
 from nuncio.errors import Disconnected, DisconnectReason, LimitExceeded, OptionError
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message
-from nuncio.protocol.socketio import RESERVED_EVENTS, encode_disconnect, encode_event
+from nuncio.protocol.socketio import RESERVED_EVENTS
 from nuncio.server.acks import CallbackAck, FutureAck, PendingAck
 from nuncio.server.binding import bind
 from nuncio.server.dispatch import Dispatcher, event_name
@@ -226,7 +226,8 @@ class Socket(Dispatcher):
             self.notify_outgoing(payload)
         if self.closed:
             return TAKEN
-        return self.deliver(encode_event(self.nsp.prefix, id, payload, compress), volatile)
+        nsp = self.nsp
+        return self.deliver(nsp.parser.encode_event(nsp.prefix, id, payload, compress), volatile)
 
     @property
     def awaits_answers(self) -> bool:
@@ -372,7 +373,7 @@ class Socket(Dispatcher):
         if close:
             self._connection.disconnect()
         else:
-            self.deliver(encode_disconnect(self.nsp.prefix), False)
+            self.deliver(self.nsp.parser.encode_disconnect(self.nsp.prefix), False)
             self.end(SERVER_NAMESPACE_DISCONNECT, "")
 
     def end(self, reason: str, description: str) -> None:
