@@ -3,6 +3,7 @@
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
+from nuncio.cluster.recovery import RecoveryOptions as RecoveryOptions
 from nuncio.engine.request import Exchange as Exchange
 from nuncio.engine.request import Request as Request
 from nuncio.engine.session import Sent as Sent
@@ -20,10 +21,13 @@ from nuncio.errors import OptionError as OptionError
 from nuncio.errors import PacketError as PacketError
 from nuncio.limits import Limits as Limits
 from nuncio.server.binding import AckCallback as AckCallback
+from nuncio.server.delivery import Undelivered as Undelivered
+from nuncio.server.delivery import UndeliveredEvent as UndeliveredEvent
 from nuncio.server.handlers import Ack as Ack
 from nuncio.server.handshake import Handshake as Handshake
 from nuncio.server.namespace import Namespace as Namespace
 from nuncio.server.operator import BroadcastOperator as BroadcastOperator
+from nuncio.server.parent import ParentNamespace as ParentNamespace
 from nuncio.server.server import Server as Server
 from nuncio.server.socket import Socket as Socket
 
@@ -47,11 +51,15 @@ __all__ = [
     "NuncioError",
     "OptionError",
     "PacketError",
+    "ParentNamespace",
+    "RecoveryOptions",
     "Request",
     "Sent",
     "Server",
     "Session",
     "Socket",
+    "Undelivered",
+    "UndeliveredEvent",
     "__version__",
     "build_info",
 ]

@@ -29,8 +29,12 @@ class Limits:
         attachment_bytes: their size together.
         attachment_seconds: how long a packet may wait for its attachments.
         namespaces: namespaces joined on one connection.
+        dynamic_namespaces: namespaces made because clients asked for them, all together.
         rooms: rooms that one socket may be in, its own not counted.
         pending_acks: acknowledgements that one socket may be waiting for.
+        unacknowledged_events: events promised to one client (`delivery="at-least-once"`) that it
+            has not acknowledged; further ones are reported as undelivered.
+        unacknowledged_bytes: their size together.
         queued_events: events that may wait for the handlers of one socket before reading from its
             connection pauses.
         handshakes: connections that have not yet joined a namespace, all together.
@@ -47,8 +51,11 @@ class Limits:
     attachment_bytes: int = 10_000_000
     attachment_seconds: float = 60.0
     namespaces: int = 100
+    dynamic_namespaces: int = 10_000
     rooms: int = 10_000
     pending_acks: int = 10_000
+    unacknowledged_events: int = 1000
+    unacknowledged_bytes: int = 4 * 1024 * 1024
     queued_events: int = 100
     handshakes: int = 10_000
     close_seconds: float = 10.0

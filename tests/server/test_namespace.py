@@ -558,12 +558,6 @@ async def test_an_acknowledged_broadcast_needs_a_time_out() -> None:
 
 
 @run_async
-async def test_an_acknowledged_broadcast_has_no_callback() -> None:
-    with pytest.raises(OptionError, match="emit_with_ack"):
-        Server().emit("q", lambda: None)
-
-
-@run_async
 async def test_a_client_that_already_owes_too_many_answers_does_not_stop_the_others() -> None:
     io = Server(limits=Limits(pending_acks=1))
     debtor, fine = Client.join(io), Client.join(io)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from nuncio import BroadcastOperator, OptionError, Server
-from tests.support.aio import run_async
+from nuncio import AckTimeout, BroadcastOperator, OptionError, Server
+from tests.support.aio import run_async, within
 from tests.support.memory import Client
 
 
@@ -163,11 +164,30 @@ async def test_a_time_out_is_a_number_of_seconds(seconds: float) -> None:
 
 
 @run_async
-async def test_a_broadcast_takes_no_callback() -> None:
+async def test_a_callback_receives_the_answers_to_a_broadcast() -> None:
     party = Party()
-    for operator in (party.io.to("a"), party.ada.socket.broadcast, party.io.timeout(5)):
-        assert isinstance(operator, BroadcastOperator)
-        with pytest.raises(OptionError, match=r"await io\.to"):
+    told: asyncio.Future[tuple[Any, Any]] = asyncio.get_running_loop().create_future()
+    party.io.to("a").timeout(5).emit("q", lambda error, answers: told.set_result((error, answers)))
+    party.ada.send('30["yes"]')
+    assert await within(told) == (None, ["yes"])
+
+
+@run_async
+async def test_a_callback_is_told_who_did_not_answer_in_time() -> None:
+    party = Party()
+    told: asyncio.Future[tuple[Any, Any]] = asyncio.get_running_loop().create_future()
+    party.io.timeout(0.05).emit("q", lambda error, answers: told.set_result((error, answers)))
+    party.ada.send('30["yes"]')
+    error, answers = await within(told)
+    assert isinstance(error, AckTimeout)
+    assert answers == ["yes"]
+
+
+@run_async
+async def test_a_callback_of_a_broadcast_needs_a_time_out() -> None:
+    party = Party()
+    for operator in (party.io.to("a"), party.ada.socket.broadcast):
+        with pytest.raises(OptionError, match=r"needs \.timeout\(seconds\)"):
             operator.emit("x", lambda: None)
     assert party.reached() == ""
 

@@ -216,7 +216,8 @@ async def test_handlers_see_the_task_they_run_in() -> None:
 @run_async
 async def test_answers_are_gathered_until_all_are_there() -> None:
     future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-    gathering = GatheredAcks(2, future)
+    gathering = GatheredAcks(future)
+    gathering.expect(2)
     gathering.answer(1)
     assert not future.done()
     gathering.answer(2)
@@ -228,7 +229,8 @@ async def test_answers_are_gathered_until_all_are_there() -> None:
 @run_async
 async def test_one_that_is_missing_is_told_when_all_the_others_are_there() -> None:
     future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-    gathering = GatheredAcks(2, future)
+    gathering = GatheredAcks(future)
+    gathering.expect(2)
     gathering.fail(AckTimeout())
     assert not future.done()
     gathering.answer(2)
@@ -240,5 +242,35 @@ async def test_one_that_is_missing_is_told_when_all_the_others_are_there() -> No
 @run_async
 async def test_nobody_to_wait_for() -> None:
     future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-    GatheredAcks(0, future)
+    GatheredAcks(future).expect(0)
     assert await future == []
+
+
+@run_async
+async def test_every_server_says_how_many_answers_it_will_gather() -> None:
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    gathering = GatheredAcks(future, servers=2)
+    gathering.answer("early")
+    gathering.expect(1)
+    assert not future.done()
+    gathering.expect(0)
+    assert await future == ["early"]
+
+
+@run_async
+async def test_no_servers_to_wait_for() -> None:
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    GatheredAcks(future, servers=0)
+    assert await future == []
+
+
+@run_async
+async def test_what_has_not_come_can_be_given_up() -> None:
+    future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    gathering = GatheredAcks(future, servers=3)
+    gathering.expect(2)
+    gathering.answer("one")
+    gathering.give_up()
+    with pytest.raises(AckTimeout) as caught:
+        await future
+    assert caught.value.responses == ["one"]

@@ -1,6 +1,8 @@
-"""The adapter interface: who is in which room, and how a broadcast reaches them. [compiled]
+"""The adapter interface: who is in which room, and how servers act together. [compiled]
 
-The server knows clusters by this interface alone. One adapter serves one namespace.
+The server knows clusters by this interface alone. One adapter serves one namespace. It keeps the
+rooms of this server's sockets, carries operations to all servers, and stores what connection state
+recovery needs.
 """
 
 from __future__ import annotations
@@ -10,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from mypy_extensions import mypyc_attr
 
+from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room
+from nuncio.engine.session import Sent
 from nuncio.events import Emitter
+from nuncio.protocol.engineio import Message
 
 if TYPE_CHECKING:
     from nuncio.server.socket import Socket
@@ -19,28 +25,42 @@ if TYPE_CHECKING:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Adapter:
-    """Rooms of one namespace.
+    """Rooms of one namespace, and its part in a cluster.
 
-    Events (`adapter.on`): `create-room(room)`, `join-room(room, id)`, `leave-room(room, id)`,
+    Made by the server, by calling what its option `adapter` holds with the namespace. Events
+    (`adapter.on`): `create-room(room)`, `join-room(room, id)`, `leave-room(room, id)`,
     `delete-room(room)`.
 
     Args:
-        sockets: the namespace's connected sockets by id; the namespace keeps it up to date.
-        spawn: runs the coroutines of `async def` listeners.
+        nsp: the namespace.
     """
 
-    __slots__ = ("_events", "_spawn", "sockets")
+    __slots__ = ("_events", "nsp", "sockets")
 
-    def __init__(self, sockets: dict[str, Socket], spawn: Any) -> None:
-        self.sockets = sockets
-        self._spawn = spawn
+    def __init__(self, nsp: Any) -> None:
+        self.nsp = nsp
+        self.sockets: dict[str, Socket] = nsp.sockets
         self._events: Emitter | None = None
 
     def on(self, event: str, listener: Any = None) -> Any:
         """Listen to the adapter's events."""
         if self._events is None:
-            self._events = Emitter(self._spawn)
+            self._events = Emitter(self.nsp.server.spawn)
         return self._events.on(event, listener)
+
+    # Starting and ending.
+
+    async def init(self) -> None:
+        """Join the cluster; awaited in the background when the server starts to serve."""
+
+    async def close(self) -> None:
+        """Leave the cluster."""
+
+    async def server_count(self) -> int:
+        """How many servers there are."""
+        return 1
+
+    # Rooms of this server's sockets.
 
     def entered(self, socket: Socket) -> None:
         """A socket is connected and so in the room of its own id."""
@@ -72,9 +92,102 @@ class Adapter:
         """The ids of the sockets in each room."""
         raise NotImplementedError
 
-    async def server_count(self) -> int:
-        """How many servers there are."""
-        return 1
+    # Operations on sockets, wherever they are.
 
-    async def close(self) -> None:
-        """Leave the cluster."""
+    def broadcast(self, payload: list[Any], options: BroadcastOptions) -> Sent:
+        """Deliver an event.
+
+        Args:
+            payload: the event's name and arguments.
+            options: to whom and how.
+        """
+        raise NotImplementedError
+
+    def broadcast_with_ack(
+        self, payload: list[Any], options: BroadcastOptions, gathering: Any
+    ) -> None:
+        """Deliver an event and gather the answers.
+
+        Args:
+            payload: the event's name and arguments.
+            options: to whom and how; it has a time-out.
+            gathering: a `GatheredAcks`: `expect(count)` is called for each server, then `answer`
+                with the first value of each acknowledgement, or `fail`.
+        """
+        raise NotImplementedError
+
+    async def fetch_sockets(self, options: BroadcastOptions) -> list[Any]:
+        """The sockets: this server's as `Socket`, those of others as `RemoteSocket`."""
+        raise NotImplementedError
+
+    def add_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
+        """Put sockets into rooms."""
+        raise NotImplementedError
+
+    def remove_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
+        """Take sockets out of rooms."""
+        raise NotImplementedError
+
+    def disconnect_sockets(self, options: BroadcastOptions, close: bool) -> None:
+        """Disconnect sockets; with `close` their connections, too."""
+        raise NotImplementedError
+
+    # Messages between servers.
+
+    def server_side_emit(self, payload: list[Any]) -> None:
+        """Send an event to the other servers."""
+        raise NotImplementedError
+
+    async def server_side_emit_with_ack(self, payload: list[Any], timeout: float) -> list[Any]:
+        """Send an event to the other servers and gather their answers.
+
+        Raises:
+            AckTimeout: when some did not come in time.
+        """
+        raise NotImplementedError
+
+    # Connection state recovery; only asked for when the server's option is on.
+
+    def persist_session(self, session: SavedSession) -> None:
+        """Keep the state of a client that lost its connection."""
+        raise NotImplementedError
+
+    def restore_session(self, pid: str, offset: str) -> Any:
+        """The state of a client that came back; it is restored once.
+
+        Args:
+            pid: the secret that the client was given.
+            offset: what it received last; empty when it received nothing.
+
+        Returns:
+            A `SavedSession`, or None when it cannot be restored whole; or an awaitable of these.
+        """
+        raise NotImplementedError
+
+    def position(self) -> int:
+        """The number of the latest event, where events are numbered."""
+        return 0
+
+    def remembers(self, pid: str) -> bool:
+        """Whether a client is away and may come back."""
+        return False
+
+    def missed(self, session: SavedSession) -> list[Message] | None:
+        """What a restored client has to be sent, in order.
+
+        Returns:
+            None when some of it has been forgotten since the session was restored.
+        """
+        raise NotImplementedError
+
+    def absent(self, options: BroadcastOptions) -> list[SavedSession]:
+        """The lost clients whom a promised event is meant for."""
+        return []
+
+    @property
+    def occupied(self) -> bool:
+        """Whether clients that are away may come back."""
+        return False
+
+    def give_up_sessions(self) -> None:
+        """The server ends: nobody can come back to it."""

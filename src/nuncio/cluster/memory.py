@@ -10,8 +10,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from nuncio.cluster.adapter import Adapter
+from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.recovery import RecoveryLog, SavedSession
 from nuncio.cluster.rooms import Room
+from nuncio.engine.session import Sent
 from nuncio.errors import LimitExceeded
+from nuncio.protocol.engineio import Message
 
 if TYPE_CHECKING:
     from nuncio.server.socket import Socket
@@ -20,18 +24,22 @@ if TYPE_CHECKING:
 class MemoryAdapter(Adapter):
     """Rooms in this process.
 
+    Adapters of clusters build on it: it does what concerns this server's own sockets.
+
     Args:
-        sockets: see `Adapter`.
-        spawn: see `Adapter`.
-        max_rooms: how many rooms one socket may be in.
+        nsp: see `Adapter`.
     """
 
-    __slots__ = ("_max_rooms", "_members")
+    __slots__ = ("_max_rooms", "_members", "log")
 
-    def __init__(self, sockets: dict[str, Socket], spawn: Any, max_rooms: int) -> None:
-        super().__init__(sockets, spawn)
+    def __init__(self, nsp: Any) -> None:
+        super().__init__(nsp)
         self._members: dict[Room, set[Socket]] = {}
-        self._max_rooms = max_rooms
+        self._max_rooms: int = nsp.server.limits.rooms
+        recovery = nsp.server.recovery
+        self.log: RecoveryLog | None = None
+        if recovery is not None:
+            self.log = RecoveryLog(recovery, nsp.session_lost)
 
     def add_all(self, socket: Socket, rooms: Iterable[Room]) -> None:
         """See `Adapter.add_all`.
@@ -53,7 +61,7 @@ class MemoryAdapter(Adapter):
                     f"socket {socket.id} is in {len(mine)} rooms; raise Limits(rooms=…) "
                     "if it really needs more"
                 )
-            mine[room] = None
+            mine[room] = 0 if self.log is None else self.log.last
             members = self._members.get(room)
             if members is None:
                 self._members[room] = {socket}
@@ -166,3 +174,94 @@ class MemoryAdapter(Adapter):
         for room, members in self._members.items():
             found.setdefault(room, set()).update([socket.id for socket in members])
         return found
+
+    # Operations: this server's sockets are all there are.
+
+    def broadcast(self, payload: list[Any], options: BroadcastOptions) -> Sent:
+        """See `Adapter.broadcast`."""
+        nsp = self.nsp
+        log = self.log
+        if log is None or options.volatile:
+            sent: Sent = nsp.deliver(nsp.encode(payload, -1, options.compress), payload, options)
+            return sent
+        number = log.last + 1
+        payload = [*payload, log.next_offset()]
+        id: int = nsp.next_ack_id() if options.promised else -1
+        message: Message = nsp.encode(payload, id, options.compress)
+        log.add(message, options, options.promised)
+        if options.promised:
+            sent = nsp.deliver_promised(id, number, message, payload, options)
+        else:
+            sent = nsp.deliver(message, payload, options)
+        return sent
+
+    def broadcast_with_ack(
+        self, payload: list[Any], options: BroadcastOptions, gathering: Any
+    ) -> None:
+        """See `Adapter.broadcast_with_ack`."""
+        self.nsp.deliver_with_ack(payload, options, gathering)
+
+    async def fetch_sockets(self, options: BroadcastOptions) -> list[Any]:
+        """See `Adapter.fetch_sockets`."""
+        return list(self.targets(options.rooms, options.excepted))
+
+    def add_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
+        """See `Adapter.add_sockets`."""
+        for socket in self.targets(options.rooms, options.excepted):
+            socket.join(rooms)
+
+    def remove_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
+        """See `Adapter.remove_sockets`."""
+        for socket in self.targets(options.rooms, options.excepted):
+            for room in rooms:
+                socket.leave(room)
+
+    def disconnect_sockets(self, options: BroadcastOptions, close: bool) -> None:
+        """See `Adapter.disconnect_sockets`."""
+        for socket in self.targets(options.rooms, options.excepted):
+            socket.disconnect(close)
+
+    def server_side_emit(self, payload: list[Any]) -> None:
+        """See `Adapter.server_side_emit`: there are no other servers."""
+
+    async def server_side_emit_with_ack(self, payload: list[Any], timeout: float) -> list[Any]:
+        """See `Adapter.server_side_emit_with_ack`: there is nobody to answer."""
+        return []
+
+    # Connection state recovery.
+
+    def persist_session(self, session: SavedSession) -> None:
+        """See `Adapter.persist_session`."""
+        if self.log is not None:
+            self.log.save(session, self.nsp.wheel)
+
+    def restore_session(self, pid: str, offset: str) -> Any:
+        """See `Adapter.restore_session`."""
+        log = self.log
+        return None if log is None else log.restore(pid, offset)
+
+    def position(self) -> int:
+        """See `Adapter.position`."""
+        return 0 if self.log is None else self.log.last
+
+    def remembers(self, pid: str) -> bool:
+        """See `Adapter.remembers`."""
+        return self.log is not None and self.log.remembers(pid)
+
+    def missed(self, session: SavedSession) -> list[Message] | None:
+        """See `Adapter.missed`."""
+        return None if self.log is None else self.log.missed(session)
+
+    def absent(self, options: BroadcastOptions) -> list[SavedSession]:
+        """See `Adapter.absent`."""
+        return [] if self.log is None else self.log.absent(options)
+
+    @property
+    def occupied(self) -> bool:
+        """See `Adapter.occupied`."""
+        return self.log is not None and not self.log.empty
+
+    def give_up_sessions(self) -> None:
+        """See `Adapter.give_up_sessions`."""
+        if self.log is not None:
+            self.log.give_up_all()

@@ -61,6 +61,7 @@ _PROBE_PONG: Final = Message(PROBE_PONG, control=True)
 FORCED_CLOSE: Final = str(DisconnectReason.FORCED_CLOSE)
 PING_TIMEOUT: Final = str(DisconnectReason.PING_TIMEOUT)
 PARSE_ERROR: Final = str(DisconnectReason.PARSE_ERROR)
+TRANSPORT_CLOSE: Final = str(DisconnectReason.TRANSPORT_CLOSE)
 TRANSPORT_ERROR: Final = str(DisconnectReason.TRANSPORT_ERROR)
 SLOW_CONSUMER: Final = str(DisconnectReason.SLOW_CONSUMER)
 
@@ -555,6 +556,10 @@ class Session(PacketSink):
             self._config.wheel.cancel(self)
             return
         self._finish(FORCED_CLOSE, "")
+
+    def lose(self, description: str) -> None:
+        """End as if the link had been cut: the peer is known to be elsewhere."""
+        self._abort_transport(TRANSPORT_CLOSE, description)
 
     def abandon(self) -> None:
         """End without touching the transport, whose event loop is gone."""

@@ -23,6 +23,7 @@ from nuncio.protocol.socketio import (
 )
 
 if TYPE_CHECKING:
+    from nuncio.server.namespace import Namespace
     from nuncio.server.socket import Socket
 
 CLIENT_NAMESPACE_DISCONNECT: Final = str(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
@@ -173,13 +174,27 @@ class Connection(Listener):
             self._violation()
             return
         server = self._server
-        nsp = server.find_namespace(name)
+        auth: Any = packet.data
+        nsp: Namespace | None = server.find_namespace(name)
+        if nsp is None and server.parents and not self._full(joining):
+            found = server.match_namespace(name, auth)
+            if found is not None and hasattr(found, "__await__"):
+                self.begin_joining(name)
+                server.finish_matching(self, name, auth, found)
+                return
+            nsp = found
+        self.enter(name, nsp, auth)
+
+    def enter(self, name: str, nsp: Namespace | None, auth: Any) -> None:
+        """Join a namespace, now that it is known; None when there is no such."""
+        self.end_joining(name)
+        if not self.session.is_open:
+            return
         if nsp is None:
             self._refuse(name, "Invalid namespace")
-        elif self._full(joining):
+        elif self._full(self._joining):
             self._refuse(name, "Too many namespaces")
         else:
-            auth: Any = packet.data
             nsp.admit(self, auth)
 
     def _full(self, joining: set[str] | None) -> bool:

@@ -1,26 +1,23 @@
-"""A namespace: its handlers, its middlewares, its sockets and their rooms. [compiled]"""
+"""A namespace: its handlers, its middlewares, and the clients that come and go. [compiled]
+
+What it sends is `nuncio.server.broadcasting`'s part.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from nuncio.cluster.adapter import Adapter
-from nuncio.cluster.memory import MemoryAdapter
-from nuncio.cluster.rooms import Room
-from nuncio.engine.session import TAKEN, Sent, Session
-from nuncio.errors import ConnectError, LimitExceeded, OptionError
+from nuncio.cluster.outbox import NOT_RECOVERED
+from nuncio.cluster.recovery import SavedSession
+from nuncio.errors import ConnectError, OptionError
 from nuncio.protocol.engineio import Message
-from nuncio.protocol.parser import Parser
-from nuncio.server.acks import PendingAck
 from nuncio.server.binding import bind, check_registration
+from nuncio.server.broadcasting import Broadcaster
 from nuncio.server.handlers import Handler
-from nuncio.server.operator import BroadcastOperator
 from nuncio.server.socket import Socket
-from nuncio.server.threads import Threads
 
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection
@@ -28,54 +25,40 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound=Callable[..., Any])
 
 LIFECYCLE: Final = frozenset(
-    {"connection", "connect", "disconnecting", "disconnect", "new_namespace"}
+    {"connection", "connect", "disconnecting", "disconnect", "new_namespace", "undelivered"}
 )
 
 
-class Namespace:
+class Namespace(Broadcaster):
     """A channel of its own on the clients' connections: `io.of("/admin")`.
 
     Attributes:
-        name: begins with `/`.
-        server: the server it belongs to.
-        sockets: connected sockets by id.
-        adapter: its rooms.
         concurrency: how many handlers of one socket may run at once, unless they say otherwise.
         handlers: of its sockets' events, by name.
         lifecycle: of `connection`, `disconnecting`, `disconnect`, by name.
-        threads: the server's.
-        parser: the server's.
-        prefix: what the parser needs of the name, in every packet.
+        parent: the dynamic namespace it was made for, or None.
     """
 
     __slots__ = (
-        "_ids",
+        "_admitting",
+        "_live",
         "_middlewares",
-        "adapter",
         "concurrency",
         "handlers",
         "lifecycle",
-        "name",
-        "parser",
-        "prefix",
-        "server",
-        "sockets",
-        "threads",
+        "parent",
     )
 
     def __init__(self, server: Any, name: str, concurrency: int) -> None:
-        self.server = server
-        self.name = name
-        self.threads: Threads = server.threads
-        self.parser: Parser = server.parser
-        self.prefix = self.parser.prefix(name)
+        super().__init__(server, name)
         self.concurrency = concurrency
-        self.sockets: dict[str, Socket] = {}
-        self.adapter: Adapter = MemoryAdapter(self.sockets, server.spawn, server.limits.rooms)
         self.handlers: dict[str, list[Handler]] = {}
         self.lifecycle: dict[str, list[Handler]] = {}
+        self.parent: Any = None
         self._middlewares: list[Any] = []
-        self._ids = 0
+        self._admitting = 0
+        # Sockets by the secret with which they recover; empty without recovery.
+        self._live: dict[str, Socket] = {}
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name} with {len(self.sockets)} sockets>"
@@ -93,7 +76,8 @@ class Namespace:
 
         Handlers registered here are shared: they cost nothing per socket. They receive the socket
         first, then the event's arguments, as many as they declare. `disconnecting(socket, reason,
-        description)` and `disconnect(socket, reason, description)` are events, too.
+        description)` and `disconnect(socket, reason, description)` are events, too, and so are
+        `new_namespace(nsp)` and `undelivered(report)`, see `Undelivered`.
 
         Args:
             event: its name.
@@ -184,111 +168,47 @@ class Namespace:
         self._middlewares = [*self._middlewares, middleware]
         return middleware
 
-    # Sending.
-
-    def _all(self) -> BroadcastOperator:
-        return BroadcastOperator(self, frozenset(), frozenset())
-
-    def emit(self, event: str, *args: object) -> Sent:
-        """Send an event to everybody in the namespace; see `BroadcastOperator.emit`."""
-        return self._all().emit(event, *args)
-
-    def send(self, *args: object) -> Sent:
-        """Send a `message` event to everybody."""
-        return self._all().emit("message", *args)
-
-    def to(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """Everybody in a room, or in any of several."""
-        return self._all().to(rooms)
-
-    def in_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """The same as `to`."""
-        return self._all().to(rooms)
-
-    def except_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """Everybody but those in these rooms."""
-        return self._all().except_(rooms)
-
-    @property
-    def volatile(self) -> BroadcastOperator:
-        """See `BroadcastOperator.volatile`."""
-        return self._all().volatile
-
-    @property
-    def local(self) -> BroadcastOperator:
-        """See `BroadcastOperator.local`."""
-        return self._all().local
-
-    def compress(self, compress: bool) -> BroadcastOperator:
-        """See `BroadcastOperator.compress`."""
-        return self._all().compress(compress)
-
-    def timeout(self, seconds: float) -> BroadcastOperator:
-        """See `BroadcastOperator.timeout`."""
-        return self._all().timeout(seconds)
-
-    def emit_with_ack(self, event: str, *args: object) -> Awaitable[list[Any]]:
-        """See `BroadcastOperator.emit_with_ack`; needs `timeout`."""
-        return self._all().emit_with_ack(event, *args)
-
-    def broadcast(
-        self,
-        message: Message,
-        payload: list[Any],
-        rooms: frozenset[Room],
-        excepted: frozenset[Room],
-        volatile: bool,
-    ) -> Sent:
-        """Deliver an encoded packet to many."""
-        threads = self.threads
-        if threads.used and threads.away():
-            threads.call(self.broadcast, message, payload, rooms, excepted, volatile)
-            return TAKEN
-        behind: list[Session] | None = None
-        for socket in self.adapter.targets(rooms, excepted):
-            socket.notify_outgoing(payload)
-            session = socket._connection.session
-            if session.push(message, volatile) is not TAKEN:
-                if behind is None:
-                    behind = []
-                behind.append(session)
-        return TAKEN if behind is None else _SentToMany(behind)
-
-    def broadcast_with_ack(
-        self,
-        payload: list[Any],
-        rooms: frozenset[Room],
-        excepted: frozenset[Room],
-        compress: bool,
-        timeout: float,
-        future: asyncio.Future[list[Any]],
-    ) -> None:
-        """Deliver an event to many and gather the answers."""
-        sockets = self.adapter.targets(rooms, excepted)
-        id = self.next_ack_id()
-        message = self.parser.encode_event(self.prefix, id, payload, compress)
-        gathering = self.server.gather_acks(len(sockets), future)
-        for socket in sockets:
-            socket.notify_outgoing(payload)
-            try:
-                socket._wait_for_ack(_SharedAck(socket, id, gathering), timeout)
-            except LimitExceeded as error:
-                # It owes too many answers already; the others can give theirs.
-                gathering.fail(error)
-            else:
-                socket.push(message)
-
     # Clients that come and go.
 
-    def next_ack_id(self) -> int:
-        """The next acknowledgement's id."""
-        id = self._ids
-        self._ids = id + 1
-        return id
-
     def admit(self, connection: Connection, auth: dict[str, Any] | None) -> None:
-        """Decide about a client: the middlewares in order, then the connection handlers."""
-        socket = Socket(self, connection, new_id(), auth)
+        """Decide about a client: recovery, the middlewares in order, the connection handlers."""
+        self._admitting += 1
+        if self.recovering and auth is not None and connection.session.protocol == 4:
+            pid = auth.get("pid")
+            offset = auth.get("offset", "")
+            if isinstance(pid, str) and isinstance(offset, str):
+                self._recover(connection, auth, pid, offset)
+                return
+        self._decide(Socket(self, connection, new_id(), auth))
+
+    def _recover(self, connection: Connection, auth: dict[str, Any], pid: str, offset: str) -> None:
+        live = self._live.get(pid)
+        if live is not None:
+            # Its old link is dead, though nobody has noticed yet.
+            live.replaced()
+        found = self.adapter.restore_session(pid, offset)
+        if found is not None and hasattr(found, "__await__"):
+            connection.begin_joining(self.name)
+            self.server.finish_restoring(self, connection, auth, found)
+        else:
+            self.resume(connection, auth, found)
+
+    def resume(
+        self, connection: Connection, auth: dict[str, Any], session: SavedSession | None
+    ) -> None:
+        """Decide about a client that asked to recover its session; None when there is none."""
+        if session is None:
+            self._decide(Socket(self, connection, new_id(), auth))
+            return
+        socket = Socket(self, connection, session.sid, auth)
+        socket.restore(session)
+        self.adapter.add_all(socket, [room for room in session.rooms if room != session.sid])
+        if self.server.recovery.skip_middlewares:
+            self.welcome(socket)
+        else:
+            self._decide(socket)
+
+    def _decide(self, socket: Socket) -> None:
         middlewares = self._middlewares
         for index in range(len(middlewares)):
             try:
@@ -297,16 +217,23 @@ class Namespace:
                 self.refuse(socket, error)
                 return
             if result is not None and hasattr(result, "__await__"):
-                connection.begin_joining(self.name)
+                socket._connection.begin_joining(self.name)
                 self.server.finish_admission(self, socket, result, middlewares[index + 1 :])
                 return
         self.welcome(socket)
 
     def refuse(self, socket: Socket, error: Exception) -> None:
         """Tell a client that it is not let in."""
-        socket.leave_all()
         socket._connection.end_joining(self.name)
         socket._connection.session.push(self._refusal(socket, error))
+        self._turn_away(socket, "refused")
+
+    def _turn_away(self, socket: Socket, reason: str) -> None:
+        """Forget a client that was not let in."""
+        socket.leave_all()
+        socket.report_undelivered(reason)
+        self._admitting -= 1
+        self._clean_up()
 
     def _refusal(self, socket: Socket, error: Exception) -> Message:
         if isinstance(error, ConnectError):
@@ -321,15 +248,20 @@ class Namespace:
         """Let a client in."""
         connection = socket._connection
         connection.end_joining(self.name)
-        if not connection.session.is_open:
+        session = connection.session
+        if not session.is_open:
             # It left while a middleware was deciding.
-            socket.leave_all()
+            self._turn_away(socket, "transport close")
             return
+        self._admitting -= 1
         # Known to its connection before anything is sent, for sending may end the connection.
         self.sockets[socket.id] = socket
         socket.connected = True
         connection.joined(socket)
-        connection.session.push(self.parser.encode_connect(self.prefix, {"sid": socket.id}))
+        if self.recovering and session.protocol == 4:
+            self._offer_recovery(socket)
+        else:
+            session.push(self.parser.encode_connect(self.prefix, {"sid": socket.id}))
         if socket.connected:
             self.adapter.entered(socket)
         if not socket.connected:
@@ -340,50 +272,39 @@ class Namespace:
                     self.forget_handler(handler, event)
                 self.server.call_connection(handler, socket)
 
+    def _offer_recovery(self, socket: Socket) -> None:
+        """The secret for the next time; before it, what a recovered client has missed."""
+        session = socket._connection.session
+        if not socket.recovered:
+            socket.begin_session(new_id(), self.adapter.position())
+        self._live[socket.pid] = socket
+        missed = socket.missed()
+        if missed is None:
+            # Forgotten while a middleware was deciding: it begins afresh, on a new connection.
+            session.close()
+            return
+        for message in missed:
+            session.push(message)
+        session.push(self.parser.encode_connect(self.prefix, {"sid": socket.id, "pid": socket.pid}))
+
     def remove(self, socket: Socket) -> None:
         """A socket has ended."""
         self.sockets.pop(socket.id, None)
+        if self.recovering:
+            self._live.pop(socket.pid, None)
+        self._clean_up()
 
+    def session_lost(self, session: SavedSession) -> None:
+        """The adapter: a client that lost its link did not come back in time."""
+        if session.outbox is not None:
+            payloads = session.outbox.payloads()
+            self.undelivered(session.sid, session.data, session.user, NOT_RECOVERED, payloads)
+        self._clean_up()
 
-class _SentToMany(Sent):
-    """What a broadcast returns when some recipients are behind."""
-
-    __slots__ = ("_sessions",)
-
-    def __init__(self, sessions: list[Session]) -> None:
-        super().__init__(sessions[0])
-        self._sessions = sessions
-
-    def __await__(self) -> Generator[Any, None, None]:
-        for session in self._sessions:
-            if session.congested:
-                yield from session.drain().__await__()
-
-    @property
-    def taken(self) -> bool:
-        """See `Sent.taken`."""
-        for session in self._sessions:
-            if session.congested:
-                return False
-        return True
-
-
-class _SharedAck(PendingAck):
-    """One recipient's part in a broadcast that is acknowledged."""
-
-    __slots__ = ("_gathering",)
-
-    def __init__(self, socket: Socket, id: int, gathering: Any) -> None:
-        super().__init__(socket, id)
-        self._gathering = gathering
-
-    def answer(self, values: list[Any]) -> None:
-        """See `PendingAck.answer`."""
-        self._gathering.answer(values[0] if values else None)
-
-    def fail(self, error: Exception) -> None:
-        """See `PendingAck.fail`."""
-        self._gathering.fail(error)
+    def _clean_up(self) -> None:
+        """Remove a dynamic namespace that nobody uses any longer."""
+        if self.parent is not None and not self.sockets and not self._admitting:
+            self.server.child_emptied(self)
 
 
 class _OnDecorator:

@@ -5,19 +5,31 @@ Each call returns a new operator, so one that was kept never changes.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room, rooms_of
-from nuncio.engine.session import Sent
+from nuncio.engine.session import TAKEN, Sent
 from nuncio.errors import OptionError
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.socketio import RESERVED_EVENTS
 
 if TYPE_CHECKING:
-    from nuncio.server.namespace import Namespace
+    from nuncio.server.broadcasting import Broadcaster
     from nuncio.server.socket import Socket
+
+
+def check_event(event: object) -> None:
+    """Check the name of an event that is sent.
+
+    Raises:
+        OptionError: when it is no name, or a reserved one.
+    """
+    if not isinstance(event, str):
+        raise OptionError(f"event: an event's name is a str, not {event!r}")
+    if event in RESERVED_EVENTS:
+        raise OptionError(f'event: "{event}" is a reserved event name')
 
 
 class BroadcastOperator:
@@ -25,50 +37,20 @@ class BroadcastOperator:
 
     Args:
         nsp: the namespace.
-        rooms: whose members are meant; empty for everybody.
-        excepted: whose members are not.
-        volatile: see `volatile`.
-        compress: see `compress`.
-        local: see `local`.
-        timeout: see `timeout`; 0 for none.
+        options: whom and how; the operator's own from now on.
     """
 
-    __slots__ = ("_compress", "_excepted", "_is_volatile", "_local", "_nsp", "_rooms", "_timeout")
+    __slots__ = ("_nsp", "_options")
 
-    def __init__(
-        self,
-        nsp: Namespace,
-        rooms: frozenset[Room],
-        excepted: frozenset[Room],
-        volatile: bool = False,
-        compress: bool = True,
-        local: bool = False,
-        timeout: float = 0.0,
-    ) -> None:
+    def __init__(self, nsp: Broadcaster, options: BroadcastOptions) -> None:
         self._nsp = nsp
-        self._rooms = rooms
-        self._excepted = excepted
-        self._is_volatile = volatile
-        self._compress = compress
-        self._local = local
-        self._timeout = timeout
-
-    def _copy(self) -> BroadcastOperator:
-        return BroadcastOperator(
-            self._nsp,
-            self._rooms,
-            self._excepted,
-            self._is_volatile,
-            self._compress,
-            self._local,
-            self._timeout,
-        )
+        self._options = options
 
     def to(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
         """Also everybody in this room, or in any of these."""
-        operator = self._copy()
-        operator._rooms = self._rooms.union(rooms_of(rooms, "rooms"))
-        return operator
+        options = self._options.copy()
+        options.rooms = options.rooms.union(rooms_of(rooms, "rooms"))
+        return BroadcastOperator(self._nsp, options)
 
     def in_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
         """The same as `to`."""
@@ -76,38 +58,47 @@ class BroadcastOperator:
 
     def except_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
         """But nobody in this room, or in any of these."""
-        operator = self._copy()
-        operator._excepted = self._excepted.union(rooms_of(rooms, "rooms"))
-        return operator
+        options = self._options.copy()
+        options.excepted = options.excepted.union(rooms_of(rooms, "rooms"))
+        return BroadcastOperator(self._nsp, options)
 
     @property
     def volatile(self) -> BroadcastOperator:
         """Those who are not ready to receive are left out."""
-        operator = self._copy()
-        operator._is_volatile = True
-        return operator
+        options = self._options.copy()
+        options.volatile = True
+        return BroadcastOperator(self._nsp, options)
 
     @property
     def local(self) -> BroadcastOperator:
         """Only those connected to this server."""
-        operator = self._copy()
-        operator._local = True
-        return operator
+        options = self._options.copy()
+        options.local = True
+        return BroadcastOperator(self._nsp, options)
 
     def compress(self, compress: bool) -> BroadcastOperator:
         """Whether transports may compress it."""
-        operator = self._copy()
-        operator._compress = compress
-        return operator
+        options = self._options.copy()
+        options.compress = compress
+        return BroadcastOperator(self._nsp, options)
 
     def timeout(self, seconds: float) -> BroadcastOperator:
         """How long to wait for acknowledgements."""
-        operator = self._copy()
-        operator._timeout = checked_seconds("timeout", seconds)
-        return operator
+        options = self._options.copy()
+        options.timeout = checked_seconds("timeout", seconds)
+        return BroadcastOperator(self._nsp, options)
+
+    def delivery(self, guarantee: str) -> BroadcastOperator:
+        """What is promised of the delivery: `at-most-once` or `at-least-once`; see the guide."""
+        options = self._options.copy()
+        options.promised = self._nsp.checked_delivery(guarantee)
+        return BroadcastOperator(self._nsp, options)
 
     def emit(self, event: str, *args: object) -> Sent:
         """Send an event to all recipients; it is encoded once.
+
+        A callable as the last argument receives the acknowledgements, as in JavaScript: first an
+        error or None, then the list of the answers that came. It needs `timeout`.
 
         Args:
             event: its name; not one of the reserved ones.
@@ -120,19 +111,11 @@ class BroadcastOperator:
             OptionError: for a reserved name.
             TypeError: for data that cannot be sent.
         """
-        if not isinstance(event, str):
-            raise OptionError(f"event: an event's name is a str, not {event!r}")
-        if event in RESERVED_EVENTS:
-            raise OptionError(f'event: "{event}" is a reserved event name')
+        check_event(event)
         if args and callable(args[-1]):
-            raise OptionError(
-                "args: a broadcast's acknowledgements are awaited: "
-                "await io.to(…).timeout(5).emit_with_ack(event, …)"
-            )
-        payload: list[object] = [event, *args]
-        nsp = self._nsp
-        message = nsp.parser.encode_event(nsp.prefix, -1, payload, self._compress)
-        return nsp.broadcast(message, payload, self._rooms, self._excepted, self._is_volatile)
+            self._nsp.server.tell_answers(self.emit_with_ack(event, *args[:-1]), args[-1])
+            return TAKEN
+        return self._nsp.broadcast([event, *args], self._options)
 
     def send(self, *args: object) -> Sent:
         """Send a `message` event."""
@@ -148,18 +131,40 @@ class BroadcastOperator:
             AckTimeout: when some did not come in time; `responses` holds those that did.
             OptionError: without a time-out, for one recipient could keep all waiting for ever.
         """
-        if not self._timeout:
+        if not self._options.timeout:
             raise OptionError("timeout: a broadcast with acknowledgements needs .timeout(seconds)")
-        if not isinstance(event, str):
-            raise OptionError(f"event: an event's name is a str, not {event!r}")
-        if event in RESERVED_EVENTS:
-            raise OptionError(f'event: "{event}" is a reserved event name')
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        payload: list[object] = [event, *args]
-        self._nsp.broadcast_with_ack(
-            payload, self._rooms, self._excepted, self._compress, self._timeout, future
-        )
-        return future
+        check_event(event)
+        return self._nsp.broadcast_with_ack([event, *args], self._options)
+
+    # Utilities (Socket.IO's "utility methods").
+
+    def fetch_sockets(self) -> Awaitable[list[Any]]:
+        """The sockets: this server's as `Socket`, those of others as `RemoteSocket`."""
+        return self._nsp.fetch(self._options)
+
+    def sockets_join(self, rooms: Room | Iterable[Room]) -> None:
+        """Put the sockets into rooms.
+
+        Raises:
+            OptionError: for what cannot be a room.
+        """
+        self._nsp.add_sockets(self._options, rooms_of(rooms, "rooms"))
+
+    def sockets_leave(self, rooms: Room | Iterable[Room]) -> None:
+        """Take the sockets out of rooms.
+
+        Raises:
+            OptionError: for what cannot be a room.
+        """
+        self._nsp.remove_sockets(self._options, rooms_of(rooms, "rooms"))
+
+    def disconnect_sockets(self, close: bool = False) -> None:
+        """Disconnect the sockets.
+
+        Args:
+            close: end their connections, with the sockets of their other namespaces.
+        """
+        self._nsp.disconnect_many(self._options, close)
 
 
 class SocketOperator:
@@ -170,9 +175,10 @@ class SocketOperator:
         volatile: drop it when the client is not ready.
         compress: whether the transport may compress it.
         timeout: seconds to wait for the acknowledgement; 0 for none.
+        promised: see `delivery`.
     """
 
-    __slots__ = ("_compress", "_is_volatile", "_socket", "_timeout")
+    __slots__ = ("_compress", "_is_volatile", "_promised", "_socket", "_timeout")
 
     def __init__(
         self,
@@ -180,34 +186,54 @@ class SocketOperator:
         volatile: bool = False,
         compress: bool = True,
         timeout: float = 0.0,
+        promised: bool = False,
     ) -> None:
         self._socket = socket
         self._is_volatile = volatile
         self._compress = compress
         self._timeout = timeout
+        self._promised = promised
+
+    def _copy(self) -> SocketOperator:
+        return SocketOperator(
+            self._socket, self._is_volatile, self._compress, self._timeout, self._promised
+        )
 
     @property
     def volatile(self) -> SocketOperator:
         """See `Socket.volatile`."""
-        return SocketOperator(self._socket, True, self._compress, self._timeout)
+        operator = self._copy()
+        operator._is_volatile = True
+        return operator
 
     def compress(self, compress: bool) -> SocketOperator:
         """See `Socket.compress`."""
-        return SocketOperator(self._socket, self._is_volatile, compress, self._timeout)
+        operator = self._copy()
+        operator._compress = compress
+        return operator
 
     def timeout(self, seconds: float) -> SocketOperator:
         """See `Socket.timeout`."""
-        limit = checked_seconds("timeout", seconds)
-        return SocketOperator(self._socket, self._is_volatile, self._compress, limit)
+        operator = self._copy()
+        operator._timeout = checked_seconds("timeout", seconds)
+        return operator
+
+    def delivery(self, guarantee: str) -> SocketOperator:
+        """See `BroadcastOperator.delivery`."""
+        operator = self._copy()
+        operator._promised = self._socket.nsp.checked_delivery(guarantee)
+        return operator
 
     @property
     def broadcast(self) -> BroadcastOperator:
         """Everybody but this socket, with the same flags."""
-        operator = self._socket.broadcast
-        operator._is_volatile = self._is_volatile
-        operator._compress = self._compress
-        operator._timeout = self._timeout
-        return operator
+        socket = self._socket
+        options = socket.nsp.all_but(socket.id)
+        options.volatile = self._is_volatile
+        options.compress = self._compress
+        options.timeout = self._timeout
+        options.promised = self._promised
+        return BroadcastOperator(socket.nsp, options)
 
     @property
     def local(self) -> BroadcastOperator:
@@ -232,7 +258,9 @@ class SocketOperator:
             return self._socket.emit_callback(
                 [event, *args[:-1]], args[-1], self._timeout, self._compress
             )
-        return self._socket.send_event([event, *args], -1, self._is_volatile, self._compress)
+        return self._socket.send_event(
+            [event, *args], -1, self._is_volatile, self._compress, self._promised
+        )
 
     def send(self, *args: object) -> Sent:
         """Send a `message` event."""

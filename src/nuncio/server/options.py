@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from nuncio.cluster.recovery import RecoveryOptions
 from nuncio.errors import OptionError
-from nuncio.options import seconds, whole
+from nuncio.options import build, seconds, whole
 from nuncio.protocol.parser import JSONParser, Parser
 
 
@@ -18,13 +20,30 @@ class ServerOptions:
         parser: how packets are written: `JSONParser`, `MsgPackParser`, or one of your own. All
             clients must use the same.
         concurrency: how many handlers of one socket may run at once; 1 makes them strictly serial.
+        connection_state_recovery: whether a client that lost its link receives what it missed:
+            False, True or a `RecoveryOptions` mapping.
+        delivery: what is promised of events to clients: `at-most-once`, or `at-least-once`, which
+            needs recovery; see the guide.
+        cleanup_empty_child_namespaces: whether a dynamic namespace without clients is removed.
+        adapter: called with each namespace, returns its adapter; None for rooms in this process.
     """
 
     connect_timeout: float = 45.0
     concurrency: int = 64
     parser: Parser = field(default_factory=JSONParser)
+    connection_state_recovery: Any = False
+    delivery: str = "at-most-once"
+    cleanup_empty_child_namespaces: bool = False
+    adapter: Any = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.cleanup_empty_child_namespaces, bool):
+            raise OptionError(
+                "cleanup_empty_child_namespaces must be True or False, not "
+                f"{self.cleanup_empty_child_namespaces!r}"
+            )
+        if self.adapter is not None and not callable(self.adapter):
+            raise OptionError(f"adapter must be callable with a namespace, not {self.adapter!r}")
         seconds("connect_timeout", self.connect_timeout)
         whole("concurrency", self.concurrency)
         if not isinstance(self.parser, Parser):
@@ -32,3 +51,20 @@ class ServerOptions:
                 "parser must be an object whose class derives from nuncio.Parser, "
                 f"not {self.parser!r}"
             )
+
+
+def recovery_options(option: object) -> RecoveryOptions | None:
+    """What the option `connection_state_recovery` means; None when recovery is off.
+
+    Raises:
+        OptionError: for what it cannot be.
+    """
+    if option is None or option is False:
+        return None
+    if option is True:
+        return RecoveryOptions()
+    if isinstance(option, RecoveryOptions):
+        return option
+    if isinstance(option, dict):
+        return build(RecoveryOptions, option, "connection_state_recovery")
+    raise OptionError(f"connection_state_recovery must be False, True or a mapping, not {option!r}")

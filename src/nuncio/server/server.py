@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload
 
+from nuncio.cluster.adapter import Adapter
+from nuncio.cluster.memory import MemoryAdapter
 from nuncio.cluster.rooms import Room
 from nuncio.engine.engine import Engine
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.session import Sent, Session
 from nuncio.errors import DisconnectReason, OptionError
 from nuncio.options import build, unknown_option
+from nuncio.server.binding import bind
 from nuncio.server.connection import Connection
+from nuncio.server.delivery import Undelivered, UndeliveredEvent
+from nuncio.server.handlers import Handler
 from nuncio.server.namespace import Namespace
 from nuncio.server.operator import BroadcastOperator
-from nuncio.server.options import ServerOptions
+from nuncio.server.options import ServerOptions, recovery_options
+from nuncio.server.parent import ParentNamespace
 from nuncio.server.socket import Socket
 from nuncio.server.tasks import Tasks
 
 H = TypeVar("H", bound=Callable[..., Any])
+
+logger = logging.getLogger("nuncio")
 
 _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
 _ENGINE_OPTIONS = [field.name for field in dataclasses.fields(EngineOptions)]
@@ -69,6 +79,8 @@ class Server(Tasks):
         self.engine = Engine(**{"path": "/socket.io", **options})
         self.limits = self.engine.options.limits
         self.parser = self.options.parser
+        self.recovery = recovery_options(self.options.connection_state_recovery)
+        self.parents: list[ParentNamespace] = []
         self.handshakes = 0
         self.engine.accept = self._accept
         self.engine.may_open = self._may_open
@@ -76,6 +88,7 @@ class Server(Tasks):
         self.engine.settle = self.settle
         self._namespaces: dict[str, Namespace] = {}
         self._listening: list[Any] = []
+        self._warned_undelivered = False
         self.sockets = self.of("/")
 
     def __repr__(self) -> str:
@@ -83,33 +96,144 @@ class Server(Tasks):
 
     # Namespaces.
 
-    def of(self, name: str) -> Namespace:
-        """A namespace, made when first asked for.
+    @overload
+    def of(self, name: str) -> Namespace: ...
+
+    @overload
+    def of(self, name: re.Pattern[str] | Callable[..., Any]) -> ParentNamespace: ...
+
+    def of(self, name: Any) -> Namespace:
+        """A namespace, made when first asked for; or the parent of dynamic ones.
 
         Args:
-            name: with or without its leading `/`.
+            name: with or without its leading `/`; or a pattern that is searched for in the names
+                clients ask for; or a predicate `(name, auth) -> bool`, which may be async.
 
         Raises:
             OptionError: for what is no name.
         """
+        if isinstance(name, re.Pattern):
+            return self._parent(name, None)
+        if callable(name):
+            asked = bind(name, "new_namespace", takes_socket=False, lifecycle=True)
+            return self._parent(None, asked)
         if not isinstance(name, str):
-            raise OptionError(f"name: a namespace's name is a str, not {name!r}")
+            raise OptionError(
+                f"name: a namespace's name is a str, a pattern or a predicate, not {name!r}"
+            )
         if "," in name:
             raise OptionError(f"name: a namespace's name cannot hold a comma: {name!r}")
         if not name.startswith("/"):
             name = "/" + name
         nsp = self._namespaces.get(name)
         if nsp is None:
-            nsp = Namespace(self, name, self.options.concurrency)
-            self._namespaces[name] = nsp
-            if name != "/":
-                for listener in self.sockets.listeners("new_namespace"):
-                    self.guard(listener, [nsp], None, "new_namespace")
+            parent = next((one for one in self.parents if one.matches(name)), None)
+            nsp = self._make_namespace(name, parent)
         return nsp
+
+    def _parent(
+        self, pattern: re.Pattern[str] | None, predicate: Handler | None
+    ) -> ParentNamespace:
+        if pattern is not None and not isinstance(pattern.pattern, str):
+            raise OptionError(f"name: the pattern must be of str, not {pattern.pattern!r}")
+        name = f"/_{len(self.parents)}"
+        parent = ParentNamespace(self, name, self.options.concurrency, pattern, predicate)
+        self.parents.append(parent)
+        return parent
+
+    def _make_namespace(self, name: str, parent: ParentNamespace | None) -> Namespace:
+        nsp = Namespace(self, name, self.options.concurrency)
+        self._namespaces[name] = nsp
+        if parent is not None:
+            parent.adopt(nsp)
+        if name != "/":
+            for listener in self.sockets.listeners("new_namespace"):
+                self.guard(listener, [nsp], None, "new_namespace")
+        return nsp
+
+    def make_adapter(self, nsp: Any) -> Adapter:
+        """The adapter of a new namespace."""
+        make = MemoryAdapter if self.options.adapter is None else self.options.adapter
+        adapter = make(nsp)
+        if not isinstance(adapter, Adapter):
+            raise OptionError(
+                f"adapter must return a nuncio.cluster.Adapter for a namespace, not {adapter!r}"
+            )
+        return adapter
 
     def find_namespace(self, name: str) -> Namespace | None:
         """A namespace a client asked for; None when there is no such."""
         return self._namespaces.get(name)
+
+    def match_namespace(self, name: str, auth: Any) -> Any:
+        """Make a dynamic namespace, if the application wants one of this name.
+
+        Returns:
+            The namespace, or None; or an awaitable of these.
+        """
+        if sum(len(parent.children) for parent in self.parents) >= self.limits.dynamic_namespaces:
+            return None
+        for index, parent in enumerate(self.parents):
+            try:
+                verdict = parent.ask(name, auth)
+            except Exception as error:
+                # A gate that fails stays shut.
+                self.report(error, None, "connection")
+                return None
+            if hasattr(verdict, "__await__"):
+                return self._match(verdict, self.parents[index:], name, auth)
+            if verdict:
+                return self._make_namespace(name, parent)
+        return None
+
+    async def _match(
+        self, verdict: Any, parents: list[ParentNamespace], name: str, auth: Any
+    ) -> Namespace | None:
+        for parent in parents:
+            if hasattr(verdict, "__await__"):
+                verdict = await verdict
+            if verdict:
+                # Another client may have asked for it meanwhile.
+                return self._namespaces.get(name) or self._make_namespace(name, parent)
+            following = parents[parents.index(parent) + 1 :]
+            if following:
+                verdict = following[0].ask(name, auth)
+        return self._namespaces.get(name)
+
+    def child_emptied(self, nsp: Namespace) -> None:
+        """A dynamic namespace has no clients any longer."""
+        if not self.options.cleanup_empty_child_namespaces or nsp.adapter.occupied:
+            return
+        if self._namespaces.get(nsp.name) is nsp:
+            del self._namespaces[nsp.name]
+            nsp.parent.children.pop(nsp.name, None)
+            self.spawn(nsp.adapter.close())
+
+    def undelivered(
+        self,
+        nsp: Namespace,
+        sid: str,
+        data: Any,
+        user: Any,
+        reason: str,
+        payloads: list[list[Any]],
+    ) -> None:
+        """Tell the application what was promised to a client and not acknowledged."""
+        if not payloads:
+            return
+        events = tuple(
+            UndeliveredEvent(payload[-1], payload[0], tuple(payload[1:-1])) for payload in payloads
+        )
+        report = Undelivered(sid, nsp.name, data, user, reason, events)
+        listeners = nsp.lifecycle.get("undelivered", [])
+        for listener in listeners:
+            self.guard(listener.function, [report], None, "undelivered")
+        if not listeners and not self._warned_undelivered:
+            self._warned_undelivered = True
+            logger.warning(
+                "events that were promised were not delivered, and nobody handles it: register "
+                '@io.on("undelivered"); said once'
+            )
 
     # The default namespace.
 
@@ -157,7 +281,7 @@ class Server(Tasks):
         return middleware
 
     def emit(self, event: str, *args: object) -> Sent:
-        """See `Namespace.emit`."""
+        """See `BroadcastOperator.emit`."""
         return self.sockets.emit(event, *args)
 
     def send(self, *args: object) -> Sent:
@@ -197,6 +321,40 @@ class Server(Tasks):
     def timeout(self, seconds: float) -> BroadcastOperator:
         """See `BroadcastOperator.timeout`."""
         return self.sockets.timeout(seconds)
+
+    def delivery(self, guarantee: str) -> BroadcastOperator:
+        """See `BroadcastOperator.delivery`."""
+        return self.sockets.delivery(guarantee)
+
+    def fetch_sockets(self) -> Awaitable[list[Any]]:
+        """See `BroadcastOperator.fetch_sockets`."""
+        return self.sockets.fetch_sockets()
+
+    def sockets_join(self, rooms: Room | Iterable[Room]) -> None:
+        """See `BroadcastOperator.sockets_join`."""
+        self.sockets.sockets_join(rooms)
+
+    def sockets_leave(self, rooms: Room | Iterable[Room]) -> None:
+        """See `BroadcastOperator.sockets_leave`."""
+        self.sockets.sockets_leave(rooms)
+
+    def disconnect_sockets(self, close: bool = False) -> None:
+        """See `BroadcastOperator.disconnect_sockets`."""
+        self.sockets.disconnect_sockets(close)
+
+    def server_side_emit(self, event: str, *args: object) -> None:
+        """See `Namespace.server_side_emit`."""
+        self.sockets.server_side_emit(event, *args)
+
+    def server_side_emit_with_ack(
+        self, event: str, *args: object, timeout: float = 5.0
+    ) -> Awaitable[list[Any]]:
+        """See `Namespace.server_side_emit_with_ack`."""
+        return self.sockets.server_side_emit_with_ack(event, *args, timeout=timeout)
+
+    def on_server(self, event: str, handler: Any = None) -> Any:
+        """See `Namespace.on_server`."""
+        return self.sockets.on_server(event, handler)
 
     # Serving.
 
@@ -266,6 +424,7 @@ class Server(Tasks):
         for nsp in list(self._namespaces.values()):
             for socket in list(nsp.sockets.values()):
                 socket.end(DisconnectReason.SERVER_SHUTTING_DOWN, "")
+            nsp.adapter.give_up_sessions()
         self.engine.close()
 
     # What the engine asks.

@@ -10,24 +10,39 @@ import time
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
+from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.outbox import NOT_CONNECTED, OVERFLOW, Outbox
+from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room, is_room, rooms_of
 from nuncio.engine.session import TAKEN, Sent, Session
 from nuncio.errors import Disconnected, DisconnectReason, LimitExceeded, OptionError
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message
-from nuncio.protocol.socketio import RESERVED_EVENTS
 from nuncio.server.acks import CallbackAck, FutureAck, PendingAck
 from nuncio.server.binding import bind
 from nuncio.server.dispatch import Dispatcher, event_name
 from nuncio.server.handlers import Handler
 from nuncio.server.handshake import Handshake
-from nuncio.server.operator import BroadcastOperator, SocketOperator
+from nuncio.server.operator import BroadcastOperator, SocketOperator, check_event
 
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection
     from nuncio.server.namespace import Namespace
 
 SERVER_NAMESPACE_DISCONNECT: Final = DisconnectReason.SERVER_NAMESPACE_DISCONNECT
+
+# After these the client may come back to where it was.
+RECOVERABLE: Final = frozenset(
+    {
+        DisconnectReason.TRANSPORT_CLOSE,
+        DisconnectReason.TRANSPORT_ERROR,
+        DisconnectReason.PING_TIMEOUT,
+        DisconnectReason.FORCED_CLOSE,
+        DisconnectReason.FORCED_SERVER_CLOSE,
+        DisconnectReason.SERVER_SHUTTING_DOWN,
+        DisconnectReason.SLOW_CONSUMER,
+    }
+)
 
 
 class Socket(Dispatcher):
@@ -39,6 +54,7 @@ class Socket(Dispatcher):
         connected: whether it can receive.
         recovered: whether its state was restored after a lost connection.
         closed: whether it has left its rooms for good.
+        pid: the secret by which the client recovers; empty without recovery.
         joined_at: by the monotonic clock; sockets of one connection end in this order.
     """
 
@@ -50,10 +66,14 @@ class Socket(Dispatcher):
         "_handshake",
         "_issued",
         "_left_own",
+        "_outbox",
         "_rooms",
+        "_saved",
+        "_since",
         "closed",
         "id",
         "joined_at",
+        "pid",
         "recovered",
     )
 
@@ -68,7 +88,11 @@ class Socket(Dispatcher):
         self.closed = False
         self._ending = False
         self.recovered = False
-        self._rooms: dict[Room, None] | None = None
+        self.pid = ""
+        self._since = 0
+        self._saved: SavedSession | None = None
+        self._outbox: Outbox | None = None
+        self._rooms: dict[Room, int] | None = None
         self._left_own = False
         self._handshake: Handshake | None = None
         self._data: Any = None
@@ -144,7 +168,7 @@ class Socket(Dispatcher):
         """
         if args and callable(args[-1]):
             return self.emit_callback([event, *args[:-1]], args[-1], 0.0, True)
-        return self.send_event([event, *args], -1, False, True)
+        return self.send_event([event, *args], -1, False, True, self.nsp.promised)
 
     def send(self, *args: object) -> Sent:
         """Send a `message` event."""
@@ -209,25 +233,41 @@ class Socket(Dispatcher):
         """Send an event and wait for its answer, unless it cannot be sent."""
         self._wait_for_ack(pending, timeout)
         try:
-            return self.send_event(payload, pending.id, False, compress)
+            return self.send_event(payload, pending.id, False, compress, False)
         except Exception:
             self.forget_ack(pending.id)
             self._connection.wheel.cancel(pending)
             raise
 
-    def send_event(self, payload: list[Any], id: int, volatile: bool, compress: bool) -> Sent:
+    def send_event(
+        self, payload: list[Any], id: int, volatile: bool, compress: bool, promised: bool
+    ) -> Sent:
         """See `emit`: the event's name and arguments, the acknowledgement's id or -1, flags."""
-        event = payload[0]
-        if not isinstance(event, str):
-            raise OptionError(f"event: an event's name is a str, not {event!r}")
-        if event in RESERVED_EVENTS:
-            raise OptionError(f'event: "{event}" is a reserved event name')
+        check_event(payload[0])
+        if self.nsp.recovering and id < 0 and not volatile and self._reachable:
+            return self._send_logged(payload, compress, promised)
         if self._any_out is not None:
             self.notify_outgoing(payload)
         if self.closed:
             return TAKEN
         nsp = self.nsp
         return self.deliver(nsp.parser.encode_event(nsp.prefix, id, payload, compress), volatile)
+
+    def _send_logged(self, payload: list[Any], compress: bool, promised: bool) -> Sent:
+        """Send an event that the client receives later if not now."""
+        nsp = self.nsp
+        if promised and not self.connected and not nsp.adapter.remembers(self.pid):
+            nsp.undelivered(self.id, self._data, None, NOT_CONNECTED, [[*payload, ""]])
+            return TAKEN
+        options = BroadcastOptions(frozenset((self.id,)))
+        options.compress = compress
+        options.promised = promised
+        return nsp.broadcast(payload, options)
+
+    @property
+    def _reachable(self) -> bool:
+        """Whether the room of its own id stands for it, now or while it is away."""
+        return bool(self.pid) and not (self._left_own and self.connected)
 
     @property
     def awaits_answers(self) -> bool:
@@ -277,6 +317,8 @@ class Socket(Dispatcher):
 
     def on_ack(self, id: int, values: list[Any]) -> None:
         """The client answered; unknown and late answers are ignored."""
+        if self._outbox is not None:
+            self._outbox.acknowledge(id)
         if self._acks is None:
             return
         pending = self._acks.pop(id, None)
@@ -336,7 +378,7 @@ class Socket(Dispatcher):
     @property
     def broadcast(self) -> BroadcastOperator:
         """Everybody in the namespace but this socket."""
-        return BroadcastOperator(self.nsp, frozenset(), frozenset((self.id,)))
+        return BroadcastOperator(self.nsp, self.nsp.all_but(self.id))
 
     @property
     def local(self) -> BroadcastOperator:
@@ -346,15 +388,19 @@ class Socket(Dispatcher):
     @property
     def volatile(self) -> SocketOperator:
         """What is emitted with it is dropped when the client is not ready to receive."""
-        return SocketOperator(self, volatile=True)
+        return SocketOperator(self, volatile=True, promised=self.nsp.promised)
 
     def compress(self, compress: bool) -> SocketOperator:
         """Whether the transport may compress what is emitted with it."""
-        return SocketOperator(self, compress=compress)
+        return SocketOperator(self, compress=compress, promised=self.nsp.promised)
 
     def timeout(self, seconds: float) -> SocketOperator:
         """How long what is emitted with it waits for its acknowledgement."""
-        return SocketOperator(self).timeout(seconds)
+        return SocketOperator(self, promised=self.nsp.promised).timeout(seconds)
+
+    def delivery(self, guarantee: str) -> SocketOperator:
+        """See `BroadcastOperator.delivery`."""
+        return SocketOperator(self).delivery(guarantee)
 
     # Ending.
 
@@ -383,6 +429,10 @@ class Socket(Dispatcher):
         self._ending = True
         said = DisconnectReason(reason)
         self.fire("disconnecting", [said, description])
+        if self.pid and said in RECOVERABLE:
+            self.nsp.adapter.persist_session(self._state())
+        else:
+            self.report_undelivered(reason)
         self.leave_all()
         self.nsp.remove(self)
         self._connection.forget(self)
@@ -406,17 +456,80 @@ class Socket(Dispatcher):
         self.closed = True
         self.nsp.adapter.remove_all(self)
 
+    # Recovery and promised events.
+
+    def begin_session(self, pid: str, since: int) -> None:
+        """A new client that may recover later.
+
+        Args:
+            pid: its secret.
+            since: the number of the last event before it came.
+        """
+        self.pid = pid
+        self._since = since
+
+    def restore(self, session: SavedSession) -> None:
+        """A client that came back."""
+        self.recovered = True
+        self.pid = session.pid
+        self._since = session.since
+        self._data = session.data
+        self._outbox = session.outbox
+        self._saved = session
+        self._left_own = session.sid not in session.rooms
+
+    def missed(self) -> list[Message] | None:
+        """What was sent to it while it was away; None when that is no longer known."""
+        session = self._saved
+        if session is None:
+            return []
+        self._saved = None
+        return self.nsp.adapter.missed(session)
+
+    def replaced(self) -> None:
+        """The client came back over another connection."""
+        self._connection.session.lose("the client came back over another connection")
+
+    def promise(self, id: int, number: int, message: Message, payload: list[Any]) -> bool:
+        """Keep an event until the client acknowledges it; False when there is no room."""
+        outbox = self._outbox
+        if outbox is None:
+            outbox = self.nsp.new_outbox()
+            self._outbox = outbox
+        if outbox.add(id, number, message, payload):
+            return True
+        self.nsp.undelivered(self.id, self._data, None, OVERFLOW, [payload])
+        return False
+
+    def report_undelivered(self, reason: str) -> None:
+        """Tell the application what the client has not acknowledged, and never will."""
+        outbox = self._outbox
+        if outbox is not None:
+            self._outbox = None
+            self.nsp.undelivered(self.id, self._data, None, reason, outbox.payloads())
+
+    def _state(self) -> SavedSession:
+        rooms: dict[Room, int] = {} if self._left_own else {self.id: self._since}
+        if self._rooms is not None:
+            rooms.update(self._rooms)
+        outbox = self._outbox
+        self._outbox = None
+        return SavedSession(self.id, self.pid, rooms, self._since, self._data, None, outbox)
+
     # What the adapter keeps here, so that removal costs only the socket's own rooms.
 
-    def room_set(self) -> dict[Room, None]:
-        """The rooms it joined, in this order, its own not among them."""
+    def room_set(self) -> dict[Room, int]:
+        """The rooms it joined, in this order, its own not among them.
+
+        Each with the number of the last event before it joined, for recovery.
+        """
         rooms = self._rooms
         if rooms is None:
             rooms = {}
             self._rooms = rooms
         return rooms
 
-    def joined_rooms(self) -> dict[Room, None] | None:
+    def joined_rooms(self) -> dict[Room, int] | None:
         """As `room_set`, None when there are none."""
         return self._rooms
 

@@ -174,6 +174,56 @@ class Tasks:
         else:
             nsp.welcome(socket)
 
+    def finish_matching(
+        self, connection: Connection, name: str, auth: Any, found: Awaitable[Any]
+    ) -> None:
+        """Go on with a namespace whose predicate waits."""
+        self.spawn(self._finish_matching(connection, name, auth, found))
+
+    async def _finish_matching(
+        self, connection: Connection, name: str, auth: Any, found: Awaitable[Any]
+    ) -> None:
+        nsp = None
+        try:
+            nsp = await found
+        except Exception as error:
+            self.report(error, None, "connection")
+        connection.enter(name, nsp, auth)
+
+    def finish_restoring(
+        self, nsp: Namespace, connection: Connection, auth: dict[str, Any], found: Awaitable[Any]
+    ) -> None:
+        """Go on with a client whose session is being looked for."""
+        self.spawn(self._finish_restoring(nsp, connection, auth, found))
+
+    async def _finish_restoring(
+        self, nsp: Namespace, connection: Connection, auth: dict[str, Any], found: Awaitable[Any]
+    ) -> None:
+        session = None
+        try:
+            session = await found
+        except Exception as error:
+            self.report(error, None, "connection")
+        nsp.resume(connection, auth, session)
+
+    async def fetch_all(self, fetching: list[Awaitable[list[Any]]]) -> list[Any]:
+        """The sockets of several namespaces."""
+        return [socket for sockets in await asyncio.gather(*fetching) for socket in sockets]
+
+    def tell_answers(self, answers: Awaitable[list[Any]], callback: Callable[..., Any]) -> None:
+        """Call back with the answers to a broadcast: an error or None, and those that came."""
+        handler = bind(callback, "acknowledgement", takes_socket=False, lifecycle=True)
+        self.spawn(self._tell_answers(answers, handler))
+
+    async def _tell_answers(self, answers: Awaitable[list[Any]], callback: Handler) -> None:
+        error: AckTimeout | None = None
+        try:
+            responses = await answers
+        except AckTimeout as timeout:
+            error, responses = timeout, timeout.responses
+        args = callback.arguments(None, ["", *callback.padded([error, responses])], None)
+        self.guard(callback.function, args, None, "ack")
+
     def call_connection(self, handler: Handler, socket: Socket) -> None:
         """Call a connection handler; events wait for one that is async."""
         result = self.call_lifecycle(handler, socket, [], spawn=False)
@@ -238,9 +288,9 @@ class Tasks:
         except Exception as error:
             self.report(error, socket, event)
 
-    def gather_acks(self, count: int, future: asyncio.Future[list[Any]]) -> GatheredAcks:
-        """Gather the answers of `count` recipients into a future."""
-        return GatheredAcks(count, future)
+    def gather_acks(self, future: asyncio.Future[list[Any]], servers: int = 1) -> GatheredAcks:
+        """Gather the answers to a broadcast into a future."""
+        return GatheredAcks(future, servers)
 
     # Errors.
 
@@ -297,15 +347,22 @@ class GatheredAcks:
     """The answers to a broadcast.
 
     Args:
-        count: how many are expected.
         future: receives the list of answers, or `AckTimeout` with those that came.
+        servers: how many will say how many of their clients are to answer.
     """
 
-    def __init__(self, count: int, future: asyncio.Future[list[Any]]) -> None:
-        self._left = count
+    def __init__(self, future: asyncio.Future[list[Any]], servers: int = 1) -> None:
+        self._servers = servers
+        self._left = 0
         self._missing = False
         self._future = future
         self._responses: list[Any] = []
+        self._finish()
+
+    def expect(self, count: int) -> None:
+        """One server says how many answers it will gather."""
+        self._servers -= 1
+        self._left += count
         self._finish()
 
     def answer(self, value: Any) -> None:
@@ -320,8 +377,14 @@ class GatheredAcks:
         self._left -= 1
         self._finish()
 
+    def give_up(self) -> None:
+        """What has not come by now is missing."""
+        self._missing = True
+        self._servers = self._left = 0
+        self._finish()
+
     def _finish(self) -> None:
-        if self._left > 0 or self._future.done():
+        if self._servers > 0 or self._left > 0 or self._future.done():
             return
         if self._missing:
             self._future.set_exception(AckTimeout(self._responses))

@@ -1,0 +1,337 @@
+"""Connection state recovery: recent events, and clients that lost their link. [compiled]
+
+Each event gets an offset, which the client keeps and brings back. The log holds recent events for
+all clients together, each encoded once; a session holds what belongs to one client. Both are
+bounded by time, number and bytes, and what falls out is forgotten: a client whose events are no
+longer all there begins afresh.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.outbox import Outbox
+from nuncio.cluster.rooms import Room
+from nuncio.engine.wheel import Timer, TimerWheel
+from nuncio.errors import OptionError
+from nuncio.options import seconds, whole
+from nuncio.protocol.engineio import Message
+
+# Bookkeeping of one logged event, counted beside its bytes so that many tiny ones are bounded.
+ENTRY_OVERHEAD: Final = 200
+
+MOST_DIGITS: Final = 18
+
+
+@dataclass(frozen=True)
+class RecoveryOptions:
+    """`connection_state_recovery={…}`.
+
+    Attributes:
+        max_disconnection_duration: seconds for which a lost client is remembered.
+        skip_middlewares: whether a recovered client passes the namespace's middlewares unasked.
+        max_packets: how many recent events one namespace remembers.
+        max_bytes: how many bytes they may have together.
+        max_sessions: how many lost clients one namespace remembers.
+    """
+
+    max_disconnection_duration: float = 120.0
+    skip_middlewares: bool = True
+    max_packets: int = 10_000
+    max_bytes: int = 16 * 1024 * 1024
+    max_sessions: int = 10_000
+
+    def __post_init__(self) -> None:
+        seconds("max_disconnection_duration", self.max_disconnection_duration)
+        if not isinstance(self.skip_middlewares, bool):
+            raise OptionError(
+                f"skip_middlewares must be True or False, not {self.skip_middlewares!r}"
+            )
+        for name in ("max_packets", "max_bytes", "max_sessions"):
+            whole(name, getattr(self, name))
+
+
+class SavedSession:
+    """What is kept of a client that lost its connection.
+
+    Attributes:
+        sid: its public id.
+        pid: its secret id, by which it is found again.
+        rooms: the rooms it was in, its own among them, each with the number of the last event
+            before it joined.
+        since: the number of the last event before the session began.
+        data: the application's own.
+        user: who the client is.
+        outbox: what it was promised and has not acknowledged, or None.
+        expires: by the loop's clock, in seconds.
+        offset: the last event that the client says it has, once it came back.
+    """
+
+    __slots__ = ("data", "expires", "offset", "outbox", "pid", "rooms", "sid", "since", "user")
+
+    def __init__(
+        self,
+        sid: str,
+        pid: str,
+        rooms: dict[Room, int],
+        since: int,
+        data: Any = None,
+        user: Any = None,
+        outbox: Outbox | None = None,
+    ) -> None:
+        self.sid = sid
+        self.pid = pid
+        self.rooms = rooms
+        self.since = since
+        self.data = data
+        self.user = user
+        self.outbox = outbox
+        self.expires = 0.0
+        self.offset = ""
+
+
+class _Entry:
+    """One event of the log."""
+
+    __slots__ = ("at", "excepted", "message", "promised", "rooms")
+
+    def __init__(
+        self, at: float, message: Message, options: BroadcastOptions, promised: bool
+    ) -> None:
+        self.at = at
+        self.message = message
+        self.rooms = options.rooms
+        self.excepted = options.excepted
+        self.promised = promised
+
+    def concerns(self, number: int, session: SavedSession) -> bool:
+        """Whether a client would have received it, had its link held."""
+        rooms = session.rooms
+        for room in self.excepted:
+            if room in rooms:
+                return False
+        if not self.rooms:
+            return True
+        for room in self.rooms:
+            # Not what was said in a room before it came in.
+            if rooms.get(room, number) < number:
+                return True
+        return False
+
+
+class RecoveryLog(Timer):
+    """Recent events of a namespace, and its lost clients.
+
+    Args:
+        options: the bounds.
+        lost: called with each session that is given up.
+    """
+
+    __slots__ = (
+        "_by_room",
+        "_bytes",
+        "_entries",
+        "_epoch",
+        "_first",
+        "_lost",
+        "_sessions",
+        "_wheel",
+        "options",
+    )
+
+    def __init__(self, options: RecoveryOptions, lost: Any) -> None:
+        super().__init__()
+        self.options = options
+        self._lost = lost
+        # Offsets of another process, or of another life of this one, are not ours.
+        self._epoch = base64.urlsafe_b64encode(os.urandom(6)).decode() + "."
+        self._entries: deque[_Entry] = deque()
+        self._first = 1
+        self._bytes = 0
+        self._sessions: dict[str, SavedSession] = {}
+        self._by_room: dict[Room, dict[str, SavedSession]] = {}
+        self._wheel: TimerWheel | None = None
+
+    # Events.
+
+    @property
+    def last(self) -> int:
+        """The number of the latest event."""
+        return self._first + len(self._entries) - 1
+
+    def next_offset(self) -> str:
+        """The offset of the event that is logged next."""
+        return self._epoch + str(self._first + len(self._entries))
+
+    def add(self, message: Message, options: BroadcastOptions, promised: bool) -> None:
+        """Remember an event.
+
+        Args:
+            message: as it was sent, its offset in it.
+            options: to whom.
+            promised: whether its recipients' outboxes hold it, too.
+        """
+        now = time.monotonic()
+        self._entries.append(_Entry(now, message, options, promised))
+        self._bytes += message.size + ENTRY_OVERHEAD
+        self._trim(now)
+
+    def _trim(self, now: float) -> None:
+        bounds = self.options
+        oldest = now - bounds.max_disconnection_duration
+        entries = self._entries
+        while entries:
+            entry = entries[0]
+            fits = len(entries) <= bounds.max_packets and self._bytes <= bounds.max_bytes
+            if fits and entry.at >= oldest:
+                break
+            entries.popleft()
+            self._first += 1
+            self._bytes -= entry.message.size + ENTRY_OVERHEAD
+
+    def _number(self, session: SavedSession) -> int:
+        """The number of the last event that a client has.
+
+        -1 when events after it may have been forgotten, or it is no offset of ours.
+        """
+        offset = session.offset
+        if not offset:
+            # It has received nothing since it connected.
+            number = session.since
+        else:
+            digits = offset[len(self._epoch) :]
+            if not offset.startswith(self._epoch) or not digits.isdigit():
+                return -1
+            if not digits.isascii() or len(digits) > MOST_DIGITS:
+                return -1
+            # An offset of an earlier session does not reach back before this one.
+            number = max(int(digits), session.since)
+        return number if self._first - 1 <= number <= self.last else -1
+
+    def missed(self, session: SavedSession) -> list[Message] | None:
+        """What a client has to be sent, in order, promised events among it.
+
+        Returns:
+            None when some of it has been forgotten.
+        """
+        number = self._number(session)
+        if number < 0:
+            return None
+        found: list[Message] = []
+        promised: list[tuple[int, Message]] = []
+        if session.outbox is not None:
+            promised = session.outbox.unacknowledged()
+        position = 0
+        current = self._first - 1
+        for entry in self._entries:
+            current += 1
+            while position < len(promised) and promised[position][0] <= current:
+                found.append(promised[position][1])
+                position += 1
+            if current > number and not entry.promised and entry.concerns(current, session):
+                found.append(entry.message)
+        while position < len(promised):
+            found.append(promised[position][1])
+            position += 1
+        return found
+
+    # Lost clients.
+
+    def save(self, session: SavedSession, wheel: TimerWheel) -> None:
+        """Remember a client for a while."""
+        self._wheel = wheel
+        if len(self._sessions) >= self.options.max_sessions:
+            for oldest in self._sessions.values():
+                self._give_up(oldest)
+                break
+        session.expires = wheel.now() + self.options.max_disconnection_duration
+        self._sessions[session.pid] = session
+        for room in session.rooms:
+            members = self._by_room.get(room)
+            if members is None:
+                self._by_room[room] = {session.pid: session}
+            else:
+                members[session.pid] = session
+        if len(self._sessions) == 1:
+            wheel.arm(self, self.options.max_disconnection_duration)
+
+    def remembers(self, pid: str) -> bool:
+        """Whether a client may come back."""
+        return pid in self._sessions
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody may come back."""
+        return not self._sessions
+
+    def restore(self, pid: str, offset: str) -> SavedSession | None:
+        """Find a client that came back. It is not restored twice.
+
+        Args:
+            pid: its secret.
+            offset: the last event it has; empty for none.
+
+        Returns:
+            None when it is unknown, or some of what it missed has been forgotten.
+        """
+        session = self._sessions.get(pid)
+        if session is None:
+            return None
+        session.offset = offset
+        if self._number(session) < 0:
+            self._give_up(session)
+            return None
+        self._take(session)
+        return session
+
+    def _take(self, session: SavedSession) -> None:
+        if self._sessions.pop(session.pid, None) is None:
+            return
+        for room in session.rooms:
+            members = self._by_room.get(room)
+            if members is not None:
+                members.pop(session.pid, None)
+                if not members:
+                    del self._by_room[room]
+
+    def _give_up(self, session: SavedSession) -> None:
+        self._take(session)
+        self._lost(session)
+
+    def give_up_all(self) -> None:
+        """Nobody can come back any more."""
+        for session in list(self._sessions.values()):
+            self._give_up(session)
+        if self._wheel is not None:
+            self._wheel.cancel(self)
+
+    def expire(self, now: float) -> None:
+        """The wheel: the oldest has been away for too long."""
+        for session in list(self._sessions.values()):
+            # They stand in the order in which they left.
+            if session.expires > now:
+                break
+            self._give_up(session)
+        if self._wheel is not None:
+            for session in self._sessions.values():
+                self._wheel.arm(self, max(session.expires - now, 0.0))
+                break
+        self._trim(time.monotonic())
+
+    def absent(self, options: BroadcastOptions) -> list[SavedSession]:
+        """The lost clients whom an event is meant for, each once."""
+        chosen: dict[str, SavedSession] = {}
+        if not options.rooms:
+            chosen.update(self._sessions)
+        for room in options.rooms:
+            chosen.update(self._by_room.get(room, {}))
+        for room in options.excepted:
+            for pid in self._by_room.get(room, {}):
+                chosen.pop(pid, None)
+        return list(chosen.values())

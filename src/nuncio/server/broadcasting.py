@@ -1,0 +1,422 @@
+"""The sending half of a namespace, and what its adapter asks of it. [compiled]
+
+Everything that goes to many sockets passes through the adapter, which hands on what concerns this
+server's own sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from nuncio.cluster.adapter import Adapter
+from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.outbox import OVERFLOW, Outbox
+from nuncio.cluster.rooms import Room
+from nuncio.engine.session import TAKEN, Sent
+from nuncio.engine.wheel import TimerWheel
+from nuncio.errors import LimitExceeded, OptionError
+from nuncio.options import seconds as checked_seconds
+from nuncio.protocol.engineio import Message
+from nuncio.protocol.parser import Parser
+from nuncio.server.acks import PendingAck
+from nuncio.server.binding import bind
+from nuncio.server.handlers import Handler
+from nuncio.server.operator import BroadcastOperator
+from nuncio.server.threads import Threads
+
+if TYPE_CHECKING:
+    from nuncio.server.socket import Socket
+
+RESERVED_SERVER_EVENTS: Final = frozenset({"connect", "connection", "new_namespace"})
+
+AT_MOST_ONCE: Final = "at-most-once"
+AT_LEAST_ONCE: Final = "at-least-once"
+
+_NO_ROOMS: Final[frozenset[Room]] = frozenset()
+
+
+class Broadcaster:
+    """Sends to the sockets of a namespace.
+
+    Attributes:
+        name: begins with `/`.
+        server: the server it belongs to.
+        sockets: connected sockets by id.
+        adapter: its rooms, and the other servers.
+        promised: whether events are delivered at least once unless they say otherwise.
+        recovering: whether clients that lost their link may recover what they missed.
+        threads: the server's.
+        parser: the server's.
+        prefix: what the parser needs of the name, in every packet.
+    """
+
+    __slots__ = (
+        "_ids",
+        "_server_handlers",
+        "adapter",
+        "name",
+        "parser",
+        "prefix",
+        "promised",
+        "recovering",
+        "server",
+        "sockets",
+        "threads",
+    )
+
+    def __init__(self, server: Any, name: str) -> None:
+        self.server = server
+        self.name = name
+        self.threads: Threads = server.threads
+        self.parser: Parser = server.parser
+        self.prefix = self.parser.prefix(name)
+        self.sockets: dict[str, Socket] = {}
+        self.recovering: bool = server.recovery is not None
+        self.promised = self.checked_delivery(server.options.delivery)
+        self._server_handlers: dict[str, list[Handler]] = {}
+        self._ids = 0
+        adapter: Adapter = server.make_adapter(self)
+        self.adapter = adapter
+
+    # What applications use.
+
+    def _all(self) -> BroadcastOperator:
+        options = BroadcastOptions()
+        options.promised = self.promised
+        return BroadcastOperator(self, options)
+
+    def all_but(self, id: str) -> BroadcastOptions:
+        """Everybody but one socket, as `socket.broadcast` means it."""
+        options = BroadcastOptions(_NO_ROOMS, frozenset((id,)))
+        options.promised = self.promised
+        return options
+
+    def emit(self, event: str, *args: object) -> Sent:
+        """Send an event to everybody in the namespace; see `BroadcastOperator.emit`."""
+        return self._all().emit(event, *args)
+
+    def send(self, *args: object) -> Sent:
+        """Send a `message` event to everybody."""
+        return self._all().emit("message", *args)
+
+    def to(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
+        """Everybody in a room, or in any of several."""
+        return self._all().to(rooms)
+
+    def in_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
+        """The same as `to`."""
+        return self._all().to(rooms)
+
+    def except_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
+        """Everybody but those in these rooms."""
+        return self._all().except_(rooms)
+
+    @property
+    def volatile(self) -> BroadcastOperator:
+        """See `BroadcastOperator.volatile`."""
+        return self._all().volatile
+
+    @property
+    def local(self) -> BroadcastOperator:
+        """See `BroadcastOperator.local`."""
+        return self._all().local
+
+    def compress(self, compress: bool) -> BroadcastOperator:
+        """See `BroadcastOperator.compress`."""
+        return self._all().compress(compress)
+
+    def timeout(self, seconds: float) -> BroadcastOperator:
+        """See `BroadcastOperator.timeout`."""
+        return self._all().timeout(seconds)
+
+    def delivery(self, guarantee: str) -> BroadcastOperator:
+        """See `BroadcastOperator.delivery`."""
+        return self._all().delivery(guarantee)
+
+    def emit_with_ack(self, event: str, *args: object) -> Awaitable[list[Any]]:
+        """See `BroadcastOperator.emit_with_ack`; needs `timeout`."""
+        return self._all().emit_with_ack(event, *args)
+
+    def fetch_sockets(self) -> Awaitable[list[Any]]:
+        """See `BroadcastOperator.fetch_sockets`."""
+        return self.fetch(BroadcastOptions())
+
+    def sockets_join(self, rooms: Room | Iterable[Room]) -> None:
+        """See `BroadcastOperator.sockets_join`."""
+        self._all().sockets_join(rooms)
+
+    def sockets_leave(self, rooms: Room | Iterable[Room]) -> None:
+        """See `BroadcastOperator.sockets_leave`."""
+        self._all().sockets_leave(rooms)
+
+    def disconnect_sockets(self, close: bool = False) -> None:
+        """See `BroadcastOperator.disconnect_sockets`."""
+        self._all().disconnect_sockets(close)
+
+    def checked_delivery(self, guarantee: object) -> bool:
+        """Whether a guarantee is the stronger one.
+
+        Raises:
+            OptionError: for what is no guarantee, and without connection state recovery.
+        """
+        if guarantee == AT_MOST_ONCE:
+            return False
+        if guarantee != AT_LEAST_ONCE:
+            raise OptionError(
+                f"delivery must be {AT_MOST_ONCE!r} or {AT_LEAST_ONCE!r}, not {guarantee!r}"
+            )
+        if not self.recovering:
+            raise OptionError(
+                f"delivery={AT_LEAST_ONCE!r} needs connection_state_recovery=True, by which a "
+                "client that comes back is known again"
+            )
+        return True
+
+    # What operators ask; a parent namespace answers for its children.
+
+    def broadcast(self, payload: list[Any], options: BroadcastOptions) -> Sent:
+        """Send an event to many."""
+        threads = self.threads
+        if threads.used and threads.away():
+            threads.call(self.broadcast, payload, options)
+            return TAKEN
+        return self.adapter.broadcast(payload, options)
+
+    def broadcast_with_ack(
+        self, payload: list[Any], options: BroadcastOptions
+    ) -> Awaitable[list[Any]]:
+        """Send an event to many and gather the answers."""
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.adapter.broadcast_with_ack(payload, options, self.server.gather_acks(future))
+        return future
+
+    def fetch(self, options: BroadcastOptions) -> Awaitable[list[Any]]:
+        """See `Adapter.fetch_sockets`."""
+        return self.adapter.fetch_sockets(options)
+
+    def add_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
+        """See `Adapter.add_sockets`."""
+        threads = self.threads
+        if threads.used and threads.away():
+            threads.call(self.adapter.add_sockets, options, rooms)
+        else:
+            self.adapter.add_sockets(options, rooms)
+
+    def remove_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
+        """See `Adapter.remove_sockets`."""
+        threads = self.threads
+        if threads.used and threads.away():
+            threads.call(self.adapter.remove_sockets, options, rooms)
+        else:
+            self.adapter.remove_sockets(options, rooms)
+
+    def disconnect_many(self, options: BroadcastOptions, close: bool) -> None:
+        """See `Adapter.disconnect_sockets`."""
+        threads = self.threads
+        if threads.used and threads.away():
+            threads.call(self.adapter.disconnect_sockets, options, close)
+        else:
+            self.adapter.disconnect_sockets(options, close)
+
+    # What adapters ask.
+
+    def encode(self, payload: list[Any], id: int, compress: bool) -> Message:
+        """An event's packet."""
+        return self.parser.encode_event(self.prefix, id, payload, compress)
+
+    def deliver(self, message: Message, payload: list[Any], options: BroadcastOptions) -> Sent:
+        """Send an encoded event to those of this server's sockets whom it is meant for."""
+        behind: list[Sent] | None = None
+        volatile = options.volatile
+        for socket in self.adapter.targets(options.rooms, options.excepted):
+            socket.notify_outgoing(payload)
+            sent = socket._connection.session.push(message, volatile)
+            if sent is not TAKEN:
+                if behind is None:
+                    behind = []
+                behind.append(sent)
+        return TAKEN if behind is None else SentToMany(behind)
+
+    def deliver_promised(
+        self,
+        id: int,
+        number: int,
+        message: Message,
+        payload: list[Any],
+        options: BroadcastOptions,
+    ) -> Sent:
+        """As `deliver`; recipients who are away for a moment are meant, too."""
+        for saved in self.adapter.absent(options):
+            if saved.outbox is None:
+                saved.outbox = self.new_outbox()
+            if not saved.outbox.add(id, number, message, payload):
+                self.undelivered(saved.sid, saved.data, saved.user, OVERFLOW, [payload])
+        behind: list[Sent] = []
+        for socket in self.adapter.targets(options.rooms, options.excepted):
+            if socket.promise(id, number, message, payload):
+                socket.notify_outgoing(payload)
+                sent = socket._connection.session.push(message)
+                if sent is not TAKEN:
+                    behind.append(sent)
+        return SentToMany(behind) if behind else TAKEN
+
+    def new_outbox(self) -> Outbox:
+        """Where a client's promised events wait for its acknowledgements."""
+        limits = self.server.limits
+        return Outbox(limits.unacknowledged_events, limits.unacknowledged_bytes)
+
+    def undelivered(
+        self, sid: str, data: Any, user: Any, reason: str, payloads: list[list[Any]]
+    ) -> None:
+        """Tell the application what was promised and cannot be delivered."""
+        self.server.undelivered(self, sid, data, user, reason, payloads)
+
+    def next_ack_id(self) -> int:
+        """The next acknowledgement's id."""
+        id = self._ids
+        self._ids = id + 1
+        return id
+
+    def deliver_with_ack(
+        self, payload: list[Any], options: BroadcastOptions, gathering: Any
+    ) -> None:
+        """Send an event to this server's sockets and gather their answers."""
+        sockets = self.adapter.targets(options.rooms, options.excepted)
+        id = self.next_ack_id()
+        message = self.encode(payload, id, options.compress)
+        gathering.expect(len(sockets))
+        for socket in sockets:
+            socket.notify_outgoing(payload)
+            try:
+                socket._wait_for_ack(_SharedAck(socket, id, gathering), options.timeout)
+            except LimitExceeded as error:
+                # It owes too many answers already; the others can give theirs.
+                gathering.fail(error)
+            else:
+                socket.push(message)
+
+    @property
+    def wheel(self) -> TimerWheel:
+        """The running loop's timers."""
+        wheel: TimerWheel = self.server.engine.config().wheel
+        return wheel
+
+    # Messages between servers.
+
+    def server_side_emit(self, event: str, *args: object) -> None:
+        """Send an event to the other servers of the cluster; this one does not receive it.
+
+        Their `on_server` handlers receive the arguments.
+
+        Raises:
+            OptionError: for a reserved name.
+        """
+        _check_server_event(event)
+        self.adapter.server_side_emit([event, *args])
+
+    def server_side_emit_with_ack(
+        self, event: str, *args: object, timeout: float = 5.0
+    ) -> Awaitable[list[Any]]:
+        """Send an event to the other servers and wait for their answers.
+
+        Args:
+            event: its name.
+            args: plain data.
+            timeout: seconds to wait.
+
+        Returns:
+            What the handler of each other server returned; none of them, no answers.
+
+        Raises:
+            AckTimeout: when some did not come in time; `responses` holds those that did.
+            OptionError: for a reserved name.
+        """
+        _check_server_event(event)
+        limit = checked_seconds("timeout", timeout)
+        return self.adapter.server_side_emit_with_ack([event, *args], limit)
+
+    def on_server(self, event: str, handler: Any = None) -> Any:
+        """Handle what other servers send by `server_side_emit`.
+
+        These are not the clients' events: no client can call such a handler. What it returns
+        answers `server_side_emit_with_ack`; it may be async.
+
+        Args:
+            event: its name.
+            handler: receives the arguments; None to use this as a decorator.
+        """
+        if handler is None:
+            return _ServerDecorator(self, event)
+        _check_server_event(event)
+        bound = bind(handler, event, takes_socket=False, lifecycle=True)
+        self._server_handlers = {
+            **self._server_handlers,
+            event: [*self._server_handlers.get(event, []), bound],
+        }
+        return handler
+
+    def server_handlers(self, event: str) -> list[Handler]:
+        """What an adapter calls when another server sent an event."""
+        return self._server_handlers.get(event, [])
+
+
+class SentToMany(Sent):
+    """What a broadcast returns when some recipients are behind."""
+
+    __slots__ = ("_behind",)
+
+    def __init__(self, behind: list[Sent]) -> None:
+        super().__init__(None)
+        self._behind = behind
+
+    def __await__(self) -> Generator[Any, None, None]:
+        for sent in self._behind:
+            yield from sent.__await__()
+
+    @property
+    def taken(self) -> bool:
+        """See `Sent.taken`."""
+        for sent in self._behind:
+            if not sent.taken:
+                return False
+        return True
+
+
+class _SharedAck(PendingAck):
+    """One recipient's part in a broadcast that is acknowledged."""
+
+    __slots__ = ("_gathering",)
+
+    def __init__(self, socket: Socket, id: int, gathering: Any) -> None:
+        super().__init__(socket, id)
+        self._gathering = gathering
+
+    def answer(self, values: list[Any]) -> None:
+        """See `PendingAck.answer`."""
+        self._gathering.answer(values[0] if values else None)
+
+    def fail(self, error: Exception) -> None:
+        """See `PendingAck.fail`."""
+        self._gathering.fail(error)
+
+
+class _ServerDecorator:
+    """What `@io.on_server(name)` applies to the function below it."""
+
+    __slots__ = ("_event", "_nsp")
+
+    def __init__(self, nsp: Broadcaster, event: str) -> None:
+        self._nsp = nsp
+        self._event = event
+
+    def __call__(self, handler: Any) -> Any:
+        return self._nsp.on_server(self._event, handler)
+
+
+def _check_server_event(event: object) -> None:
+    if not isinstance(event, str) or not event:
+        raise OptionError(f"event: an event's name is a non-empty str, not {event!r}")
+    if event in RESERVED_SERVER_EVENTS:
+        raise OptionError(f'event: "{event}" is a reserved event name')
