@@ -3,7 +3,7 @@
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
-from nuncio.cluster.recovery import RecoveryOptions as RecoveryOptions
+from nuncio.cluster.recovery_options import RecoveryOptions as RecoveryOptions
 from nuncio.engine.request import Exchange as Exchange
 from nuncio.engine.request import Request as Request
 from nuncio.engine.session import Sent as Sent

@@ -1,1 +1,6 @@
 """Rooms and broadcasts, on one server or many: the adapter interface and its engines."""
+
+from nuncio.cluster.adapter import Adapter as Adapter
+from nuncio.cluster.memory import MemoryAdapter as MemoryAdapter
+from nuncio.cluster.options import BroadcastOptions as BroadcastOptions
+from nuncio.cluster.recovery import SavedSession as SavedSession

@@ -12,49 +12,19 @@ import base64
 import os
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import Any, Final
 
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.outbox import Outbox
+from nuncio.cluster.recovery_options import RecoveryOptions
 from nuncio.cluster.rooms import Room
 from nuncio.engine.wheel import Timer, TimerWheel
-from nuncio.errors import OptionError
-from nuncio.options import seconds, whole
 from nuncio.protocol.engineio import Message
 
 # Bookkeeping of one logged event, counted beside its bytes so that many tiny ones are bounded.
 ENTRY_OVERHEAD: Final = 200
 
 MOST_DIGITS: Final = 18
-
-
-@dataclass(frozen=True)
-class RecoveryOptions:
-    """`connection_state_recovery={…}`.
-
-    Attributes:
-        max_disconnection_duration: seconds for which a lost client is remembered.
-        skip_middlewares: whether a recovered client passes the namespace's middlewares unasked.
-        max_packets: how many recent events one namespace remembers.
-        max_bytes: how many bytes they may have together.
-        max_sessions: how many lost clients one namespace remembers.
-    """
-
-    max_disconnection_duration: float = 120.0
-    skip_middlewares: bool = True
-    max_packets: int = 10_000
-    max_bytes: int = 16 * 1024 * 1024
-    max_sessions: int = 10_000
-
-    def __post_init__(self) -> None:
-        seconds("max_disconnection_duration", self.max_disconnection_duration)
-        if not isinstance(self.skip_middlewares, bool):
-            raise OptionError(
-                f"skip_middlewares must be True or False, not {self.skip_middlewares!r}"
-            )
-        for name in ("max_packets", "max_bytes", "max_sessions"):
-            whole(name, getattr(self, name))
 
 
 class SavedSession:
@@ -136,18 +106,24 @@ class RecoveryLog(Timer):
     __slots__ = (
         "_by_room",
         "_bytes",
+        "_duration",
         "_entries",
         "_epoch",
         "_first",
         "_lost",
+        "_max_bytes",
+        "_max_packets",
+        "_max_sessions",
         "_sessions",
         "_wheel",
-        "options",
     )
 
     def __init__(self, options: RecoveryOptions, lost: Any) -> None:
         super().__init__()
-        self.options = options
+        self._duration = float(options.max_disconnection_duration)
+        self._max_packets = int(options.max_packets)
+        self._max_bytes = int(options.max_bytes)
+        self._max_sessions = int(options.max_sessions)
         self._lost = lost
         # Offsets of another process, or of another life of this one, are not ours.
         self._epoch = base64.urlsafe_b64encode(os.urandom(6)).decode() + "."
@@ -183,12 +159,11 @@ class RecoveryLog(Timer):
         self._trim(now)
 
     def _trim(self, now: float) -> None:
-        bounds = self.options
-        oldest = now - bounds.max_disconnection_duration
+        oldest = now - self._duration
         entries = self._entries
         while entries:
             entry = entries[0]
-            fits = len(entries) <= bounds.max_packets and self._bytes <= bounds.max_bytes
+            fits = len(entries) <= self._max_packets and self._bytes <= self._max_bytes
             if fits and entry.at >= oldest:
                 break
             entries.popleft()
@@ -246,11 +221,11 @@ class RecoveryLog(Timer):
     def save(self, session: SavedSession, wheel: TimerWheel) -> None:
         """Remember a client for a while."""
         self._wheel = wheel
-        if len(self._sessions) >= self.options.max_sessions:
+        if len(self._sessions) >= self._max_sessions:
             for oldest in self._sessions.values():
                 self._give_up(oldest)
                 break
-        session.expires = wheel.now() + self.options.max_disconnection_duration
+        session.expires = wheel.now() + self._duration
         self._sessions[session.pid] = session
         for room in session.rooms:
             members = self._by_room.get(room)
@@ -259,7 +234,7 @@ class RecoveryLog(Timer):
             else:
                 members[session.pid] = session
         if len(self._sessions) == 1:
-            wheel.arm(self, self.options.max_disconnection_duration)
+            wheel.arm(self, self._duration)
 
     def remembers(self, pid: str) -> bool:
         """Whether a client may come back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nuncio.cluster.recovery import RecoveryOptions
+from nuncio.cluster.recovery_options import RecoveryOptions
 from nuncio.errors import OptionError
 from nuncio.options import build, seconds, whole
 from nuncio.protocol.parser import JSONParser, Parser
