@@ -9,7 +9,11 @@ from tests.support.aio import eventually, run_async
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Client, Clients, Node, Way
 
 # The client comes back by itself, soon.
-PATIENT: dict[str, Any] = {"reconnection": True, "reconnectionDelay": 20, "reconnectionDelayMax": 40}
+PATIENT: dict[str, Any] = {
+    "reconnection": True,
+    "reconnectionDelay": 20,
+    "reconnectionDelayMax": 40,
+}
 
 
 async def recoverable(clients: Clients, way: Way, **options: Any) -> Client:
