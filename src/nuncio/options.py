@@ -17,6 +17,9 @@ T = TypeVar("T")
 # Thirty years: whoever writes more, or infinity, means something that timers cannot do.
 MOST_SECONDS: Final = 1e9
 
+# Longer heartbeats and hand-shakes are milliseconds by mistake.
+HOUR: Final = 3600.0
+
 
 LATER = "it is not part of Nuncio yet"
 
@@ -54,17 +57,18 @@ def build(cls: type[T], options: Mapping[str, Any], owner: str) -> T:
     return cls(**options)
 
 
-def seconds(name: str, value: object, *, zero: bool = False) -> float:
-    """A duration in seconds.
+def seconds(name: str, value: object, *, zero: bool = False, most: float = MOST_SECONDS) -> float:
+    """A duration in seconds, of at most `most`.
 
     Raises:
         OptionError: when it is not a number, or not positive.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if 0 < value <= MOST_SECONDS or (zero and value == 0):
+        if 0 < value <= most or (zero and value == 0):
             return float(value)
+    limit = "" if most == MOST_SECONDS else f" and at most {most:g}"
     raise OptionError(
-        f"{name} must be a number of seconds above 0, not {value!r}"
+        f"{name} must be a number of seconds above 0{limit}, not {value!r}"
         " (the official options are in milliseconds; Nuncio's are in seconds)"
     )
 

@@ -12,7 +12,7 @@ import pydantic
 import pytest
 
 import nuncio
-from nuncio import AckCallback, ArgumentError, OptionError
+from nuncio import AckCallback, ArgumentError, OptionError, Server
 from nuncio.server.binding import bind
 from nuncio.server.handlers import Handler
 
@@ -450,3 +450,28 @@ def test_a_missing_argument_beside_an_acknowledgement_function_is_named() -> Non
     with pytest.raises(ArgumentError) as caught:
         accept(bound(handler))
     assert caught.value.argument == "a"
+
+
+# What newcomers bring along.
+
+
+@pytest.mark.parametrize("middleware", [lambda socket, next: next(), lambda: None])
+def test_a_middleware_takes_the_socket_alone(middleware: Any) -> None:
+    with pytest.raises(OptionError, match="no `next`"):
+        Server().use(middleware)
+
+
+def test_a_middleware_may_have_parameters_with_defaults() -> None:
+    Server().use(lambda socket, log=print: None)
+    Server().use(lambda *args: None)
+
+
+def test_there_is_no_event_for_all_events() -> None:
+    with pytest.raises(OptionError, match="on_any"):
+        Server().on("*", lambda socket: None)
+
+
+@pytest.mark.parametrize("name", ["ping_interval", "ping_timeout", "connect_timeout"])
+def test_milliseconds_are_recognised(name: str) -> None:
+    with pytest.raises(OptionError, match="milliseconds"):
+        Server(**{name: 25000})

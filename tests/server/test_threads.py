@@ -5,8 +5,6 @@ import threading
 import time
 from typing import Any
 
-import pytest
-
 from nuncio import AckCallback, Server, Socket
 from nuncio.server.threads import Threads
 from tests.support.aio import eventually, run_async
@@ -205,22 +203,19 @@ async def test_closing_waits_for_threads() -> None:
 
 
 @run_async
-async def test_a_thread_of_the_applications_own_may_emit_once_there_are_threads() -> None:
+async def test_any_thread_may_emit() -> None:
     io = Server()
     client = Client.join(io)
-    io.on("x", lambda: None, thread=True)
     thread = threading.Thread(target=lambda: io.emit("from outside"))
     thread.start()
     await eventually(lambda: client.take() == ['2["from outside"]'])
     thread.join()
 
 
-@pytest.mark.parametrize("used", [False, True])
 @run_async
-async def test_only_other_threads_are_away(used: bool) -> None:
+async def test_only_other_threads_are_away() -> None:
     threads = Threads()
     assert not threads.away()
-    threads.used = used
     threads.bind(asyncio.get_running_loop())
     assert not threads.away()
     assert await asyncio.to_thread(threads.away)

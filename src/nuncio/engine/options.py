@@ -8,7 +8,7 @@ from typing import Any
 
 from nuncio.errors import OptionError
 from nuncio.limits import Limits
-from nuncio.options import seconds, whole
+from nuncio.options import HOUR, seconds, whole
 
 TRANSPORTS = ("polling", "websocket")
 
@@ -58,7 +58,7 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         for name in ("ping_interval", "ping_timeout", "upgrade_timeout"):
-            seconds(name, getattr(self, name))
+            seconds(name, getattr(self, name), most=HOUR)
         if whole("max_http_buffer_size", self.max_http_buffer_size) > MOST_BYTES:
             raise OptionError(f"max_http_buffer_size must be at most {MOST_BYTES}")
         if not isinstance(self.path, str) or not self.path.startswith("/"):

@@ -40,9 +40,34 @@ def check_registration(event: object, options: Mapping[str, object]) -> None:
     """
     if not isinstance(event, str) or not event:
         raise OptionError(f"event must be a non-empty str, not {event!r}")
+    if event == "*":
+        raise OptionError(
+            'event: there is no event "*"; socket.on_any(listener), in a connection handler, hears '
+            "every event of that socket"
+        )
     for name in options:
         if name not in _OPTIONS:
             raise unknown_option(name, _OPTIONS, "a handler")
+
+
+def check_middleware(middleware: object) -> None:
+    """Check a middleware for connections.
+
+    Raises:
+        OptionError: when it cannot be called with a socket alone.
+    """
+    if not callable(middleware):
+        raise OptionError(f"middleware must be callable, not {middleware!r}")
+    try:
+        inspect.signature(middleware).bind(None)
+    except TypeError as error:
+        raise OptionError(
+            f"middleware is called with the socket alone, which {middleware!r} does not fit "
+            f"({error}); there is no `next`: return to go on, raise nuncio.ConnectError to refuse"
+        ) from error
+    except ValueError:
+        # Built-in functions may hide their signature.
+        pass
 
 
 def bind(

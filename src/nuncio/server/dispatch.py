@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nuncio.engine.session import Sent
 from nuncio.errors import ArgumentError, EventError
-from nuncio.protocol.engineio import Message
 from nuncio.server.handlers import Ack, Handler
 from nuncio.server.listeners import Listeners
 
@@ -66,10 +65,6 @@ class Dispatcher(Listeners):
     @property
     def awaits_answers(self) -> bool:
         """Whether the client's acknowledgements are waited for."""
-        raise NotImplementedError
-
-    def deliver(self, message: Message, volatile: bool) -> Sent:
-        """Send an encoded packet."""
         raise NotImplementedError
 
     def on_event(self, payload: list[Any], id: int) -> None:
@@ -302,7 +297,7 @@ class Dispatcher(Listeners):
             self.nsp.server.report(error, self, name)
             return
         if self.connected:
-            self.deliver(message, False)
+            self._connection.session.push(message)
 
     # Handlers that wait.
 
@@ -370,7 +365,11 @@ class _Reply:
         self._nothing = False
 
     def __call__(self, *values: object) -> None:
-        self.answer(Ack(*values), "ack")
+        threads = self._socket.nsp.threads
+        if threads.away():
+            threads.call(self.answer, Ack(*values), "ack")
+        else:
+            self.answer(Ack(*values), "ack")
 
     def give(self, result: Any, name: str) -> None:
         """A handler has returned."""

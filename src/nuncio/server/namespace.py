@@ -14,7 +14,7 @@ from nuncio.cluster.outbox import NOT_RECOVERED
 from nuncio.cluster.recovery import SavedSession
 from nuncio.errors import ConnectError, OptionError
 from nuncio.protocol.engineio import Message
-from nuncio.server.binding import bind, check_registration
+from nuncio.server.binding import bind, check_middleware, check_registration
 from nuncio.server.broadcasting import Broadcaster
 from nuncio.server.handlers import Handler
 from nuncio.server.socket import Socket
@@ -129,7 +129,6 @@ class Namespace(Broadcaster):
             raise OptionError("event: connect_error happens at clients; use io.engine.on(…) here")
         lifecycle = event in LIFECYCLE
         bound = bind(handler, event, takes_socket=True, lifecycle=lifecycle, once=once, **options)
-        self.server.note_handler(bound)
         table = self.lifecycle if lifecycle else self.handlers
         # Copied, never changed in place: an event under way keeps the list it began with.
         table[event] = [*table.get(event, []), bound]
@@ -163,8 +162,7 @@ class Namespace(Broadcaster):
         Raising `nuncio.ConnectError` refuses the client; so does any other exception, but then the
         client learns no more than that something failed.
         """
-        if not callable(middleware):
-            raise OptionError(f"middleware must be callable, not {middleware!r}")
+        check_middleware(middleware)
         self._middlewares = [*self._middlewares, middleware]
         return middleware
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nuncio.cluster.recovery_options import RecoveryOptions
 from nuncio.errors import OptionError
-from nuncio.options import build, seconds, whole
+from nuncio.options import HOUR, build, seconds, whole
 from nuncio.protocol.parser import JSONParser, Parser
 
 
@@ -44,7 +44,7 @@ class ServerOptions:
             )
         if self.adapter is not None and not callable(self.adapter):
             raise OptionError(f"adapter must be callable with a namespace, not {self.adapter!r}")
-        seconds("connect_timeout", self.connect_timeout)
+        seconds("connect_timeout", self.connect_timeout, most=HOUR)
         whole("concurrency", self.concurrency)
         if not isinstance(self.parser, Parser):
             raise OptionError(

@@ -1,39 +1,37 @@
-"""Which thread a call comes from, when handlers run in threads. [compiled]
+"""Which thread a call comes from. [compiled]
 
-Nuncio belongs to its event loop's thread. A handler registered with `thread=True` calls `emit`,
-`join` and the like from another; those calls are carried over, in order, without waiting. As long
-as no such handler is registered, telling costs one look at a flag.
+Nuncio belongs to its event loop's thread. A handler registered with `thread=True`, or a route that
+a web framework runs in a thread, calls `emit`, `join` and the like from another; those calls are
+carried over, in order, without waiting.
 """
 
 from __future__ import annotations
 
-import threading
 from asyncio import AbstractEventLoop
-from typing import Any
+from threading import get_ident
+from typing import Any, Final
+
+_current: Final = get_ident
 
 
 class Threads:
-    """The loop's thread, and the way to it.
+    """The loop's thread, and the way to it."""
 
-    Attributes:
-        used: whether handlers run in threads.
-    """
-
-    __slots__ = ("_home", "_loop", "used")
+    __slots__ = ("_home", "_loop")
 
     def __init__(self) -> None:
-        self.used = False
         self._home = 0
         self._loop: AbstractEventLoop | None = None
 
     def bind(self, loop: AbstractEventLoop) -> None:
         """Remember the running loop, and that this is its thread."""
         self._loop = loop
-        self._home = threading.get_ident()
+        self._home = _current()
 
     def away(self) -> bool:
         """Whether the caller is in another thread than the loop's."""
-        return self._loop is not None and threading.get_ident() != self._home
+        home = self._home
+        return home != 0 and _current() != home
 
     def call(self, function: Any, *args: Any) -> None:
         """Call a function in the loop's thread, in order, without waiting for it."""
