@@ -6,7 +6,7 @@ from nuncio._build import build_info as build_info
 from nuncio.cluster.recovery_options import RecoveryOptions as RecoveryOptions
 from nuncio.engine.request import Exchange as Exchange
 from nuncio.engine.request import Request as Request
-from nuncio.engine.session import Sent as Sent
+from nuncio.engine.sent import Sent as Sent
 from nuncio.engine.session import Session as Session
 from nuncio.errors import AckError as AckError
 from nuncio.errors import AckTimeout as AckTimeout

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nuncio import Ack, Exchange, Request, Server, Socket
-from nuncio.engine.engine import ConnectionFailure
+from nuncio.engine.refusal import ConnectionFailure
 from tests.support.aio import eventually, run_async
 from tests.support.inbox import Inbox
 from tests.support.node import (

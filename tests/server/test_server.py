@@ -9,7 +9,7 @@ import pytest
 
 import nuncio
 from nuncio import Limits, OptionError, Server, Socket
-from nuncio.engine.engine import ConnectionFailure
+from nuncio.engine.refusal import ConnectionFailure
 from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client, Refused
 from tests.support.rawclient import Closed, Peer, Polling, WebSocket, fetch, websocket_target

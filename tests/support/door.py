@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from nuncio.engine import Engine, Session
-from nuncio.engine.engine import ConnectionFailure
+from nuncio.engine.refusal import ConnectionFailure
 from nuncio.engine.request import Request
 from nuncio.engine.transport import Transport
 from tests.support.fakes import FakeExchange, FakeTransport, a_request

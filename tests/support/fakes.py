@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from nuncio.engine.listener import Listener
 from nuncio.engine.request import Exchange, Request
-from nuncio.engine.session import Listener, Session, SessionConfig
+from nuncio.engine.session import Session
+from nuncio.engine.settings import SessionConfig
 from nuncio.engine.transport import Flusher, Transport
 from nuncio.engine.wheel import NEVER, TimerWheel
 from nuncio.protocol.engineio import Message
@@ -218,3 +220,18 @@ class Bench:
         self.loop.advance(1000)
         assert self.loop.scheduled == []
         assert self.loop.failures == []
+
+
+class Wire(Bench):
+    """A session on a frame transport; the open packet is read already."""
+
+    def __init__(self, **overrides: float) -> None:
+        self.wire = FakeTransport()
+        super().__init__(self.wire, **overrides)
+        assert self.wire.take() == [b"0{}"]
+
+    @property
+    def ended(self) -> str | None:
+        """Why the session ended."""
+        assert len(self.above.ends) <= 1
+        return self.above.ends[0][0] if self.above.ends else None

@@ -15,7 +15,7 @@ from mypy_extensions import mypyc_attr
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room
-from nuncio.engine.session import Sent
+from nuncio.engine.sent import Sent
 from nuncio.events import Emitter
 from nuncio.protocol.engineio import Message
 

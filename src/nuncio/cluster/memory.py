@@ -13,7 +13,7 @@ from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.recovery import RecoveryLog, SavedSession
 from nuncio.cluster.rooms import Room
-from nuncio.engine.session import Sent
+from nuncio.engine.sent import Sent
 from nuncio.errors import LimitExceeded
 from nuncio.protocol.engineio import Message
 

@@ -8,12 +8,8 @@ protocol revision, session id.
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
-import os
-import re
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -21,10 +17,24 @@ import msgspec
 from nuncio.engine.compression import HttpCompression
 from nuncio.engine.cookies import CookieOption
 from nuncio.engine.cors import CorsPolicy
+from nuncio.engine.follow import follow_up
+from nuncio.engine.gates import Gates, Middleware, new_id
+from nuncio.engine.headers import Decorator, HeaderEvents
+from nuncio.engine.listener import Listener
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.polling import PollingTransport
-from nuncio.engine.request import Exchange, Request
-from nuncio.engine.session import Listener, Session, SessionConfig, follow_up
+from nuncio.engine.refusal import (
+    BAD_HANDSHAKE_METHOD,
+    FORBIDDEN,
+    UNKNOWN_SID,
+    UNKNOWN_TRANSPORT,
+    UNSUPPORTED_PROTOCOL_VERSION,
+    Refusals,
+)
+from nuncio.engine.request import Exchange
+from nuncio.engine.session import Session
+from nuncio.engine.settings import SessionConfig
+from nuncio.engine.standalone import EventListener
 from nuncio.engine.transport import Flusher, Transport
 from nuncio.engine.wheel import TimerWheel
 from nuncio.errors import DisconnectReason, OptionError
@@ -35,44 +45,7 @@ from nuncio.protocol.engineio import Message
 
 logger = logging.getLogger("nuncio.engine")
 
-UNKNOWN_TRANSPORT = 0
-UNKNOWN_SID = 1
-BAD_HANDSHAKE_METHOD = 2
-BAD_REQUEST = 3
-FORBIDDEN = 4
-UNSUPPORTED_PROTOCOL_VERSION = 5
-
-MESSAGES = (
-    "Transport unknown",
-    "Session ID unknown",
-    "Bad handshake method",
-    "Bad request",
-    "Forbidden",
-    "Unsupported protocol version",
-)
-
-_ID = re.compile(r"[!-~]+")
-
 L = TypeVar("L", bound=Callable[..., Any])
-
-Middleware = Callable[[Request, Exchange], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionFailure:
-    """What listeners of `connection_error` receive.
-
-    Attributes:
-        request: the refused request.
-        code: the reference's error code, 0 to 5.
-        message: its message.
-        context: details, under the reference's keys in snake_case.
-    """
-
-    request: Request
-    code: int
-    message: str
-    context: dict[str, object]
 
 
 class Engine:
@@ -109,7 +82,9 @@ class Engine:
         self.stopping = False
         self.hosts: list[Any] = []
         self.events = Emitter(self.spawn)
-        self._middlewares: list[Middleware] = []
+        self._refusals = Refusals(self.events, "websocket" in self.options.transports)
+        self._headers = HeaderEvents(self.events)
+        self._gates = Gates(self.options, self.cors, self._refusals)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._config: SessionConfig | None = None
         path = self.options.path.rstrip("/")
@@ -135,9 +110,7 @@ class Engine:
         It may set headers (`response.set_header`), answer itself (`response.end`), or raise to
         refuse the request; it may be async.
         """
-        if not callable(middleware):
-            raise TypeError(f"middleware must be callable, not {middleware!r}")
-        self._middlewares.append(middleware)
+        self._gates.use(middleware)
         return middleware
 
     @overload
@@ -193,17 +166,6 @@ class Engine:
         """Whether a request path is the engine's."""
         return path.startswith(self._prefix)
 
-    @property
-    def may_wait(self) -> bool:
-        """Whether handling a request may have to wait for the application's code."""
-        options = self.options
-        return bool(
-            self._middlewares
-            or options.allow_request is not None
-            or options.generate_id is not None
-            or self.cors.may_wait
-        )
-
     def config(self) -> SessionConfig:
         """What sessions of the running loop share; a new loop gets new timers."""
         loop = asyncio.get_running_loop()
@@ -251,7 +213,7 @@ class Engine:
         Returns:
             None when it was dealt with at once, else a coroutine that must be awaited.
         """
-        if self.may_wait:
+        if self._gates.may_wait:
             return self._handle(exchange, upgrade)
         request = exchange.request
         admitted = True
@@ -262,86 +224,34 @@ class Engine:
         if admitted and not upgrade and follow_up(self.sessions, exchange):
             return None
         if self._verify(exchange, upgrade, admitted):
-            self._open(exchange, upgrade, self._new_id())
+            self._open(exchange, upgrade, new_id())
         return None
 
     async def _handle(self, exchange: Exchange, upgrade: bool) -> None:
         request = exchange.request
-        admitted = await self._admits(request)
+        admitted = await self._gates.admits(request)
         if exchange.done:
             return
         # CORS headers come first, so that every answer carries them.
         if self._cors(exchange, admitted, upgrade):
             return
-        if not await self._run_middlewares(exchange, upgrade):
+        if not await self._gates.run_middlewares(exchange, upgrade):
             return
         if not self._verify(exchange, upgrade, admitted):
             return
-        message = await self._ask_application(request)
+        message = await self._gates.objection(request)
         if message is not None:
-            self._refuse(exchange, upgrade, FORBIDDEN, {"message": message}, message)
+            self._refusals.refuse(exchange, upgrade, FORBIDDEN, {"message": message}, message)
             return
         if not self._check_protocol(exchange, upgrade):
             return
         try:
-            id = await self._application_id(request)
+            id = await self._gates.make_id(request, self.sessions)
         except Exception as error:
-            context = {"name": "ID_GENERATION_ERROR", "error": error}
-            self._refuse(exchange, upgrade, BAD_REQUEST, context)
+            self._refusals.bad_request(exchange, upgrade, "ID_GENERATION_ERROR", error=error)
             return
         if not exchange.done and self._has_room(exchange):
             self._open(exchange, upgrade, id)
-
-    async def _admits(self, request: Request) -> bool:
-        try:
-            verdict = self.cors.admits(request)
-            return verdict if isinstance(verdict, bool) else bool(await verdict)
-        except Exception:
-            # A gate that fails stays shut.
-            logger.exception("the function given as cors failed")
-            return False
-
-    async def _run_middlewares(self, exchange: Exchange, upgrade: bool) -> bool:
-        for middleware in list(self._middlewares):
-            try:
-                result = middleware(exchange.request, exchange)
-                if hasattr(result, "__await__"):
-                    await result
-            except Exception as error:
-                logger.debug("an HTTP middleware refused a request: %r", error)
-                context = {"name": "MIDDLEWARE_FAILURE", "error": error}
-                self._refuse(exchange, upgrade, BAD_REQUEST, context)
-                return False
-            if exchange.done:
-                return False
-        return True
-
-    async def _ask_application(self, request: Request) -> str | None:
-        allow = self.options.allow_request
-        if allow is None:
-            return None
-        try:
-            verdict = allow(request)
-            if hasattr(verdict, "__await__"):
-                verdict = await verdict
-        except Exception:
-            # A gate that fails stays shut.
-            logger.exception("allow_request failed")
-            verdict = False
-        if verdict is True:
-            return None
-        return verdict if isinstance(verdict, str) else MESSAGES[FORBIDDEN]
-
-    async def _application_id(self, request: Request) -> str:
-        generate = self.options.generate_id
-        if generate is None:
-            return self._new_id()
-        id = generate(request)
-        if hasattr(id, "__await__"):
-            id = await id
-        if not isinstance(id, str) or not _ID.fullmatch(id) or id in self.sessions:
-            raise OptionError("generate_id must return a new, non-empty str of printable ASCII")
-        return id
 
     def _cors(self, exchange: Exchange, admitted: bool, upgrade: bool) -> bool:
         """Add the headers; True when the request was a preflight and is answered."""
@@ -361,7 +271,7 @@ class Engine:
         query = request.query
         name = query.get("transport", "")
         if name not in self.options.transports:
-            self._refuse(exchange, upgrade, UNKNOWN_TRANSPORT, {"transport": name})
+            self._refusals.refuse(exchange, upgrade, UNKNOWN_TRANSPORT, {"transport": name})
             return False
         if not self._check_origin(exchange, upgrade, admitted):
             return False
@@ -370,11 +280,12 @@ class Engine:
             self._existing(exchange, upgrade, sid, name)
             return False
         if request.method != "GET":
-            self._refuse(exchange, upgrade, BAD_HANDSHAKE_METHOD, {"method": request.method})
+            self._refusals.refuse(
+                exchange, upgrade, BAD_HANDSHAKE_METHOD, {"method": request.method}
+            )
             return False
         if (name == "websocket") != upgrade:
-            context: dict[str, object] = {"name": "TRANSPORT_HANDSHAKE_ERROR"}
-            self._refuse(exchange, upgrade, BAD_REQUEST, context)
+            self._refusals.bad_request(exchange, upgrade, "TRANSPORT_HANDSHAKE_ERROR")
             return False
         if not self._has_room(exchange):
             return False
@@ -391,15 +302,14 @@ class Engine:
     def _check_origin(self, exchange: Exchange, upgrade: bool, admitted: bool) -> bool:
         origin = exchange.request.header(b"origin") or ""
         if any(character < " " or character > "~" for character in origin):
-            context: dict[str, object] = {"name": "INVALID_ORIGIN", "origin": origin}
-            self._refuse(exchange, upgrade, BAD_REQUEST, context)
+            self._refusals.bad_request(exchange, upgrade, "INVALID_ORIGIN", origin=origin)
             return False
         if admitted:
             return True
         log = logger.debug if self._warned_origin else logger.warning
         self._warned_origin = True
         log("refused a connection: %s", self.cors.explain(origin))
-        self._refuse(
+        self._refusals.refuse(
             exchange,
             upgrade,
             FORBIDDEN,
@@ -411,7 +321,7 @@ class Engine:
     def _check_protocol(self, exchange: Exchange, upgrade: bool) -> bool:
         if exchange.request.query.get("EIO") == "4":
             return True
-        self._refuse(exchange, upgrade, UNSUPPORTED_PROTOCOL_VERSION, {"protocol": 3})
+        self._refusals.refuse(exchange, upgrade, UNSUPPORTED_PROTOCOL_VERSION, {"protocol": 3})
         return False
 
     # Requests of sessions there are.
@@ -419,33 +329,33 @@ class Engine:
     def _existing(self, exchange: Exchange, upgrade: bool, sid: str, name: str) -> None:
         session = self.sessions.get(sid)
         if session is None:
-            self._refuse(exchange, upgrade, UNKNOWN_SID, {"sid": sid})
+            self._refusals.refuse(exchange, upgrade, UNKNOWN_SID, {"sid": sid})
             return
-        context: dict[str, object]
-        if not upgrade and session.transport.name != name:
-            context = {
-                "name": "TRANSPORT_MISMATCH",
-                "transport": name,
-                "previous_transport": session.transport.name,
-            }
-            self._refuse(exchange, upgrade, BAD_REQUEST, context)
+        previous = session.transport.name
+        if not upgrade and previous != name:
+            self._refusals.bad_request(
+                exchange,
+                upgrade,
+                "TRANSPORT_MISMATCH",
+                transport=name,
+                previous_transport=previous,
+            )
             return
         if exchange.request.query.get("EIO") != "4":
-            context = {"name": "PROTOCOL_MISMATCH", "protocol": 3, "previous_protocol": 4}
-            self._refuse(exchange, upgrade, BAD_REQUEST, context)
+            self._refusals.bad_request(
+                exchange, upgrade, "PROTOCOL_MISMATCH", protocol=3, previous_protocol=4
+            )
             return
         if upgrade:
             if name == "websocket":
                 self._probe(exchange, session)
             else:
-                context = {"name": "TRANSPORT_HANDSHAKE_ERROR"}
-                self._refuse(exchange, upgrade, BAD_REQUEST, context)
+                self._refusals.bad_request(exchange, upgrade, "TRANSPORT_HANDSHAKE_ERROR")
             return
         transport = session.transport
         method = exchange.request.method
         if not isinstance(transport, PollingTransport):
-            context = {"name": "TRANSPORT_HANDSHAKE_ERROR"}
-            self._refuse(exchange, upgrade, BAD_REQUEST, context)
+            self._refusals.bad_request(exchange, upgrade, "TRANSPORT_HANDSHAKE_ERROR")
         elif method == "GET":
             transport.get(exchange)
         elif method == "POST":
@@ -454,7 +364,7 @@ class Engine:
             exchange.respond(500, [], b"")
 
     def _probe(self, exchange: Exchange, session: Session) -> None:
-        self._emit_headers(exchange, initial=False)
+        self._headers.emit(exchange, initial=False)
         refused = session.upgrading or session.upgraded or session.transport.name == "websocket"
         transport: Transport = exchange.accept()
         if refused:
@@ -469,7 +379,7 @@ class Engine:
         config = self.config()
         request = exchange.request
         if upgrade:
-            self._emit_headers(exchange, initial=True)
+            self._headers.emit(exchange, initial=True)
             transport: Transport = exchange.accept()
         else:
             transport = self._polling(exchange, config, id)
@@ -498,8 +408,7 @@ class Engine:
         limits = self.options.limits
         agent = exchange.request.header(b"user-agent") or ""
         legacy = ";MSIE" in agent or "Trident/" in agent
-        watched = bool(self.events.listeners("headers") or self.events.listeners("initial_headers"))
-        decorate = self._decorator(legacy) if legacy or watched else None
+        decorate = Decorator(self._headers, legacy) if legacy or self._headers.watched else None
         transport = PollingTransport(
             config.flusher,
             config.wheel,
@@ -512,34 +421,6 @@ class Engine:
             exchange.set_header("Set-Cookie", self.cookie.header(id))
         transport.open(exchange)
         return transport
-
-    def _decorator(self, legacy: bool) -> Callable[[Exchange], None]:
-        def decorate(exchange: Exchange) -> None:
-            if legacy:
-                exchange.headers.append(("X-XSS-Protection", "0"))
-            self._emit_headers(exchange, initial="sid" not in exchange.request.query)
-
-        return decorate
-
-    def _emit_headers(self, exchange: Exchange, *, initial: bool) -> None:
-        """Let listeners of `initial_headers` and `headers` change a response's headers."""
-        events = self.events
-        if not (events.listeners("headers") or events.listeners("initial_headers")):
-            return
-        before = exchange.headers.copy()
-        headers = dict(before)
-        if initial:
-            events.emit("initial_headers", headers, exchange.request)
-        events.emit("headers", headers, exchange.request)
-        exchange.headers.clear()
-        for name, value in headers.items():
-            # One that came several times, such as Set-Cookie, stays so unless it was changed.
-            several = [old for known, old in before if known == name]
-            try:
-                for one in several if several and several[-1] == value else [value]:
-                    exchange.set_header(name, one)
-            except (TypeError, ValueError):
-                logger.exception("a listener of headers set a wrong one, which is left out")
 
     def _open_tails(self) -> tuple[bytes, bytes]:
         options = self.options
@@ -556,10 +437,6 @@ class Engine:
 
         return tail(upgrades if options.allow_upgrades else []), tail([])
 
-    @staticmethod
-    def _new_id() -> str:
-        return base64.urlsafe_b64encode(os.urandom(15)).decode()
-
     # What sessions use.
 
     def session_closed(self, session: Session) -> None:
@@ -575,48 +452,9 @@ class Engine:
             self.close()
 
     def _default_accept(self, session: Session) -> Listener:
-        listener = _EventListener(session)
+        listener = EventListener(session)
         self.events.emit("connection", session)
         return listener
-
-    # Refusals.
-
-    def _refuse(
-        self,
-        exchange: Exchange,
-        upgrade: bool,
-        code: int,
-        context: dict[str, object],
-        message: str | None = None,
-    ) -> None:
-        text = MESSAGES[code] if message is None else message
-        if self.events.listeners("connection_error"):
-            failure = ConnectionFailure(exchange.request, code, text, context)
-            self.events.emit("connection_error", failure)
-        # Where there are no WebSockets, the reference sees an ordinary request.
-        if upgrade and "websocket" in self.options.transports:
-            headers = [("Connection", "close"), ("Content-type", "text/html")]
-            exchange.respond(400, headers, text.encode())
-            return
-        body = msgspec.json.encode({"code": code, "message": text})
-        status = 403 if code == FORBIDDEN else 400
-        exchange.respond(status, [("Content-Type", "application/json")], body)
-
-
-class _EventListener(Listener):
-    """The layer above a session of a stand-alone engine: its `message` and `close` events."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def text(self, data: bytes) -> None:
-        self._session.events.emit("message", data[1:].decode("utf-8", "replace"))
-
-    def binary(self, data: bytes) -> None:
-        self._session.events.emit("message", data)
-
-    def closed(self, reason: str, description: str) -> None:
-        pass
 
 
 def _deflate_config(option: object) -> DeflateConfig | None:

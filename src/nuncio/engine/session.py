@@ -11,16 +11,18 @@ from one transport to another.
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable, Generator
-from typing import Any, Final, TypeVar, cast, overload
+from asyncio import Future
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, overload
 
-from mypy_extensions import mypyc_attr
-
+from nuncio.engine.listener import Listener
 from nuncio.engine.polling import PollingTransport
-from nuncio.engine.request import Exchange, Request
-from nuncio.engine.transport import Flusher, PacketSink, Transport
-from nuncio.engine.wheel import TICK, TimerWheel
+from nuncio.engine.probe import Probe
+from nuncio.engine.request import Request
+from nuncio.engine.sent import TAKEN, Sent
+from nuncio.engine.settings import SessionConfig
+from nuncio.engine.transport import PacketSink, Transport
+from nuncio.engine.wheel import TICK
 from nuncio.errors import DisconnectReason, PacketError
 from nuncio.events import Emitter
 from nuncio.protocol.engineio import (
@@ -30,9 +32,6 @@ from nuncio.protocol.engineio import (
     PING,
     PING_PACKET,
     PONG,
-    PROBE_PING,
-    PROBE_PONG,
-    UPGRADE,
     Message,
     decode_binary,
 )
@@ -49,14 +48,10 @@ STATE_NAMES: Final = ("opening", "open", "closing", "closed")
 # Bookkeeping of one buffered message, counted beside its bytes so that many tiny ones are bounded.
 MESSAGE_OVERHEAD: Final = 100
 
-# How often polls are let go while a client moves to another transport; see `Probe`.
-RELEASE_SECONDS: Final = 0.05
-
 # How many pongs may be missing while reading is paused by our own side.
 MOST_OVERDUE: Final = 4
 
 _PING: Final = Message(PING_PACKET, control=True)
-_PROBE_PONG: Final = Message(PROBE_PONG, control=True)
 
 FORCED_CLOSE: Final = str(DisconnectReason.FORCED_CLOSE)
 PING_TIMEOUT: Final = str(DisconnectReason.PING_TIMEOUT)
@@ -64,81 +59,6 @@ PARSE_ERROR: Final = str(DisconnectReason.PARSE_ERROR)
 TRANSPORT_CLOSE: Final = str(DisconnectReason.TRANSPORT_CLOSE)
 TRANSPORT_ERROR: Final = str(DisconnectReason.TRANSPORT_ERROR)
 SLOW_CONSUMER: Final = str(DisconnectReason.SLOW_CONSUMER)
-
-
-class SessionConfig:
-    """What all sessions of an engine share."""
-
-    __slots__ = (
-        "flusher",
-        "loop",
-        "outgoing_bytes",
-        "ping_interval",
-        "ping_timeout",
-        "upgrade_timeout",
-        "wheel",
-    )
-
-    def __init__(
-        self,
-        loop: AbstractEventLoop,
-        wheel: TimerWheel,
-        flusher: Flusher,
-        ping_interval: float,
-        ping_timeout: float,
-        upgrade_timeout: float,
-        outgoing_bytes: int,
-    ) -> None:
-        self.loop = loop
-        self.wheel = wheel
-        self.flusher = flusher
-        self.ping_interval = ping_interval
-        self.ping_timeout = ping_timeout
-        self.upgrade_timeout = upgrade_timeout
-        self.outgoing_bytes = outgoing_bytes
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Listener:
-    """The layer above a session."""
-
-    __slots__ = ()
-
-    def text(self, data: bytes) -> None:
-        """A text message: the whole packet, whose message starts at index 1."""
-        raise NotImplementedError
-
-    def binary(self, data: bytes) -> None:
-        """A binary message."""
-        raise NotImplementedError
-
-    def closed(self, reason: str, description: str) -> None:
-        """The session ended."""
-        raise NotImplementedError
-
-
-class Sent:
-    """What an emit returns: await it to wait until the connection has taken the bytes."""
-
-    __slots__ = ("_session",)
-
-    def __init__(self, session: Session | None) -> None:
-        self._session = session
-
-    def __await__(self) -> Generator[Any, None, None]:
-        session = self._session
-        if session is None or not session.congested:
-            return cast("Generator[Any, None, None]", iter(()))
-        return session.drain().__await__()
-
-    @property
-    def taken(self) -> bool:
-        """Whether there is nothing to wait for."""
-        session = self._session
-        return session is None or not session.congested
-
-
-TAKEN: Final = Sent(None)
 
 
 class Session(PacketSink):
@@ -379,10 +299,19 @@ class Session(PacketSink):
         """The peer opened another transport and may move to it."""
         self._probe = Probe(self, transport, self._config)
 
-    def _probe_ended(self) -> None:
+    # What the probe calls.
+
+    def probed(self, transport: Transport) -> None:
+        """The peer asked whether the other transport works."""
+        if self._events is not None:
+            self._events.emit("upgrading", transport)
+
+    def probe_ended(self) -> None:
+        """The attempt failed."""
         self._probe = None
 
-    def _upgrade(self, transport: Transport) -> None:
+    def move_to(self, transport: Transport) -> None:
+        """The peer has left the old transport for the other."""
         self._probe = None
         old = self.transport
         self.transport = transport
@@ -596,111 +525,3 @@ class Session(PacketSink):
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
-
-
-def follow_up(sessions: dict[str, Session], exchange: Exchange) -> bool:
-    """Take a poll or a payload of a session there is: nearly every request of long-polling.
-
-    Returns:
-        False when anything is unusual; nothing has been done then, and the engine's full checks
-        say what is wrong.
-    """
-    request = exchange.request
-    query = request.query
-    sid = query.get("sid")
-    session = None if sid is None else sessions.get(sid)
-    if session is None or query.get("EIO") != "4" or query.get("transport") != "polling":
-        return False
-    transport = session.transport
-    if not isinstance(transport, PollingTransport):
-        return False
-    if request.method == "GET":
-        transport.get(exchange)
-    elif request.method == "POST":
-        transport.post(exchange)
-    else:
-        return False
-    return True
-
-
-class Probe(PacketSink):
-    """The sink of a transport that a client tries while its session goes on over another.
-
-    The dance: `2probe` is answered by `3probe`; a waiting poll is let go, at once and then every
-    50 ms, for the client leaves long-polling when none is under way; `5` moves the session.
-    Anything else, or silence, ends the attempt and leaves the session as it is.
-    """
-
-    __slots__ = ("_config", "_limit", "_session", "_transport")
-
-    def __init__(self, session: Session, transport: Transport, config: SessionConfig) -> None:
-        super().__init__()
-        self._session: Session | None = session
-        self._transport = transport
-        self._config = config
-        transport.sink = self
-        self._limit = config.wheel.now() + config.upgrade_timeout
-        config.wheel.arm(self, config.upgrade_timeout)
-
-    def text(self, transport: Transport, data: bytes) -> None:
-        """See `PacketSink.text`."""
-        session = self._session
-        if session is None:
-            return
-        if self._config.wheel.now() >= self._limit:
-            # Probing again and again is no way to stay.
-            self._fail()
-        elif data == PROBE_PING:
-            transport.send(_PROBE_PONG)
-            if session._events is not None:
-                session._events.emit("upgrading", transport)
-            # The answer must not arrive after the client has begun its next poll.
-            transport.flush()
-            session.release_poll()
-            self._config.wheel.arm(self, RELEASE_SECONDS)
-        elif data and data[0] == UPGRADE and session._state != CLOSED:
-            self._session = None
-            self._config.wheel.cancel(self)
-            session._upgrade(transport)
-        else:
-            self._fail()
-
-    def binary(self, transport: Transport, data: bytes) -> None:
-        """See `PacketSink.binary`."""
-        self._fail()
-
-    def drained(self, transport: Transport) -> None:
-        """See `PacketSink.drained`."""
-
-    def ended(self, transport: Transport, reason: str, description: str) -> None:
-        """See `PacketSink.ended`."""
-        self._fail()
-
-    def host_stopping(self) -> None:
-        """See `PacketSink.host_stopping`."""
-        session = self._session
-        if session is not None:
-            session.host_stopping()
-
-    def expire(self, now: float) -> None:
-        """The wheel: let polls go, or give up."""
-        session = self._session
-        if session is None:
-            return
-        if now >= self._limit:
-            self._fail()
-        else:
-            session.release_poll()
-            self._config.wheel.arm(self, RELEASE_SECONDS)
-
-    def cancel(self) -> None:
-        """The session ended meanwhile."""
-        self._session = None
-        self._config.wheel.cancel(self)
-        self._transport.discard()
-
-    def _fail(self) -> None:
-        session = self._session
-        if session is not None:
-            session._probe_ended()
-            self.cancel()

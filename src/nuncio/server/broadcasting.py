@@ -14,7 +14,7 @@ from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.outbox import OVERFLOW, Outbox
 from nuncio.cluster.rooms import Room
-from nuncio.engine.session import TAKEN, Sent
+from nuncio.engine.sent import TAKEN, Sent
 from nuncio.engine.wheel import TimerWheel
 from nuncio.errors import LimitExceeded, OptionError
 from nuncio.options import seconds as checked_seconds

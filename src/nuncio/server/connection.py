@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from nuncio.engine.session import Listener, Session
+from nuncio.engine.listener import Listener
+from nuncio.engine.session import Session
 from nuncio.engine.wheel import Timer, TimerWheel
 from nuncio.errors import DisconnectReason, PacketError
 from nuncio.protocol.parser import Parser, Reader

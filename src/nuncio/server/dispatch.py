@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from nuncio.engine.session import Sent
+from nuncio.engine.sent import Sent
 from nuncio.errors import ArgumentError, EventError
 from nuncio.server.handlers import Ack, Handler
 from nuncio.server.listeners import Listeners

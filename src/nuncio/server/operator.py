@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room, rooms_of
-from nuncio.engine.session import TAKEN, Sent
+from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import OptionError
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.socketio import RESERVED_EVENTS

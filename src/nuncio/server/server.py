@@ -14,7 +14,8 @@ from nuncio.cluster.memory import MemoryAdapter
 from nuncio.cluster.rooms import Room
 from nuncio.engine.engine import Engine
 from nuncio.engine.options import EngineOptions
-from nuncio.engine.session import Sent, Session
+from nuncio.engine.sent import Sent
+from nuncio.engine.session import Session
 from nuncio.errors import DisconnectReason, OptionError
 from nuncio.options import build, unknown_option
 from nuncio.server.binding import bind

@@ -14,7 +14,8 @@ from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.outbox import NOT_CONNECTED, OVERFLOW, Outbox
 from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room, is_room, rooms_of
-from nuncio.engine.session import TAKEN, Sent, Session
+from nuncio.engine.sent import TAKEN, Sent
+from nuncio.engine.session import Session
 from nuncio.errors import Disconnected, DisconnectReason, LimitExceeded, OptionError
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message

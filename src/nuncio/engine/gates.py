@@ -1,0 +1,120 @@
+"""What the application says of a request before the engine looks at it: all that may wait.
+
+Origins decided by a function, HTTP middlewares, `allow_request` and `generate_id`. A gate that
+fails stays shut.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import re
+from collections.abc import Callable, Container
+from typing import Any
+
+from nuncio.engine.cors import CorsPolicy
+from nuncio.engine.options import EngineOptions
+from nuncio.engine.refusal import FORBIDDEN, MESSAGES, Refusals
+from nuncio.engine.request import Exchange, Request
+from nuncio.errors import OptionError
+
+logger = logging.getLogger("nuncio.engine")
+
+_ID = re.compile(r"[!-~]+")
+
+Middleware = Callable[[Request, Exchange], Any]
+
+
+class Gates:
+    """The application's own checks.
+
+    Args:
+        options: the engine's.
+        cors: the policy for origins.
+        refusals: answers who is not let in.
+    """
+
+    def __init__(self, options: EngineOptions, cors: CorsPolicy, refusals: Refusals) -> None:
+        self._options = options
+        self._cors = cors
+        self._refusals = refusals
+        self._middlewares: list[Middleware] = []
+
+    def use(self, middleware: Middleware) -> None:
+        """See `Engine.use`."""
+        if not callable(middleware):
+            raise TypeError(f"middleware must be callable, not {middleware!r}")
+        self._middlewares.append(middleware)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether any of them may have to wait."""
+        options = self._options
+        return bool(
+            self._middlewares
+            or options.allow_request is not None
+            or options.generate_id is not None
+            or self._cors.may_wait
+        )
+
+    async def admits(self, request: Request) -> bool:
+        """Whether requests of this origin are let in."""
+        try:
+            verdict = self._cors.admits(request)
+            return verdict if isinstance(verdict, bool) else bool(await verdict)
+        except Exception:
+            logger.exception("the function given as cors failed")
+            return False
+
+    async def run_middlewares(self, exchange: Exchange, upgrade: bool) -> bool:
+        """Whether to go on; otherwise the request is answered."""
+        for middleware in list(self._middlewares):
+            try:
+                result = middleware(exchange.request, exchange)
+                if hasattr(result, "__await__"):
+                    await result
+            except Exception as error:
+                logger.debug("an HTTP middleware refused a request: %r", error)
+                self._refusals.bad_request(exchange, upgrade, "MIDDLEWARE_FAILURE", error=error)
+                return False
+            if exchange.done:
+                return False
+        return True
+
+    async def objection(self, request: Request) -> str | None:
+        """What `allow_request` has against a request; None when nothing."""
+        allow = self._options.allow_request
+        if allow is None:
+            return None
+        try:
+            verdict = allow(request)
+            if hasattr(verdict, "__await__"):
+                verdict = await verdict
+        except Exception:
+            logger.exception("allow_request failed")
+            verdict = False
+        if verdict is True:
+            return None
+        return verdict if isinstance(verdict, str) else MESSAGES[FORBIDDEN]
+
+    async def make_id(self, request: Request, taken: Container[str]) -> str:
+        """A new session's id, the application's own where it makes them.
+
+        Raises:
+            OptionError: when what the application made cannot be used.
+        """
+        generate = self._options.generate_id
+        if generate is None:
+            return new_id()
+        id = generate(request)
+        if hasattr(id, "__await__"):
+            id = await id
+        if not isinstance(id, str) or not _ID.fullmatch(id) or id in taken:
+            raise OptionError("generate_id must return a new, non-empty str of printable ASCII")
+        return id
+
+
+def new_id() -> str:
+    """An id that nobody can guess."""
+    return base64.urlsafe_b64encode(os.urandom(15)).decode()

@@ -1,0 +1,36 @@
+"""What an emit returns. [compiled]
+
+Nearly always the transport takes a message at once, and then every emit returns the same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Final, cast
+
+if TYPE_CHECKING:
+    from nuncio.engine.session import Session
+
+
+class Sent:
+    """What an emit returns: await it to wait until the connection has taken the bytes."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session | None) -> None:
+        self._session = session
+
+    def __await__(self) -> Generator[Any, None, None]:
+        session = self._session
+        if session is None or not session.congested:
+            return cast("Generator[Any, None, None]", iter(()))
+        return session.drain().__await__()
+
+    @property
+    def taken(self) -> bool:
+        """Whether there is nothing to wait for."""
+        session = self._session
+        return session is None or not session.congested
+
+
+TAKEN: Final = Sent(None)
