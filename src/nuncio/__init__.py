@@ -4,6 +4,7 @@ from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
 from nuncio.cluster.recovery_options import RecoveryOptions as RecoveryOptions
+from nuncio.cluster.remote import RemoteSocket as RemoteSocket
 from nuncio.engine.request import Exchange as Exchange
 from nuncio.engine.request import Request as Request
 from nuncio.engine.sent import Sent as Sent
@@ -11,6 +12,7 @@ from nuncio.engine.session import Session as Session
 from nuncio.errors import AckError as AckError
 from nuncio.errors import AckTimeout as AckTimeout
 from nuncio.errors import ArgumentError as ArgumentError
+from nuncio.errors import ClusterTimeout as ClusterTimeout
 from nuncio.errors import ConnectError as ConnectError
 from nuncio.errors import Disconnected as Disconnected
 from nuncio.errors import DisconnectReason as DisconnectReason
@@ -39,6 +41,7 @@ __all__ = [
     "ArgumentError",
     "BroadcastOperator",
     "BuildInfo",
+    "ClusterTimeout",
     "ConnectError",
     "DisconnectReason",
     "Disconnected",
@@ -53,6 +56,7 @@ __all__ = [
     "PacketError",
     "ParentNamespace",
     "RecoveryOptions",
+    "RemoteSocket",
     "Request",
     "Sent",
     "Server",

@@ -7,6 +7,7 @@ NuncioError
  ├── AckError            an awaited acknowledgement will not come
  │    ├── AckTimeout     … in time; also a TimeoutError
  │    └── Disconnected   … because the connection ended
+ ├── ClusterTimeout      other servers did not answer in time; also a TimeoutError
  ├── LimitExceeded       one of `nuncio.Limits` was reached by the application itself
  ├── PacketError         bytes from the peer are not a packet
  └── OptionError         wrong use by the programmer, naming the fix; also a ValueError
@@ -103,6 +104,18 @@ class Disconnected(AckError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"socket has been disconnected: {reason}")
         self.reason = reason
+
+
+class ClusterTimeout(NuncioError, TimeoutError):
+    """Other servers of the cluster did not answer in time.
+
+    Attributes:
+        responses: what is known without them.
+    """
+
+    def __init__(self, received: int, expected: int, responses: list[object]) -> None:
+        super().__init__(f"only {received} of {expected} servers answered in time")
+        self.responses = responses
 
 
 class LimitExceeded(NuncioError):

@@ -1,6 +1,8 @@
 """Rooms and broadcasts, on one server or many: the adapter interface and its engines."""
 
 from nuncio.cluster.adapter import Adapter as Adapter
+from nuncio.cluster.base import ClusterAdapter as ClusterAdapter
+from nuncio.cluster.local import LocalBus as LocalBus
 from nuncio.cluster.memory import MemoryAdapter as MemoryAdapter
 from nuncio.cluster.options import BroadcastOptions as BroadcastOptions
 from nuncio.cluster.recovery import SavedSession as SavedSession

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from mypy_extensions import mypyc_attr
+
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.recovery import RecoveryLog, SavedSession
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from nuncio.server.socket import Socket
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MemoryAdapter(Adapter):
     """Rooms in this process.
 

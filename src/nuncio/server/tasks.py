@@ -354,6 +354,10 @@ class GatheredAcks:
         self._responses: list[Any] = []
         self._finish()
 
+    def add_servers(self, count: int) -> None:
+        """So many more servers will say how many answers they gather."""
+        self._servers += count
+
     def expect(self, count: int) -> None:
         """One server says how many answers it will gather."""
         self._servers -= 1

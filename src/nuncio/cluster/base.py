@@ -1,0 +1,355 @@
+"""What all adapters of clusters have in common: operations, requests and their answers.
+
+An adapter for an engine derives from `ClusterAdapter` and says how messages travel: `publish`,
+`reply` and `server_count`; and it hands what arrives to `received`. What concerns this server's own
+sockets is done at once, here; the others are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from nuncio.cluster.memory import MemoryAdapter
+from nuncio.cluster.messages import (
+    Broadcast,
+    ClientAck,
+    ClientCount,
+    ClusterMessage,
+    DisconnectSockets,
+    FetchedSockets,
+    FetchSockets,
+    Kind,
+    ServerAnswer,
+    ServerSideEmit,
+    SocketsRooms,
+    from_wire,
+    to_wire,
+)
+from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.remote import RemoteSocket, details_of
+from nuncio.cluster.rooms import Room
+from nuncio.engine.sent import Sent
+from nuncio.errors import AckTimeout, ClusterTimeout
+from nuncio.protocol.json import simplify
+from nuncio.protocol.socketio import EVENT
+
+logger = logging.getLogger("nuncio.cluster")
+
+S = TypeVar("S")
+
+# How long other servers may take to say who is there.
+REQUEST_SECONDS = 5.0
+
+
+class ClusterAdapter(MemoryAdapter):
+    """One server's part in a cluster, for one namespace.
+
+    Args:
+        nsp: see `Adapter`.
+
+    Attributes:
+        uid: this adapter, in messages.
+        dropped: how many messages were no messages.
+    """
+
+    def __init__(self, nsp: Any) -> None:
+        super().__init__(nsp)
+        self.uid = secrets.token_hex(8)
+        self.dropped = 0
+        self._requests: dict[str, _Request] = {}
+        self._handlers: dict[int, Callable[[ClusterMessage], None]] = {
+            Kind.BROADCAST: self._on_broadcast,
+            Kind.SOCKETS_JOIN: self._on_join,
+            Kind.SOCKETS_LEAVE: self._on_leave,
+            Kind.DISCONNECT_SOCKETS: self._on_disconnect,
+            Kind.FETCH_SOCKETS: self._on_fetch,
+            Kind.SERVER_SIDE_EMIT: self._on_server_side_emit,
+            Kind.FETCH_SOCKETS_RESPONSE: self._on_fetched,
+            Kind.SERVER_SIDE_EMIT_RESPONSE: self._on_server_answer,
+            Kind.BROADCAST_CLIENT_COUNT: self._on_client_count,
+            Kind.BROADCAST_ACK: self._on_client_ack,
+        }
+
+    # What an engine's adapter says.
+
+    def publish(self, message: ClusterMessage) -> None:
+        """Send a message to all other servers, in order."""
+        raise NotImplementedError
+
+    def reply(self, uid: str, message: ClusterMessage) -> None:
+        """Send a message to the server whose adapter has this uid."""
+        raise NotImplementedError
+
+    async def server_count(self) -> int:
+        """See `Adapter.server_count`."""
+        raise NotImplementedError
+
+    def received(self, message: ClusterMessage) -> None:
+        """A message arrived. What is none for us is counted and dropped."""
+        if message.uid == self.uid or message.nsp != self.nsp.name:
+            return
+        handler = self._handlers.get(message.type)
+        if handler is None:
+            self.drop("unknown type")
+            return
+        try:
+            handler(message)
+        except (msgspec.ValidationError, ValueError, TypeError) as error:
+            self.drop(str(error))
+
+    def drop(self, why: str) -> None:
+        """What came is no message."""
+        self.dropped += 1
+        logger.debug("a message of the cluster was dropped: %s", why)
+
+    # Operations: here at once, and elsewhere.
+
+    def _tell(self, kind: Kind, data: Any) -> None:
+        self.publish(ClusterMessage(self.uid, self.nsp.name, kind, data))
+
+    def _answer(self, uid: str, kind: Kind, data: Any) -> None:
+        self.reply(uid, ClusterMessage(self.uid, self.nsp.name, kind, data))
+
+    def broadcast(self, payload: list[Any], options: BroadcastOptions) -> Sent:
+        """See `Adapter.broadcast`."""
+        if not options.local:
+            # What cannot be sent is told before anybody has received it.
+            packet = {"type": EVENT, "data": simplify(payload), "nsp": self.nsp.name}
+            self._tell(Kind.BROADCAST, Broadcast(packet, to_wire(options)))
+        return super().broadcast(payload, options)
+
+    def broadcast_with_ack(
+        self, payload: list[Any], options: BroadcastOptions, gathering: Any
+    ) -> None:
+        """See `Adapter.broadcast_with_ack`."""
+        if not options.local:
+            # Until it is known how many they are, they count as one that has said nothing.
+            gathering.add_servers(1)
+            self.nsp.server.spawn(self._ask_for_acks(payload, options, gathering))
+        super().broadcast_with_ack(payload, options, gathering)
+
+    async def _ask_for_acks(
+        self, payload: list[Any], options: BroadcastOptions, gathering: Any
+    ) -> None:
+        request = self._new_request(_AckRequest(gathering))
+        self._limit(request, options.timeout, gathering.give_up)
+        packet = {"type": EVENT, "data": simplify(payload), "nsp": self.nsp.name}
+        self._tell(Kind.BROADCAST, Broadcast(packet, to_wire(options), request))
+        gathering.add_servers(await self.server_count() - 1)
+        gathering.expect(0)
+
+    async def fetch_sockets(self, options: BroadcastOptions) -> list[Any]:
+        """See `Adapter.fetch_sockets`.
+
+        Raises:
+            ClusterTimeout: when a server did not answer; `responses` holds the sockets of those
+                that did.
+        """
+        found = await super().fetch_sockets(options)
+        others = 0 if options.local else await self.server_count() - 1
+        if others <= 0:
+            return found
+        asked = _CountedRequest(others)
+        request = self._new_request(asked)
+        self._tell(Kind.FETCH_SOCKETS, FetchSockets(to_wire(options), request))
+        complete = await self._wait(request, asked, options.timeout or REQUEST_SECONDS)
+        for details in asked.responses:
+            found += [RemoteSocket(self.nsp, one) for one in details]
+        if not complete:
+            raise ClusterTimeout(len(asked.responses), others, found)
+        return found
+
+    def add_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
+        """See `Adapter.add_sockets`."""
+        super().add_sockets(options, rooms)
+        if not options.local:
+            self._tell(Kind.SOCKETS_JOIN, SocketsRooms(to_wire(options), rooms))
+
+    def remove_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
+        """See `Adapter.remove_sockets`."""
+        super().remove_sockets(options, rooms)
+        if not options.local:
+            self._tell(Kind.SOCKETS_LEAVE, SocketsRooms(to_wire(options), rooms))
+
+    def disconnect_sockets(self, options: BroadcastOptions, close: bool) -> None:
+        """See `Adapter.disconnect_sockets`."""
+        super().disconnect_sockets(options, close)
+        if not options.local:
+            self._tell(Kind.DISCONNECT_SOCKETS, DisconnectSockets(to_wire(options), close))
+
+    def server_side_emit(self, payload: list[Any]) -> None:
+        """See `Adapter.server_side_emit`."""
+        self._tell(Kind.SERVER_SIDE_EMIT, ServerSideEmit(simplify(payload)))
+
+    async def server_side_emit_with_ack(self, payload: list[Any], timeout: float) -> list[Any]:
+        """See `Adapter.server_side_emit_with_ack`."""
+        others = await self.server_count() - 1
+        if others <= 0:
+            return []
+        asked = _CountedRequest(others)
+        request = self._new_request(asked)
+        self._tell(Kind.SERVER_SIDE_EMIT, ServerSideEmit(simplify(payload), request))
+        if not await self._wait(request, asked, timeout):
+            raise AckTimeout(asked.responses)
+        return asked.responses
+
+    # Requests that wait for answers.
+
+    def _new_request(self, request: _Request) -> str:
+        id = secrets.token_hex(8)
+        self._requests[id] = request
+        return id
+
+    def _limit(self, id: str, seconds: float, give_up: Callable[[], None]) -> None:
+        def end() -> None:
+            if self._requests.pop(id, None) is not None:
+                give_up()
+
+        asyncio.get_running_loop().call_later(seconds, end)
+
+    async def _wait(self, id: str, request: _CountedRequest, seconds: float) -> bool:
+        """Wait for the answers to a request; whether they all came."""
+        try:
+            async with asyncio.timeout(seconds):
+                await request.complete.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._requests.pop(id, None)
+        return True
+
+    # What other servers ask.
+
+    def _on_broadcast(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Broadcast)
+        payload = told.packet.get("data")
+        if not isinstance(payload, list) or not payload:
+            raise ValueError("a broadcast without an event")
+        options = from_wire(told.opts)
+        if told.request is None:
+            super().broadcast(payload, options)
+        else:
+            gathering = _Forwarding(self, message.uid, told.request)
+            super().broadcast_with_ack(payload, options, gathering)
+
+    def _on_join(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, SocketsRooms)
+        super().add_sockets(from_wire(told.opts), told.rooms)
+
+    def _on_leave(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, SocketsRooms)
+        super().remove_sockets(from_wire(told.opts), told.rooms)
+
+    def _on_disconnect(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, DisconnectSockets)
+        super().disconnect_sockets(from_wire(told.opts), told.close)
+
+    def _on_fetch(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, FetchSockets)
+        options = from_wire(told.opts)
+        sockets = [details_of(one) for one in self.targets(options.rooms, options.excepted)]
+        answer = FetchedSockets(told.request, sockets)
+        self._answer(message.uid, Kind.FETCH_SOCKETS_RESPONSE, answer)
+
+    def _on_server_side_emit(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, ServerSideEmit)
+        if not told.packet or not isinstance(told.packet[0], str):
+            raise ValueError("an event without a name")
+        self.nsp.server.spawn(self._handle_server_event(message.uid, told))
+
+    async def _handle_server_event(self, uid: str, told: ServerSideEmit) -> None:
+        event = told.packet[0]
+        answer = None
+        handlers = self.nsp.server_handlers(event)
+        for handler in handlers:
+            try:
+                result = handler.function(*handler.arguments(None, told.packet, None))
+                if hasattr(result, "__await__"):
+                    result = await result
+            except Exception as error:
+                self.nsp.server.report(error, None, event)
+                continue
+            answer = result if answer is None else answer
+        if told.request is not None and handlers:
+            reply = ServerAnswer(told.request, simplify(answer))
+            self._answer(uid, Kind.SERVER_SIDE_EMIT_RESPONSE, reply)
+
+    # What other servers answer.
+
+    def _on_fetched(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, FetchedSockets)
+        request = self._requests.get(told.request)
+        if isinstance(request, _CountedRequest):
+            request.add(told.sockets)
+
+    def _on_server_answer(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, ServerAnswer)
+        request = self._requests.get(told.request)
+        if isinstance(request, _CountedRequest):
+            request.add(told.packet)
+
+    def _on_client_count(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, ClientCount)
+        request = self._requests.get(told.request)
+        if isinstance(request, _AckRequest) and told.count >= 0:
+            request.gathering.expect(told.count)
+
+    def _on_client_ack(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, ClientAck)
+        request = self._requests.get(told.request)
+        if isinstance(request, _AckRequest):
+            request.gathering.answer(told.packet)
+
+
+class _Request:
+    """A question that waits for the other servers."""
+
+
+class _AckRequest(_Request):
+    """A broadcast that is acknowledged."""
+
+    def __init__(self, gathering: Any) -> None:
+        self.gathering = gathering
+
+
+class _CountedRequest(_Request):
+    """A question that each other server answers once."""
+
+    def __init__(self, expected: int) -> None:
+        self._expected = expected
+        self.responses: list[Any] = []
+        self.complete = asyncio.Event()
+
+    def add(self, response: Any) -> None:
+        """One more answer."""
+        self.responses.append(response)
+        if len(self.responses) >= self._expected:
+            self.complete.set()
+
+
+class _Forwarding:
+    """Takes the acknowledgements of this server's clients to the server that asked."""
+
+    def __init__(self, adapter: ClusterAdapter, uid: str, request: str) -> None:
+        self._adapter = adapter
+        self._uid = uid
+        self._request = request
+
+    def expect(self, count: int) -> None:
+        """How many clients there are."""
+        answer = ClientCount(self._request, count)
+        self._adapter._answer(self._uid, Kind.BROADCAST_CLIENT_COUNT, answer)
+
+    def answer(self, value: Any) -> None:
+        """One answered."""
+        answer = ClientAck(self._request, value)
+        self._adapter._answer(self._uid, Kind.BROADCAST_ACK, answer)
+
+    def fail(self, error: Exception) -> None:
+        """One will not: whoever asked finds out by its time-out."""
