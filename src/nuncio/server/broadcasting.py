@@ -7,8 +7,8 @@ server's own sockets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.options import BroadcastOptions
@@ -28,6 +28,8 @@ from nuncio.server.threads import Threads
 
 if TYPE_CHECKING:
     from nuncio.server.socket import Socket
+
+H = TypeVar("H", bound=Callable[..., Any])
 
 RESERVED_SERVER_EVENTS: Final = frozenset({"connect", "connection", "new_namespace"})
 
@@ -336,6 +338,12 @@ class Broadcaster:
         _check_server_event(event)
         limit = checked_seconds("timeout", timeout)
         return self.adapter.server_side_emit_with_ack([event, *args], limit)
+
+    @overload
+    def on_server(self, event: str, handler: H) -> H: ...
+
+    @overload
+    def on_server(self, event: str, handler: None = None) -> Callable[[H], H]: ...
 
     def on_server(self, event: str, handler: Any = None) -> Any:
         """Handle what other servers send by `server_side_emit`.

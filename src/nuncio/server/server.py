@@ -353,6 +353,12 @@ class Server(Tasks):
         """See `Namespace.server_side_emit_with_ack`."""
         return self.sockets.server_side_emit_with_ack(event, *args, timeout=timeout)
 
+    @overload
+    def on_server(self, event: str, handler: H) -> H: ...
+
+    @overload
+    def on_server(self, event: str, handler: None = None) -> Callable[[H], H]: ...
+
     def on_server(self, event: str, handler: Any = None) -> Any:
         """See `Namespace.on_server`."""
         return self.sockets.on_server(event, handler)
