@@ -44,6 +44,7 @@ COMPILED = [
     "src/nuncio/protocol/engineio.py",
     "src/nuncio/protocol/frames.py",
     "src/nuncio/protocol/json.py",
+    "src/nuncio/protocol/msgpack.py",
     "src/nuncio/protocol/parser.py",
     "src/nuncio/protocol/socketio.py",
     "src/nuncio/server/acks.py",

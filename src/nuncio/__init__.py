@@ -22,6 +22,10 @@ from nuncio.errors import NuncioError as NuncioError
 from nuncio.errors import OptionError as OptionError
 from nuncio.errors import PacketError as PacketError
 from nuncio.limits import Limits as Limits
+from nuncio.protocol.msgpack import MsgPackParser as MsgPackParser
+from nuncio.protocol.parser import JSONParser as JSONParser
+from nuncio.protocol.parser import Parser as Parser
+from nuncio.protocol.socketio import Packet as Packet
 from nuncio.server.binding import AckCallback as AckCallback
 from nuncio.server.delivery import Undelivered as Undelivered
 from nuncio.server.delivery import UndeliveredEvent as UndeliveredEvent
@@ -48,13 +52,17 @@ __all__ = [
     "EventError",
     "Exchange",
     "Handshake",
+    "JSONParser",
     "LimitExceeded",
     "Limits",
+    "MsgPackParser",
     "Namespace",
     "NuncioError",
     "OptionError",
+    "Packet",
     "PacketError",
     "ParentNamespace",
+    "Parser",
     "RecoveryOptions",
     "RemoteSocket",
     "Request",

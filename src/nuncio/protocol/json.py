@@ -17,7 +17,7 @@ import msgspec
 from nuncio.errors import PacketError
 
 
-def _unknown(value: Any) -> Any:
+def unknown(value: Any) -> Any:
     dump = getattr(value, "model_dump", None)
     if dump is not None:
         return dump()
@@ -63,7 +63,7 @@ class Codec:
         return msgspec.to_builtins(value, builtin_types=_BINARY, str_keys=True, enc_hook=self._hook)
 
 
-JSON: Final = Codec(_unknown)
+JSON: Final = Codec(unknown)
 
 
 def dumps(value: object) -> bytes:

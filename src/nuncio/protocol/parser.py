@@ -4,18 +4,18 @@ A `Parser` encodes for a whole server. What arrives on one connection is read by
 parsers that remember nothing between messages, all connections share one.
 
 `JSONParser` is the Socket.IO protocol's own encoding. A parser of somebody else's derives from
-`Parser` and has `encode(packet)` and `decoder()`; see `nuncio.protocol.custom`.
+`Parser` and has two methods, `encode(packet)` and `decoder()`: everything else is built on these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
 
 from nuncio.errors import PacketError
-from nuncio.protocol.engineio import Message
+from nuncio.protocol.engineio import MESSAGE_PACKET, SEPARATOR, Message
 from nuncio.protocol.json import JSON, Codec
 from nuncio.protocol.socketio import (
     ACK,
@@ -30,9 +30,13 @@ from nuncio.protocol.socketio import (
     encode_connect_error,
     encode_disconnect,
     encode_event,
+    is_packet_valid,
     namespace_prefix,
     refusal,
 )
+
+# What a decoder spends on each part of a packet, beside the part itself.
+PART_OVERHEAD: Final = 64
 
 
 class Reader:
@@ -61,7 +65,7 @@ class Reader:
         raise NotImplementedError
 
     def destroy(self) -> None:
-        """The connection has ended, or what is incomplete shall be forgotten."""
+        """The connection has ended."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -136,10 +140,87 @@ class Parser:
             max_attachments: how many binary attachments a packet may announce.
             max_bytes: what an incomplete packet may hold.
         """
-        raise NotImplementedError
+        return _CustomReader(self, max_bytes)
 
     def _message(self, kind: int, prefix: bytes, id: int, data: object, compress: bool) -> Message:
-        raise NotImplementedError
+        return _join(self.encode(Packet(kind, prefix.decode(), id, data)), compress)
+
+
+def _join(parts: list[str | bytes], compress: bool) -> Message:
+    """What a parser made, as one message to send.
+
+    Raises:
+        TypeError: when it is not what `Parser.encode` must return.
+        ValueError: for text that cannot travel.
+    """
+    text: bytes | None = None
+    binary: list[bytes] = []
+    for part in parts:
+        if isinstance(part, str):
+            if text is not None or binary:
+                raise TypeError("encode() must return at most one str, and that first")
+            text = MESSAGE_PACKET + part.encode()
+            if SEPARATOR in text:
+                raise ValueError("encode() returned a str with a record separator (U+001E) in it")
+        elif isinstance(part, (bytes, bytearray, memoryview)):
+            binary.append(bytes(part))
+        else:
+            raise TypeError(f"encode() must return str and bytes, not {type(part).__name__!r}")
+    if text is None and not binary:
+        raise TypeError("encode() must return at least one message")
+    return Message(text, binary or None, compress)
+
+
+class _CustomReader(Reader):
+    """Reads one connection with a decoder of somebody else's, made when something arrives.
+
+    Whatever that decoder does, nothing but a valid packet gets further.
+    """
+
+    __slots__ = ("_decoder", "_held", "_max_bytes", "_parser")
+
+    def __init__(self, parser: Parser, max_bytes: int) -> None:
+        self._parser = parser
+        self._max_bytes = max_bytes
+        self._held = 0
+        self._decoder: Any = None
+
+    def text(self, data: bytes) -> Packet | None:
+        """See `Reader.text`."""
+        return self._add(data[1:].decode(), len(data))
+
+    def binary(self, data: bytes) -> Packet | None:
+        """See `Reader.binary`."""
+        return self._add(data, len(data))
+
+    def _add(self, data: str | bytes, size: int) -> Packet | None:
+        try:
+            decoder = self._decoder
+            if decoder is None:
+                decoder = self._parser.decoder()
+                self._decoder = decoder
+            packet = decoder.add(data)
+        except PacketError:
+            raise
+        except Exception as error:
+            raise PacketError("invalid payload") from error
+        if packet is None:
+            self._held += size + PART_OVERHEAD
+            if self._held > self._max_bytes:
+                raise PacketError("packet too large")
+            return None
+        self._held = 0
+        if isinstance(packet, Packet) and is_packet_valid(packet):
+            return packet
+        raise PacketError("invalid packet")
+
+    def destroy(self) -> None:
+        """See `Reader.destroy`."""
+        decoder = self._decoder
+        self._decoder = None
+        destroy = getattr(decoder, "destroy", None)
+        if destroy is not None:
+            destroy()
 
 
 class JSONParser(Parser):

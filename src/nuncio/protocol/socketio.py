@@ -33,7 +33,7 @@ RESERVED_EVENTS: Final = frozenset(
 MAX_ID_DIGITS: Final = 20
 MAX_DEPTH: Final = 900
 
-_TOO_DEEP: Final = "the value to send is nested too deeply, or contains itself"
+TOO_DEEP: Final = "the value to send is nested too deeply, or contains itself"
 
 _ZERO: Final = 48
 _NINE: Final = 57
@@ -44,24 +44,29 @@ _BRACKET: Final = 91
 
 
 class Packet:
-    """One decoded packet.
+    """One packet.
 
     Attributes:
         type: `CONNECT` … `CONNECT_ERROR`; binary types are folded into `EVENT` and `ACK`.
         nsp: the namespace's name.
         id: the acknowledgement's id, -1 when there is none.
         data: the payload, None when there is none.
-        attachments: how many binary messages are still to come.
+        attachments: how many binary messages are still to come; 0 once it is complete.
     """
 
     __slots__ = ("attachments", "data", "id", "nsp", "type")
 
-    def __init__(self, type: int, nsp: str, id: int, data: object, attachments: int) -> None:
+    def __init__(
+        self, type: int, nsp: str, id: int = -1, data: object = None, attachments: int = 0
+    ) -> None:
         self.type = type
         self.nsp = nsp
         self.id = id
         self.data = data
         self.attachments = attachments
+
+    def __repr__(self) -> str:
+        return f"Packet({self.type}, {self.nsp!r}, {self.id}, {self.data!r})"
 
 
 def decode(data: bytes, start: int, max_attachments: int) -> Packet:
@@ -158,6 +163,40 @@ def _event_payload(payload: object) -> object:
         elif isinstance(name, (int, float)) and not isinstance(name, bool):
             return payload
     raise PacketError("invalid payload")
+
+
+def checked_payload(kind: int, payload: object) -> object:
+    """The payload of a complete packet, for encodings that tell absence by None.
+
+    Args:
+        kind: `CONNECT` … `CONNECT_ERROR`.
+        payload: as it came.
+
+    Raises:
+        PacketError: when such a packet cannot hold it.
+    """
+    if payload is None:
+        return _absent(kind)
+    return _checked(kind, payload)
+
+
+def is_packet_valid(packet: Packet) -> bool:
+    """Whether a packet is what the Socket.IO protocol allows, whoever decoded it."""
+    kind = packet.type
+    # Attributes may hold anything where nothing is compiled.
+    if not isinstance(kind, int) or kind < CONNECT or kind > CONNECT_ERROR:
+        return False
+    if not isinstance(packet.nsp, str) or not isinstance(packet.id, int):
+        return False
+    if packet.id < -1 or packet.attachments or (kind == ACK and packet.id < 0):
+        return False
+    try:
+        checked_payload(kind, packet.data)
+        # An answer may have to name it.
+        packet.nsp.encode()
+    except (PacketError, UnicodeEncodeError):
+        return False
+    return True
 
 
 class Pending:
@@ -286,7 +325,7 @@ def _extract_all(args: list[object], found: list[bytes], codec: Codec) -> list[o
     try:
         return [_extract(item, found, 0, codec) for item in args]
     except RecursionError:
-        raise ValueError(_TOO_DEEP) from None
+        raise ValueError(TOO_DEEP) from None
 
 
 def _extract(value: object, found: list[bytes], depth: int, codec: Codec) -> object:
@@ -300,7 +339,7 @@ def _extract(value: object, found: list[bytes], depth: int, codec: Codec) -> obj
         found.append(bytes(value))
         return {"_placeholder": True, "num": len(found) - 1}
     if depth > MAX_DEPTH:
-        raise ValueError(_TOO_DEEP)
+        raise ValueError(TOO_DEEP)
     if isinstance(value, (list, tuple)):
         before = len(found)
         # A comprehension would take a second frame of the recursion limit at each level.

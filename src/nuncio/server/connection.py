@@ -6,6 +6,7 @@ transports. A peer that breaks the protocol loses this connection and nothing el
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,8 @@ from nuncio.protocol.socketio import (
 if TYPE_CHECKING:
     from nuncio.server.namespace import Namespace
     from nuncio.server.socket import Socket
+
+logger: Final = logging.getLogger("nuncio")
 
 CLIENT_NAMESPACE_DISCONNECT: Final = str(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
 SERVER_NAMESPACE_DISCONNECT: Final = str(DisconnectReason.SERVER_NAMESPACE_DISCONNECT)
@@ -97,10 +100,15 @@ class Connection(Listener):
         except PacketError as error:
             self._undecodable(error)
             return
-        if packet is not None:
+        if packet is None:
+            self._incomplete()
+        else:
             self._receive(packet)
 
     def _receive(self, packet: Packet) -> None:
+        if self._deadline is not None and self._admitted():
+            # Parts of this packet came earlier.
+            self._disarm()
         socket = self._main if packet.nsp == "/" else self._socket(packet.nsp)
         if packet.type == CONNECT:
             self._connect(packet, socket)
@@ -128,10 +136,17 @@ class Connection(Listener):
             self._undecodable(error)
             return
         if pending is None:
-            if packet is not None:
+            if packet is None:
+                self._incomplete()
+            else:
                 self._receive(packet)
         elif complete:
             self._completed(pending.packet)
+
+    def _incomplete(self) -> None:
+        # Who has not joined yet is already waited for.
+        if self._deadline is None and self._admitted():
+            self._arm(self._server.limits.attachment_seconds)
 
     def _completed(self, packet: Packet) -> None:
         self._pending = None
@@ -154,6 +169,7 @@ class Connection(Listener):
             self._violation()
 
     def _undecodable(self, error: PacketError) -> None:
+        logger.debug("undecodable packet: %s", error, exc_info=error.__cause__)
         for socket in self.sockets:
             socket.fire("error", [error])
         self._pending = None
@@ -224,7 +240,7 @@ class Connection(Listener):
     def joined(self, socket: Socket) -> None:
         """A socket is connected."""
         socket.joined_at = time.monotonic()
-        if self._main is None and self._others is None:
+        if not self._admitted():
             self._server.handshakes -= 1
             self._disarm()
         name = socket.nsp.name
@@ -234,6 +250,10 @@ class Connection(Listener):
             if self._others is None:
                 self._others = {}
             self._others[name] = socket
+
+    def _admitted(self) -> bool:
+        """Whether it ever joined a namespace."""
+        return self._main is not None or self._others is not None
 
     def forget(self, socket: Socket) -> None:
         """A socket has ended. The connection stays, for it may join again."""
@@ -287,10 +307,17 @@ class Connection(Listener):
         """See `Listener.closed`."""
         self._disarm()
         self._pending = None
-        if self._main is None and self._others is None:
+        self._forget_decoder()
+        if not self._admitted():
             self._server.handshakes -= 1
             self._others = {}
         self._end_all(reason, description)
+
+    def _forget_decoder(self) -> None:
+        try:
+            self._reader.destroy()
+        except Exception:
+            logger.exception("the parser's decoder could not be destroyed")
 
     def _end_all(self, reason: str, description: str) -> None:
         for socket in self.sockets:
@@ -314,7 +341,7 @@ class Connection(Listener):
     def overdue(self) -> None:
         """A deadline has passed."""
         self._deadline = None
-        if self._pending is not None:
+        if self._admitted():
             self._undecodable(PacketError("attachments did not come in time"))
         else:
             self.session.close()

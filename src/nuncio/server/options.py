@@ -51,6 +51,11 @@ class ServerOptions:
                 "parser must be an object whose class derives from nuncio.Parser, "
                 f"not {self.parser!r}"
             )
+        cls = type(self.parser)
+        if cls.reader is Parser.reader:
+            for name in ("encode", "decoder"):
+                if getattr(cls, name) is getattr(Parser, name):
+                    raise OptionError(f"parser: {cls.__name__} must define the method {name}")
 
 
 def recovery_options(option: object) -> RecoveryOptions | None:
