@@ -7,7 +7,7 @@
 //   -> {"id": 1, "do": "connect", "with": {...}}      <- {"id": 1, "ok": value} or {"id": 1, "error": text}
 //                                                     <- {"ref": 1, "event": "name", "args": [...]}
 //
-// What JSON cannot say is tagged: {"$bytes": base64}, {"$js": source}, {"$error": {...}}.
+// What JSON cannot say is tagged: {"$bytes": base64}, {"$js": source}, {"$date": milliseconds}, {"$error": {...}}.
 
 const net = require("net");
 
@@ -26,6 +26,7 @@ function pack(value) {
   if (Buffer.isBuffer(value)) return { $bytes: value.toString("base64") };
   if (value instanceof ArrayBuffer) return pack(Buffer.from(value));
   if (ArrayBuffer.isView(value)) return pack(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+  if (value instanceof Date) return { $date: value.getTime() };
   if (value instanceof Error) return { $error: packError(value) };
   if (Array.isArray(value)) return value.map(pack);
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, pack(item)]));
@@ -41,6 +42,7 @@ function unpack(value) {
   if (value === null || typeof value !== "object") return value;
   if (Array.isArray(value)) return value.map(unpack);
   if ("$bytes" in value) return Buffer.from(value.$bytes, "base64");
+  if ("$date" in value) return new Date(value.$date);
   if ("$js" in value) return eval(`(${value.$js})`);
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpack(item)]));
 }

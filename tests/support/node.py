@@ -18,6 +18,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,8 @@ def pack(value: Any) -> Any:
     """What a command carries."""
     if isinstance(value, bytes):
         return {"$bytes": base64.b64encode(value).decode()}
+    if isinstance(value, datetime):
+        return {"$date": value.timestamp() * 1000}
     if isinstance(value, JS):
         return {"$js": value.source}
     if isinstance(value, (list, tuple)):
@@ -105,6 +108,8 @@ def unpack(value: Any) -> Any:
     if isinstance(value, dict):
         if "$bytes" in value:
             return base64.b64decode(value["$bytes"])
+        if "$date" in value:
+            return datetime.fromtimestamp(value["$date"] / 1000, UTC)
         if "$js" in value:
             return JS(value["$js"])
         if "$error" in value:

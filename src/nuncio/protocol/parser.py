@@ -9,7 +9,7 @@ parsers that remember nothing between messages, all connections share one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from mypy_extensions import mypyc_attr
@@ -76,7 +76,7 @@ class Parser:
     `decoder`. The others have what they need in them; the server calls those.
     """
 
-    def encode(self, packet: Packet) -> list[str | bytes]:
+    def encode(self, packet: Packet) -> Sequence[str | bytes]:
         """The messages that make up a packet.
 
         Args:
@@ -146,7 +146,7 @@ class Parser:
         return _join(self.encode(Packet(kind, prefix.decode(), id, data)), compress)
 
 
-def _join(parts: list[str | bytes], compress: bool) -> Message:
+def _join(parts: Sequence[str | bytes], compress: bool) -> Message:
     """What a parser made, as one message to send.
 
     Raises:
