@@ -6,7 +6,7 @@
  * production mode (set by run.py), no serving of the client's files, bufferutil for ws where npm
  * could install it, permessage-deflate off (the default). `--drop-request` also frees the HTTP
  * request of each connection as that page shows; it is a contender of its own, because an
- * application that reads `socket.request` later cannot do it.
+ * application that reads `socket.request` later cannot do it. `--parser msgpack` speaks MessagePack.
  */
 
 const { createServer } = require("node:http");
@@ -17,11 +17,13 @@ const { values } = parseArgs({
   options: {
     port: { type: "string", default: "3000" },
     "drop-request": { type: "boolean", default: false },
+    parser: { type: "string", default: "json" },
   },
 });
 
 const httpServer = createServer();
-const io = new Server(httpServer, { serveClient: false });
+const parser = values.parser === "msgpack" ? require("socket.io-msgpack-parser") : undefined;
+const io = new Server(httpServer, { serveClient: false, ...(parser && { parser }) });
 
 if (values["drop-request"]) {
   io.engine.on("connection", (rawSocket) => {

@@ -2,6 +2,7 @@
 
 `--async` registers the same handlers as `async def`. `--host asgi` leaves the native WebSocket path
 out and runs as any ASGI application would, with uvicorn's own WebSocket implementation.
+`--parser msgpack` speaks MessagePack.
 """
 
 from __future__ import annotations
@@ -75,9 +76,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--async", dest="asynchronous", action="store_true")
     parser.add_argument("--host", choices=("native", "asgi"), default="native")
+    parser.add_argument("--parser", choices=("json", "msgpack"), default="json")
     options = parser.parse_args()
 
-    io = nuncio.Server()
+    packets = nuncio.MsgPackParser() if options.parser == "msgpack" else nuncio.JSONParser()
+    io = nuncio.Server(parser=packets)
     (register_async if options.asynchronous else register)(io)
     if options.host == "native":
         io.run(host="127.0.0.1", port=options.port)

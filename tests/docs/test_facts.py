@@ -18,6 +18,8 @@ from nuncio.server.options import ServerOptions
 from tests.docs.samples import PAGES, ROOT, blocks_of
 
 GUIDE = ROOT / "docs" / "guide"
+# Defaults that are no literals.
+OBJECTS = {"nuncio.Limits()": nuncio.Limits(), "nuncio.JSONParser()": nuncio.JSONParser}
 
 
 def rows(page: Path, heading: str) -> list[list[str]]:
@@ -41,15 +43,19 @@ def defaults(table: list[list[str]]) -> dict[str, Any]:
     for row in table:
         value = names(row[1])[0]
         for name in names(row[0]):
-            found[name] = nuncio.Limits() if value == "nuncio.Limits()" else ast.literal_eval(value)
+            found[name] = OBJECTS[value] if value in OBJECTS else ast.literal_eval(value)
     return found
 
 
 def fields_of(*objects: Any) -> dict[str, Any]:
-    """The names and values of the fields of dataclasses."""
-    return {
+    """The names and values of the fields of dataclasses; a parser's is its class."""
+    found = {
         field.name: getattr(one, field.name) for one in objects for field in dataclasses.fields(one)
     }
+    for name, value in found.items():
+        if isinstance(value, nuncio.Parser):
+            found[name] = type(value)
+    return found
 
 
 def test_every_limit_is_documented_with_its_default() -> None:

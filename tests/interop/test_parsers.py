@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nuncio import Ack, ConnectError, MsgPackParser, Packet, Parser, Server, Socket
-from tests.support.aio import run_async, within
+from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
 from tests.support.node import JS, UNDEFINED, JSError, Node, Way
 
@@ -167,6 +167,29 @@ async def test_clients_of_another_parser_end_alone(node: Node, way: Way) -> None
         await other.next("closed")
         io.emit("still here")
         await witness.next("still here")
+
+
+@run_async
+async def test_missed_events_are_recovered(node: Node) -> None:
+    io = Server(parser=MsgPackParser(), connection_state_recovery=True)
+    patient: dict[str, Any] = {
+        "reconnection": True,
+        "reconnectionDelay": 20,
+        "reconnectionDelayMax": 40,
+    }
+    async with node.clients(io) as clients:
+        client = await clients.connect(parser=MSGPACK, **patient)
+        socket = await client.peer(io)
+        sid = socket.id
+        io.emit("before")
+        await client.next("before")
+        await client.run("socket.io.engine.close()")
+        await eventually(lambda: not socket.connected)
+        io.emit("missed", b"1", AT)
+        assert (await client.next("missed"))[:2] == [b"1", AT]
+        await client.next("connect")
+        assert await client.value("socket.recovered") is True
+        assert await client.value("socket.id") == sid
 
 
 # A parser of one's own, on both sides.
