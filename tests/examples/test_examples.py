@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 import uvicorn
 
-from tests.support.aio import run_async
-from tests.support.rawclient import Peer, fetch
+from tests.support.aio import eventually, run_async
+from tests.support.rawclient import Peer, WebSocket, fetch, websocket_target
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "examples"
@@ -26,7 +26,16 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("path", ["chat/app.py", "chat/demo.py", "fastapi/app.py"])
+APPLICATIONS = [
+    "chat/app.py",
+    "chat/demo.py",
+    "documents/app.py",
+    "fastapi/app.py",
+    "recovery/app.py",
+]
+
+
+@pytest.mark.parametrize("path", APPLICATIONS)
 def test_importing_an_example_starts_nothing(path: str) -> None:
     folder, name = (EXAMPLES / path).parent, Path(path).stem
     done = run("-W", "error", "-c", f"import sys; sys.path[:0] = [{str(folder)!r}]; import {name}")
@@ -78,3 +87,57 @@ async def test_the_kitchen_of_the_fastapi_example() -> None:
             assert [one["done"] for one in (await fetch(port, "/orders")).json] == [True, False]
     finally:
         await server.shutdown()
+
+
+async def heard(ws: WebSocket) -> str:
+    """The next text."""
+    message = await ws.receive()
+    assert isinstance(message, str)
+    return message
+
+
+@run_async
+async def test_the_alarms_of_the_recovery_example(capsys: pytest.CaptureFixture[str]) -> None:
+    example = load(EXAMPLES / "recovery" / "app.py", "recovery_example")
+    async with await example.io.listen(0, app=example.page) as listening:
+        page = await fetch(listening.port, "/")
+        assert "<title>Alarms</title>" in page.text
+        ws = await WebSocket.open(listening.port, websocket_target())
+        await heard(ws)
+        await ws.send("40")
+        pid = json.loads((await heard(ws))[2:])["pid"]
+        first = example.ring()
+        assert (await heard(ws)).startswith(f'420["alarm",{first},"')
+        await ws.connection.close()
+        await eventually(lambda: not example.io.sockets.sockets)
+        second = example.ring()
+        ws = await WebSocket.open(listening.port, websocket_target())
+        await heard(ws)
+        await ws.send(f'40{{"pid":"{pid}"}}')
+        for number in (first, second):
+            assert f'["alarm",{number},"' in await heard(ws)
+        assert (await heard(ws)).startswith("40{")
+        await ws.send("430[]")
+        await ws.send("41")
+        await eventually(lambda: "did not get the alarms [2]" in capsys.readouterr().out)
+
+
+@run_async
+async def test_the_documents_of_the_documents_example() -> None:
+    example = load(EXAMPLES / "documents" / "app.py", "documents_example")
+    async with await example.io.listen(0, app=example.page) as listening:
+        ws = await WebSocket.open(listening.port, websocket_target())
+        await heard(ws)
+        await ws.send("40/document-recipes,")
+        assert (await heard(ws)).startswith("40/document-recipes,{")
+        assert await heard(ws) == '42/document-recipes,["text",""]'
+        assert await heard(ws) == '42/document-recipes,["readers",1]'
+        await ws.send('42/document-recipes,1["write","soup"]')
+        assert await heard(ws) == '43/document-recipes,1[{"ok":true}]'
+        await ws.send("40/document-42,")
+        assert "Invalid namespace" in await heard(ws)
+        await ws.send("41/document-recipes,")
+        await eventually(lambda: not example.documents.children)
+        await ws.send("40/document-recipes,")
+        await heard(ws)
+        assert await heard(ws) == '42/document-recipes,["text","soup"]'
