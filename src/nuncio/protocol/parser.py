@@ -146,7 +146,7 @@ class Parser:
         return _join(self.encode(Packet(kind, prefix.decode(), id, data)), compress)
 
 
-def _join(parts: Sequence[str | bytes], compress: bool) -> Message:
+def _join(parts: Sequence[Any], compress: bool) -> Message:
     """What a parser made, as one message to send.
 
     Raises:
