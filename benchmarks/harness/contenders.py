@@ -65,6 +65,7 @@ class Contender:
         env: what it needs in the environment besides what `run.py` was started with.
         polling: whether it has HTTP long-polling.
         only: the only modes it is measured in, empty for all.
+        variants: whether its server has the options that some modes want.
     """
 
     key: str
@@ -74,9 +75,12 @@ class Contender:
     env: Mapping[str, str] = field(default_factory=dict)
     polling: bool = True
     only: tuple[str, ...] = ()
+    variants: bool = False
 
     def takes_part(self, mode: Mode) -> bool:
         """Whether it is measured in that mode."""
+        if mode.server and not self.variants:
+            return False
         return (not self.only or mode.key in self.only) and (self.polling or not mode.polling)
 
 
@@ -96,8 +100,9 @@ def _nuncio(key: str, title: str, python: str, compiled: bool, *options: str) ->
         wanted = "compiled" if compiled else "plain"
         raise Mislabelled(f"{python} was given as the {wanted} build, but has {found['version']}")
     command = (python, str(SERVERS / "nuncio_server.py"), *options)
-    only = ("echo", "echo16", "ack16") if "--async" in options else ()
-    return Contender(key, title, command, found["version"], only=only)
+    handlers = {"--async", "--typed", "--class"}
+    only = ("echo", "echo16", "ack16") if handlers.intersection(options) else ()
+    return Contender(key, title, command, found["version"], only=only, variants=not only)
 
 
 def _node(key: str, title: str, node: str, *options: str) -> Contender:
@@ -105,7 +110,8 @@ def _node(key: str, title: str, node: str, *options: str) -> Contender:
         raise Unavailable(f"its packages are not installed: run `npm ci` in {BENCHMARKS.name}/")
     found = _probe(node, "-e", _NODE_PROBE, cwd=BENCHMARKS)
     command = (node, str(SERVERS / "node_server.js"), *options)
-    return Contender(key, title, command, found["version"], {"NODE_ENV": "production"})
+    env = {"NODE_ENV": "production"}
+    return Contender(key, title, command, found["version"], env, variants=True)
 
 
 def _python_socketio(python: str) -> Contender:
@@ -129,6 +135,12 @@ _FINDERS: dict[str, Callable[[Programs], Contender]] = {
     "nuncio-plain": lambda p: _nuncio("nuncio-plain", "Nuncio, plain Python", p.plain, False),
     "nuncio-async": lambda p: _nuncio(
         "nuncio-async", "Nuncio, `async def`", p.compiled, True, "--async"
+    ),
+    "nuncio-typed": lambda p: _nuncio(
+        "nuncio-typed", "Nuncio, typed handlers", p.compiled, True, "--typed"
+    ),
+    "nuncio-class": lambda p: _nuncio(
+        "nuncio-class", "Nuncio, a class", p.compiled, True, "--class"
     ),
     "nuncio-asgi": lambda p: _nuncio(
         "nuncio-asgi", "Nuncio, any ASGI server", p.compiled, True, "--host", "asgi"

@@ -19,6 +19,7 @@ class Mode:
         load: the generator's mode and options, without those every run has.
         unit: what one piece of work is, in the singular.
         polling: whether it needs HTTP long-polling, which the reference loop in C does not have.
+        server: options of the servers, which only Nuncio's and Node's have.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Mode:
     load: tuple[str, ...]
     unit: str = "message"
     polling: bool = False
+    server: tuple[str, ...] = ()
 
     @property
     def idle(self) -> bool:
@@ -59,6 +61,25 @@ _MODES = (
         _load("connect-poll-upgrade --conns 256"),
         "connection",
         polling=True,
+    ),
+    Mode(
+        "msgpack",
+        "MessagePack echo, 16 in flight",
+        _load("echo --conns 64 --pipeline 16 --msgpack"),
+        server=("--parser", "msgpack"),
+    ),
+    Mode(
+        "eio3",
+        "Engine.IO 3 echo, 16 in flight",
+        _load("echo --conns 64 --pipeline 16 --eio 3"),
+        server=("--eio3",),
+    ),
+    Mode(
+        "recovery",
+        "Broadcast to 1,000, with recovery",
+        _load("broadcast --conns 1000"),
+        "delivery",
+        server=("--recovery",),
     ),
     Mode("idle", "Idle connection", _load("idle"), "connection"),
 )

@@ -6,7 +6,8 @@
  * production mode (set by run.py), no serving of the client's files, bufferutil for ws where npm
  * could install it, permessage-deflate off (the default). `--drop-request` also frees the HTTP
  * request of each connection as that page shows; it is a contender of its own, because an
- * application that reads `socket.request` later cannot do it. `--parser msgpack` speaks MessagePack.
+ * application that reads `socket.request` later cannot do it. `--parser msgpack` speaks MessagePack,
+ * `--eio3` admits old clients, `--recovery` remembers events.
  */
 
 const { createServer } = require("node:http");
@@ -18,12 +19,19 @@ const { values } = parseArgs({
     port: { type: "string", default: "3000" },
     "drop-request": { type: "boolean", default: false },
     parser: { type: "string", default: "json" },
+    eio3: { type: "boolean", default: false },
+    recovery: { type: "boolean", default: false },
   },
 });
 
 const httpServer = createServer();
 const parser = values.parser === "msgpack" ? require("socket.io-msgpack-parser") : undefined;
-const io = new Server(httpServer, { serveClient: false, ...(parser && { parser }) });
+const io = new Server(httpServer, {
+  serveClient: false,
+  ...(parser && { parser }),
+  ...(values.eio3 && { allowEIO3: true }),
+  ...(values.recovery && { connectionStateRecovery: {} }),
+});
 
 if (values["drop-request"]) {
   io.engine.on("connection", (rawSocket) => {

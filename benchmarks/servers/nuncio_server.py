@@ -2,7 +2,8 @@
 
 `--async` registers the same handlers as `async def`. `--host asgi` leaves the native WebSocket path
 out and runs as any ASGI application would, with uvicorn's own WebSocket implementation.
-`--parser msgpack` speaks MessagePack.
+`--typed` annotates the arguments, so that they are checked; `--class` registers a class.
+`--parser msgpack` speaks MessagePack, `--eio3` admits old clients, `--recovery` remembers events.
 """
 
 from __future__ import annotations
@@ -71,17 +72,57 @@ def register_async(io: nuncio.Server) -> None:
         io.to(name).emit("room", x)
 
 
+def register_typed(io: nuncio.Server) -> None:
+    """Register handlers whose arguments are checked."""
+
+    @io.event
+    def echo(socket: nuncio.Socket, x: str) -> None:
+        socket.emit("echo", x)
+
+    @io.event
+    def ack(socket: nuncio.Socket, x: str) -> str:
+        return x
+
+
+def register_class(io: nuncio.Server) -> None:
+    """Register handlers as methods."""
+
+    class Echo(nuncio.Namespace):
+        def on_echo(self, socket: nuncio.Socket, x: Any) -> None:
+            socket.emit("echo", x)
+
+        def on_ack(self, socket: nuncio.Socket, x: Any) -> Any:
+            return x
+
+    io.of("/", Echo)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--async", dest="asynchronous", action="store_true")
+    parser.add_argument("--typed", action="store_true")
+    parser.add_argument("--class", dest="klass", action="store_true")
+    parser.add_argument("--eio3", action="store_true")
+    parser.add_argument("--recovery", action="store_true")
     parser.add_argument("--host", choices=("native", "asgi"), default="native")
     parser.add_argument("--parser", choices=("json", "msgpack"), default="json")
     options = parser.parse_args()
 
     packets = nuncio.MsgPackParser() if options.parser == "msgpack" else nuncio.JSONParser()
-    io = nuncio.Server(parser=packets)
-    (register_async if options.asynchronous else register)(io)
+    io = nuncio.Server(
+        parser=packets,
+        allow_eio3=options.eio3,
+        connection_state_recovery=options.recovery,
+    )
+    if options.asynchronous:
+        register_async(io)
+    elif options.typed:
+        register_typed(io)
+    elif options.klass:
+        register_class(io)
+    else:
+        register(io)
     if options.host == "native":
         io.run(host="127.0.0.1", port=options.port)
         return
