@@ -93,7 +93,10 @@ def measure(contender: Contender, mode: Mode, turn: int, settings: Settings, cpu
         cpus: where each side runs.
     """
     try:
-        with server((*contender.command, *mode.server), contender.env, cpus.server) as (process, port):
+        with server((*contender.command, *mode.server), contender.env, cpus.server) as (
+            process,
+            port,
+        ):
             target = ["--port", str(port), "--server-pid", str(process.pid)]
             figures = _generate([*load(mode, settings), *target], process, cpus, settings)
     except Failed as error:

@@ -5,6 +5,8 @@ import threading
 import time
 from typing import Any
 
+import pytest
+
 from nuncio import AckCallback, Server, Socket
 from nuncio.server.threads import Threads
 from tests.support.aio import eventually, run_async
@@ -202,9 +204,14 @@ async def test_closing_waits_for_threads() -> None:
     assert client.take() == []
 
 
+@pytest.mark.parametrize("how", ["option", "beside", "handler"])
 @run_async
-async def test_any_thread_may_emit() -> None:
-    io = Server()
+async def test_any_thread_may_emit(how: str) -> None:
+    io = Server(threads=how == "option")
+    if how == "beside":
+        io.asgi(lambda scope, receive, send: None)
+    elif how == "handler":
+        io.on("x", lambda: None, thread=True)
     client = Client.join(io)
     thread = threading.Thread(target=lambda: io.emit("from outside"))
     thread.start()

@@ -181,7 +181,7 @@ class Broadcaster:
     def broadcast(self, payload: list[Any], options: BroadcastOptions) -> Sent:
         """Send an event to many."""
         threads = self.threads
-        if threads.away():
+        if threads.used and threads.away():
             threads.call(self.broadcast, payload, options)
             return TAKEN
         return self.adapter.broadcast(payload, options)
@@ -201,7 +201,7 @@ class Broadcaster:
     def add_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
         """See `Adapter.add_sockets`."""
         threads = self.threads
-        if threads.away():
+        if threads.used and threads.away():
             threads.call(self.adapter.add_sockets, options, rooms)
         else:
             self.adapter.add_sockets(options, rooms)
@@ -209,7 +209,7 @@ class Broadcaster:
     def remove_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
         """See `Adapter.remove_sockets`."""
         threads = self.threads
-        if threads.away():
+        if threads.used and threads.away():
             threads.call(self.adapter.remove_sockets, options, rooms)
         else:
             self.adapter.remove_sockets(options, rooms)
@@ -217,7 +217,7 @@ class Broadcaster:
     def disconnect_many(self, options: BroadcastOptions, close: bool) -> None:
         """See `Adapter.disconnect_sockets`."""
         threads = self.threads
-        if threads.away():
+        if threads.used and threads.away():
             threads.call(self.adapter.disconnect_sockets, options, close)
         else:
             self.adapter.disconnect_sockets(options, close)

@@ -366,7 +366,7 @@ class _Reply:
 
     def __call__(self, *values: object) -> None:
         threads = self._socket.nsp.threads
-        if threads.away():
+        if threads.used and threads.away():
             threads.call(self.answer, Ack(*values), "ack")
         else:
             self.answer(Ack(*values), "ack")

@@ -87,6 +87,7 @@ class Listeners:
             once=once,
             **options,
         )
+        self.nsp.server.note_handler(bound)
         listeners = self._listeners
         if listeners is None:
             listeners = {}

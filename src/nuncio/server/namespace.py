@@ -129,6 +129,7 @@ class Namespace(Broadcaster):
             raise OptionError("event: connect_error happens at clients; use io.engine.on(…) here")
         lifecycle = event in LIFECYCLE
         bound = bind(handler, event, takes_socket=True, lifecycle=lifecycle, once=once, **options)
+        self.server.note_handler(bound)
         table = self.lifecycle if lifecycle else self.handlers
         # Copied, never changed in place: an event under way keeps the list it began with.
         table[event] = [*table.get(event, []), bound]

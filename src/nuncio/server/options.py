@@ -25,6 +25,8 @@ class ServerOptions:
         delivery: what is promised of events to clients: `at-most-once`, or `at-least-once`, which
             needs recovery; see the guide.
         cleanup_empty_child_namespaces: whether a dynamic namespace without clients is removed.
+        threads: whether `emit` and the like may be called from threads of your own. Handlers with
+            `thread=True`, and another application beside the server, switch it on by themselves.
         adapter: called with each namespace, returns its adapter; None for rooms in this process.
     """
 
@@ -34,14 +36,13 @@ class ServerOptions:
     connection_state_recovery: Any = False
     delivery: str = "at-most-once"
     cleanup_empty_child_namespaces: bool = False
+    threads: bool = False
     adapter: Any = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.cleanup_empty_child_namespaces, bool):
-            raise OptionError(
-                "cleanup_empty_child_namespaces must be True or False, not "
-                f"{self.cleanup_empty_child_namespaces!r}"
-            )
+        for name in ("cleanup_empty_child_namespaces", "threads"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.adapter is not None and not callable(self.adapter):
             raise OptionError(f"adapter must be callable with a namespace, not {self.adapter!r}")
         seconds("connect_timeout", self.connect_timeout, most=HOUR)

@@ -89,6 +89,7 @@ class Server(Tasks):
         self.engine.settle = self.settle
         self._namespaces: dict[str, Namespace] = {}
         self._listening: list[Any] = []
+        self.threads.used = self.options.threads
         self._warned_undelivered = False
         self.sockets = self.of("/")
 
@@ -371,6 +372,7 @@ class Server(Tasks):
         Args:
             other: the application for everything that is not Socket.IO's; None answers 404.
         """
+        self._beside(other)
         return self.engine.asgi(other)
 
     def run(self, host: str = "127.0.0.1", port: int = 3000, **options: Any) -> None:
@@ -386,6 +388,7 @@ class Server(Tasks):
         """
         from nuncio.hosts.serve import run
 
+        self._beside(options.get("app"))
         run(self.engine, host, port, **options)
 
     async def listen(self, port: int = 3000, host: str = "127.0.0.1", **options: Any) -> Any:
@@ -401,9 +404,15 @@ class Server(Tasks):
         """
         from nuncio.hosts.serve import listen
 
+        self._beside(options.get("app"))
         listening = await listen(self.engine, host, port, **options)
         self._listening.append(listening)
         return listening
+
+    def _beside(self, other: Any) -> None:
+        # Web frameworks run what is no coroutine in threads.
+        if other is not None:
+            self.threads.used = True
 
     async def close(self, timeout: float = 10.0) -> None:
         """End every connection, wait for running handlers, and stop listening.

@@ -198,7 +198,8 @@ class Socket(Dispatcher):
 
     def request_ack(self, payload: list[object], timeout: float, compress: bool) -> Awaitable[Any]:
         """See `emit_with_ack`; a time-out of 0 is none."""
-        if self.nsp.threads.away():
+        threads = self.nsp.threads
+        if threads.used and threads.away():
             raise RuntimeError(
                 "emit_with_ack cannot be awaited in a thread: use an async handler, or emit with "
                 "a callback"
@@ -216,7 +217,7 @@ class Socket(Dispatcher):
     ) -> Sent:
         """See `emit` with a callable; with a time-out its first argument is an error or None."""
         threads = self.nsp.threads
-        if threads.away():
+        if threads.used and threads.away():
             threads.call(self.emit_callback, payload, callback, timeout, compress)
             return TAKEN
         handler = bind(callback, "acknowledgement", takes_socket=False, lifecycle=True)
@@ -277,7 +278,7 @@ class Socket(Dispatcher):
     def deliver(self, message: Message, volatile: bool) -> Sent:
         """Send an encoded packet; broadcasts share one."""
         threads = self.nsp.threads
-        if threads.away():
+        if threads.used and threads.away():
             threads.call(self._connection.session.push, message, volatile)
             return TAKEN
         return self._connection.session.push(message, volatile)
@@ -342,7 +343,7 @@ class Socket(Dispatcher):
         """
         listed = rooms_of(rooms, "rooms")
         threads = self.nsp.threads
-        if threads.away():
+        if threads.used and threads.away():
             threads.call(self.join, listed)
         elif not self.closed:
             self.nsp.adapter.add_all(self, listed)
@@ -357,7 +358,7 @@ class Socket(Dispatcher):
         if not is_room(room):
             raise OptionError(f"room must be a str or an int, not {room!r}")
         threads = self.nsp.threads
-        if threads.away():
+        if threads.used and threads.away():
             threads.call(self.leave, room)
         else:
             self.nsp.adapter.remove(self, room)
@@ -411,7 +412,7 @@ class Socket(Dispatcher):
             close: end the whole connection, with the sockets of its other namespaces.
         """
         threads = self.nsp.threads
-        if threads.away():
+        if threads.used and threads.away():
             threads.call(self.disconnect, close)
             return
         if not self.connected or self._ending:

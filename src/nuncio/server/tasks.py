@@ -48,6 +48,11 @@ class Tasks:
 
     # Threads.
 
+    def note_handler(self, handler: Handler) -> None:
+        """A handler was registered."""
+        if handler.thread:
+            self.threads.used = True
+
     def in_thread(self, handler: Handler, args: list[Any]) -> Awaitable[Any]:
         """Call a blocking handler in a thread."""
         if self._executor is None:

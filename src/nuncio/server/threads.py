@@ -1,8 +1,10 @@
-"""Which thread a call comes from. [compiled]
+"""Which thread a call comes from, when there are several. [compiled]
 
 Nuncio belongs to its event loop's thread. A handler registered with `thread=True`, or a route that
 a web framework runs in a thread, calls `emit`, `join` and the like from another; those calls are
-carried over, in order, without waiting.
+carried over, in order, without waiting. Asking for the thread costs a few per cent of a small
+message, so it is asked only where other threads are to be expected: with such handlers, with
+another application served beside, and with the option `threads`.
 """
 
 from __future__ import annotations
@@ -15,11 +17,16 @@ _current: Final = get_ident
 
 
 class Threads:
-    """The loop's thread, and the way to it."""
+    """The loop's thread, and the way to it.
 
-    __slots__ = ("_home", "_loop")
+    Attributes:
+        used: whether calls may come from other threads.
+    """
+
+    __slots__ = ("_home", "_loop", "used")
 
     def __init__(self) -> None:
+        self.used = False
         self._home = 0
         self._loop: AbstractEventLoop | None = None
 
