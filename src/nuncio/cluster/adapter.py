@@ -20,6 +20,7 @@ from nuncio.events import Emitter
 from nuncio.protocol.engineio import Message
 
 if TYPE_CHECKING:
+    from nuncio.server.broadcasting import Broadcaster
     from nuncio.server.socket import Socket
 
 
@@ -38,7 +39,7 @@ class Adapter:
     __slots__ = ("_events", "nsp", "sockets")
 
     def __init__(self, nsp: Any) -> None:
-        self.nsp = nsp
+        self.nsp: Broadcaster = nsp
         self.sockets: dict[str, Socket] = nsp.sockets
         self._events: Emitter | None = None
 

@@ -185,18 +185,15 @@ class MemoryAdapter(Adapter):
         nsp = self.nsp
         log = self.log
         if log is None or options.volatile:
-            sent: Sent = nsp.deliver(nsp.encode(payload, -1, options.compress), payload, options)
-            return sent
+            return nsp.deliver(nsp.encode(payload, -1, options.compress), payload, options)
         number = log.last + 1
         payload = [*payload, log.next_offset()]
-        id: int = nsp.next_ack_id() if options.promised else -1
-        message: Message = nsp.encode(payload, id, options.compress)
+        id = nsp.next_ack_id() if options.promised else -1
+        message = nsp.encode(payload, id, options.compress)
         log.add(message, options, options.promised)
         if options.promised:
-            sent = nsp.deliver_promised(id, number, message, payload, options)
-        else:
-            sent = nsp.deliver(message, payload, options)
-        return sent
+            return nsp.deliver_promised(id, number, message, payload, options)
+        return nsp.deliver(message, payload, options)
 
     def broadcast_with_ack(
         self, payload: list[Any], options: BroadcastOptions, gathering: Any

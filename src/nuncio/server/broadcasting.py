@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.outbox import OVERFLOW, Outbox
-from nuncio.cluster.rooms import Room
+from nuncio.cluster.rooms import Room, rooms_of
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.engine.wheel import TimerWheel
 from nuncio.errors import LimitExceeded, OptionError
@@ -105,11 +105,13 @@ class Broadcaster:
 
     def to(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
         """Everybody in a room, or in any of several."""
-        return self._all().to(rooms)
+        options = BroadcastOptions(frozenset(rooms_of(rooms, "rooms")))
+        options.promised = self.promised
+        return BroadcastOperator(self, options)
 
     def in_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
         """The same as `to`."""
-        return self._all().to(rooms)
+        return self.to(rooms)
 
     def except_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
         """Everybody but those in these rooms."""
