@@ -396,21 +396,6 @@ async def test_a_session_that_ended_is_unknown() -> None:
     assert door.engine.clients_count == 0
 
 
-@run_async
-async def test_closing_the_engine_ends_every_session_at_once() -> None:
-    door = Door()
-    reasons: list[str] = []
-    for upgrade in (False, True, False):
-        await door.knock(WEBSOCKET if upgrade else POLLING, upgrade=upgrade)
-    for session in door.sessions:
-        session.on("close", lambda reason, _: reasons.append(reason))
-        session.send("dropped")
-    door.engine.close()
-    assert reasons == ["forced close"] * 3
-    assert door.engine.clients_count == 0
-    door.engine.close()
-
-
 # Upgrades.
 
 

@@ -707,6 +707,25 @@ async def test_it_starts_and_ends_with_the_server() -> None:
 
 
 @run_async
+async def test_nested_servers_start_and_end_together() -> None:
+    one, two = echo_server(), echo_server(path="/two")
+    app = one.asgi(two.asgi())
+    life = Call(app, {"type": "lifespan"})
+    one.engine.stopping = two.engine.stopping = True
+    life.put("lifespan.startup")
+    assert await life.get() == {"type": "lifespan.startup.complete"}
+    assert not one.engine.stopping and not two.engine.stopping
+    calls = [(await open_websocket(app, one))[0], (await open_websocket(app, two, path="/two/"))[0]]
+    life.put("lifespan.shutdown")
+    assert await life.get() == {"type": "lifespan.shutdown.complete"}
+    await life.end()
+    for call in calls:
+        assert await call.get() == {"type": "websocket.close", "code": 1000}
+        call.put("websocket.disconnect", code=1000)
+        await call.end()
+
+
+@run_async
 async def test_the_other_applications_life_is_its_own() -> None:
     io = echo_server()
     seen: list[str] = []

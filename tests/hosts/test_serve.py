@@ -11,7 +11,16 @@ import pytest
 
 from nuncio import OptionError, Server
 from tests.support.aio import eventually, run_async, within
-from tests.support.rawclient import CLOSE, Connection, Peer, WebSocket, fetch, websocket_target
+from tests.support.rawclient import (
+    CLOSE,
+    Closed,
+    Connection,
+    Peer,
+    Polling,
+    WebSocket,
+    fetch,
+    websocket_target,
+)
 
 OPEN = "/socket.io/?EIO=4&transport=polling"
 
@@ -115,6 +124,90 @@ async def test_what_was_emitted_before_the_end_arrives() -> None:
             assert (await peer.receive()).startswith(f'42["x",{number},')
         await peer.socket.close()
         await within(closing)
+
+
+@run_async
+async def test_a_poll_after_the_end_began_brings_what_was_emitted_before() -> None:
+    io = Server()
+    reasons: list[str] = []
+    io.on("disconnect", lambda socket, reason: reasons.append(reason))
+    listening = await io.listen(0)
+    client = await Polling.open(listening.port)
+    await client.post("40")
+    await client.receive()
+    io.emit("last")
+    closing = asyncio.ensure_future(listening.close())
+    await eventually(lambda: reasons == ["server shutting down"])
+    # Each poll of this client is a connection of its own.
+    assert await client.receive() == ['42["last"]']
+    assert await client.receive() == ["6", "1"]
+    await within(closing, 5)
+    assert io.engine.clients_count == 0
+
+
+@pytest.mark.parametrize("way", ["server", "host"])
+@run_async
+async def test_a_reader_that_was_behind_gets_everything(way: str) -> None:
+    io = Server()
+    listening = await io.listen(0)
+    async with await Peer.join(listening.port) as peer:
+        count = await _fall_behind(io)
+        closing = asyncio.ensure_future(io.close() if way == "server" else listening.close())
+        await eventually(lambda: not io.sockets.sockets)
+        for number in range(count):
+            assert (await peer.receive()).startswith(f'42["x",{number},')
+        with pytest.raises(Closed):
+            await peer.receive()
+        await peer.socket.close()
+        await within(closing)
+
+
+@pytest.mark.parametrize("way", ["server", "host"])
+@run_async
+async def test_a_reader_that_never_reads_is_cut_off_after_the_time_out(way: str) -> None:
+    io = Server()
+    listening = await io.listen(0, shutdown_timeout=1)
+    async with await Peer.join(listening.port):
+        await _fall_behind(io)
+        await within(io.close(timeout=0.1) if way == "server" else listening.close(), 10)
+        assert io.engine.clients_count == 0
+
+
+async def _fall_behind(io: Server) -> int:
+    """Emit more than the only client's side takes while it does not read."""
+    await eventually(lambda: io.sockets.sockets)
+    (session,) = io.engine.sessions.values()
+    count = 0
+    while session.buffered_bytes < 500_000:
+        io.emit("x", count, "y" * 50_000)
+        count += 1
+        await asyncio.sleep(0)
+    return count
+
+
+@run_async
+async def test_clients_of_nested_servers_are_told() -> None:
+    one, two = Server(), Server(path="/two")
+    reasons: list[str] = []
+    for io in (one, two):
+        io.on("disconnect", lambda socket, reason: reasons.append(reason))
+    listening = await one.listen(0, app=one.asgi(two.asgi()))
+    async with (
+        await Peer.join(listening.port) as first,
+        await Peer.join(listening.port, path="/two/") as second,
+    ):
+        waiting = await Polling.open(listening.port, path="/two/")
+        poll = await waiting.begin_poll()
+        closing = asyncio.ensure_future(listening.close())
+        for peer in (first, second):
+            with pytest.raises(Closed):
+                await peer.receive()
+            await peer.socket.close()
+        assert (await poll.response()).text == "1"
+        await poll.close()
+        await within(closing)
+    assert reasons == ["server shutting down"] * 2
+    assert one.engine.hosts == two.engine.hosts == []
 
 
 @run_async

@@ -192,7 +192,9 @@ async def test_proxies_are_believed_when_they_are_trusted(
                 await socket.send("40")
                 await eventually(lambda: found)
         else:
-            await (await Polling.open(port, headers=headers)).post("40")
+            client = await Polling.open(port, headers=headers)
+            await client.post("40")
+            await client.receive()
     assert (found[0].address, found[0].secure) == (address, secure)
 
 
@@ -212,7 +214,9 @@ async def test_the_own_server_believes_proxies_on_this_machine_alone(way: str) -
                     await socket.receive()
                     await socket.receive()
             else:
-                await (await Polling.open(listening.port, headers=headers)).post("40")
+                client = await Polling.open(listening.port, headers=headers)
+                await client.post("40")
+                await client.receive()
     assert found == ["203.0.113.9", "127.0.0.1"]
 
 

@@ -37,6 +37,7 @@ from nuncio.engine.settings import SessionConfig
 from nuncio.engine.standalone import EventListener
 from nuncio.engine.transport import Flusher, Transport
 from nuncio.engine.wheel import TimerWheel
+from nuncio.engine.winddown import WindDown
 from nuncio.errors import DisconnectReason, OptionError
 from nuncio.events import Emitter
 from nuncio.options import build
@@ -81,6 +82,7 @@ class Engine:
         self.settle: Callable[[float], Awaitable[None]] | None = None
         self.stopping = False
         self.hosts: list[Any] = []
+        self._wind_down = WindDown(self.sessions)
         self.events = Emitter(self.spawn)
         self._refusals = Refusals(self.events, "websocket" in self.options.transports)
         self._headers = HeaderEvents(self.events)
@@ -137,10 +139,14 @@ class Engine:
         """Stop listening."""
         self.events.off(event, listener)
 
-    def close(self) -> None:
-        """End every session; what they have buffered is dropped."""
+    def close(self, discard: bool = False) -> None:
+        """End every session.
+
+        Args:
+            discard: drop what they have buffered; otherwise it is sent first, see `wind_down`.
+        """
         for session in list(self.sessions.values()):
-            session.close(discard=True)
+            session.close(discard)
 
     def asgi(self, other: Any = None) -> Any:
         """An ASGI application: the engine's path, and `other` for everything else."""
@@ -187,7 +193,7 @@ class Engine:
 
     def _abandon(self) -> None:
         """Forget the sessions of a loop that ended without closing them."""
-        self.stopping = False
+        self.resume()
         for session in list(self.sessions.values()):
             session.abandon()
 
@@ -442,6 +448,8 @@ class Engine:
     def session_closed(self, session: Session) -> None:
         """Forget a session."""
         self.sessions.pop(session.id, None)
+        if self.stopping:
+            self._wind_down.session_closed()
 
     def host_stopping(self) -> None:
         """The host asks connections to end."""
@@ -450,6 +458,23 @@ class Engine:
             self.on_host_stopping()
         else:
             self.close()
+
+    def resume(self) -> None:
+        """A host begins, perhaps after an end: sessions may be opened."""
+        self.stopping = False
+        self._wind_down.begin_anew()
+
+    async def wind_down(self, seconds: float) -> None:
+        """Wait, after `close` or `host_stopping`, until everything has come to rest.
+
+        What sessions have buffered still leaves as far as clients take it, and the application's
+        handlers end. What has not by then is given up.
+
+        Args:
+            seconds: how long that may take.
+        """
+        self.stopping = True
+        await self._wind_down.run(seconds, self.settle)
 
     def _default_accept(self, session: Session) -> Listener:
         listener = EventListener(session)

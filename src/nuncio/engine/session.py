@@ -490,6 +490,12 @@ class Session(PacketSink):
         """End as if the link had been cut: the peer is known to be elsewhere."""
         self._abort_transport(TRANSPORT_CLOSE, description)
 
+    def give_up(self) -> None:
+        """End now: the peer had its time to take what waits for it."""
+        if self._state != CLOSED:
+            self.transport.abort()
+            self._finish(FORCED_CLOSE, "")
+
     def abandon(self) -> None:
         """End without touching the transport, whose event loop is gone."""
         if self._state != CLOSED:

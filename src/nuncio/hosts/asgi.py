@@ -62,6 +62,15 @@ class ASGIApp:
             app = app.other
         return None
 
+    def engines(self) -> list[Engine]:
+        """The engine here, and those of the applications behind."""
+        found = []
+        app: Any = self
+        while isinstance(app, ASGIApp):
+            found.append(app.engine)
+            app = app.other
+        return found
+
     def _mine(self, scope: Scope) -> bool:
         path = scope["path"]
         if self.engine.matches(path):
@@ -77,9 +86,10 @@ class ASGIApp:
         async def watched() -> MutableMapping[str, Any]:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
-                await _stop(self.engine)
+                await _stop(self.engines())
             else:
-                self.engine.stopping = False
+                for engine in self.engines():
+                    engine.resume()
             return message
 
         if self.other is not None:
@@ -94,15 +104,13 @@ class ASGIApp:
                 return
 
 
-async def _stop(engine: Engine) -> None:
-    """End the sessions, and wait for the handlers that are running."""
-    # When the application itself is closing the server, it waits for its handlers there.
-    closing = engine.stopping
-    engine.host_stopping()
-    if engine.settle is not None and not closing:
-        # One turn for handlers of the end to begin.
-        await asyncio.sleep(0)
-        await engine.settle(engine.options.limits.close_seconds)
+async def _stop(engines: list[Engine]) -> None:
+    """End the sessions, wait until clients have what is theirs, and for running handlers."""
+    for engine in engines:
+        engine.host_stopping()
+    await asyncio.gather(
+        *(engine.wind_down(engine.options.limits.close_seconds) for engine in engines)
+    )
 
 
 def _request(scope: Scope, method: str, secure: tuple[str, ...]) -> Request:

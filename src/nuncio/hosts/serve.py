@@ -13,6 +13,7 @@ import uvicorn
 
 from nuncio._build import build_info
 from nuncio.engine.engine import Engine
+from nuncio.engine.winddown import LOOK_SECONDS
 from nuncio.errors import OptionError
 from nuncio.hosts.asgi import ASGIApp
 from nuncio.hosts.http import NuncioHTTPProtocol
@@ -61,35 +62,56 @@ def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uv
 
 
 class NuncioServer(uvicorn.Server):
-    """uvicorn's server, which tells the engine's clients before it stops."""
+    """uvicorn's server, which tells the clients of all its engines before it stops.
+
+    Args:
+        config: whose application is an `ASGIApp`.
+        engine: the one that serves; those nested behind it are found.
+    """
 
     def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
         super().__init__(config)
         self._engine = engine
+        app: Any = config.app
+        self._engines: list[Engine] = app.engines()
 
     async def startup(self, sockets: Any = None) -> None:
         """Begin to listen."""
-        self._engine.stopping = False
+        for engine in self._engines:
+            engine.resume()
         await super().startup(sockets)
-        self._engine.hosts.append(self)
+        for engine in self._engines:
+            engine.hosts.append(self)
 
     async def shutdown(self, sockets: Any = None) -> None:
-        """Stop listening, end the sessions, then everything else."""
-        for server in self.servers:
-            server.close()
-        engine = self._engine
-        # When the application itself is closing the server, it waits for its handlers there.
-        closing = engine.stopping
-        engine.host_stopping()
-        # One turn for what was just written to leave.
-        await asyncio.sleep(0)
-        if engine.settle is not None and not closing:
-            await engine.settle(float(self.config.timeout_graceful_shutdown or 0))
+        """End the sessions, stop listening, then end everything else."""
+        seconds = float(self.config.timeout_graceful_shutdown or 0)
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + seconds
+        for engine in self._engines:
+            engine.host_stopping()
+        await self._wind_down(seconds)
+        self.config.timeout_graceful_shutdown = max(1, round(limit - loop.time()))
         await super().shutdown(sockets)
-        if self in engine.hosts:
-            engine.hosts.remove(self)
+        for engine in self._engines:
+            if self in engine.hosts:
+                engine.hosts.remove(self)
         # A stop in order is a success: uvicorn would raise the signal that asked for it again.
         self._captured_signals.clear()
+
+    async def _wind_down(self, seconds: float) -> None:
+        """Let the engines come to rest; who presses Ctrl-C again does not want to wait."""
+        resting = asyncio.gather(*(engine.wind_down(seconds) for engine in self._engines))
+        while not resting.done() and not self.force_exit:
+            # Clients may fetch the last of what is theirs with polls on new connections.
+            if not any(engine.sessions for engine in self._engines):
+                for server in self.servers:
+                    server.close()
+            await asyncio.wait((resting,), timeout=LOOK_SECONDS)
+        if resting.done():
+            resting.result()
+        else:
+            resting.cancel()
 
     @property
     def port(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import logging
 import re
@@ -417,15 +416,14 @@ class Server(Tasks):
     async def close(self, timeout: float = 10.0) -> None:
         """End every connection, wait for running handlers, and stop listening.
 
-        Sockets end with the reason `server shutting down`; clients see `transport close` and
-        reconnect. Closing twice does no harm.
+        Sockets end at once, with the reason `server shutting down`. What was emitted before still
+        reaches the clients; they see `transport close` and reconnect. Closing twice does no harm.
 
         Args:
-            timeout: seconds that running handlers may still take.
+            timeout: seconds that clients which are behind, and running handlers, may still take.
         """
         self._stop()
-        await asyncio.sleep(0)
-        await self.settle(timeout)
+        await self.engine.wind_down(timeout)
         for nsp in list(self._namespaces.values()):
             await nsp.adapter.close()
         for host in self.engine.hosts:
