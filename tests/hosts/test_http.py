@@ -115,6 +115,7 @@ async def test_a_body_that_waits_for_leave_is_told_to_come() -> None:
         assert await connection.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         await connection.send(b"40")
         assert (await connection.response()).text == "ok"
+        assert len(await polling.receive()) == 1
 
 
 @run_async
@@ -128,6 +129,7 @@ async def test_a_body_in_chunks() -> None:
             await asyncio.sleep(0)
         assert (await connection.response()).text == "ok"
         assert len(io.sockets.sockets) == 1
+        assert len(await polling.receive()) == 1
 
 
 @run_async
@@ -174,6 +176,7 @@ async def test_a_body_that_comes_while_a_middleware_waits() -> None:
         gate.set()
         assert (await connection.response()).text == "ok"
         assert len(io.sockets.sockets) == 1
+        assert len(await polling.receive()) == 1
 
 
 @run_async
@@ -221,3 +224,38 @@ async def test_heads_of_the_applications_requests_are_limited_too() -> None:
             await connection.send(b"y" * 20_000)
         rest = await connection.rest()
         assert rest.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize("path", ["/own", "/socket.io/"])
+@run_async
+async def test_a_head_is_measured_however_it_arrives(path: str) -> None:
+    io = Server(limits=Limits(header_bytes=2000))
+    long = f"GET {path} HTTP/1.1\r\nHost: a\r\nX: {'y' * 2000}\r\n\r\n".encode()
+    async with await io.listen(0, app=other) as listening:
+        for pieces in ([long], [long[:1000], long[1000:]], [request(OPEN) + long]):
+            async with await Connection.open(listening.port) as connection:
+                for piece in pieces:
+                    await connection.send(piece)
+                rest = await connection.rest()
+                if len(pieces[0]) > len(long):
+                    # The first of the two is answered, and ends the connection.
+                    assert rest.startswith(b"HTTP/1.1 200 ") and rest.count(b"HTTP/1.1") <= 2
+                else:
+                    assert rest.startswith(b"HTTP/1.1 431 ") and rest.count(b"HTTP/1.1") == 1
+        assert io.engine.clients_count <= 1
+
+
+@run_async
+async def test_a_body_is_no_part_of_the_head() -> None:
+    io = Server(limits=Limits(header_bytes=2000))
+    body = b"z" * 20_000
+    async with (
+        await io.listen(0, app=other) as listening,
+        await Connection.open(listening.port) as connection,
+    ):
+        one = request("/own", "POST", [], body)
+        # In one read, and with the next head beginning in the same.
+        await connection.send(one + one[:20])
+        assert (await connection.response()).text == "POST /own " + body.decode()
+        await connection.send(one[20:])
+        assert (await connection.response()).text == "POST /own " + body.decode()

@@ -15,7 +15,7 @@ import pytest
 
 from nuncio import OptionError, Server
 from tests.hosts.process import free_port, python, running
-from tests.support.aio import run_async, within
+from tests.support.aio import eventually, run_async, within
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
 
 PROGRAM = """
@@ -154,6 +154,33 @@ async def test_on_a_unix_socket() -> None:
             answer = await within(reader.read())
             assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b'\r\n\r\n0{"sid":' in answer
             writer.close()
+
+
+@pytest.mark.parametrize(("trusted", "address"), [("*", "203.0.113.9"), ("127.0.0.1", "")])
+@pytest.mark.parametrize("way", ["polling", "websocket"])
+@run_async
+async def test_proxies_on_a_unix_socket(way: str, trusted: str, address: str) -> None:
+    import tempfile
+
+    io = Server()
+    found: list[tuple[str, bool]] = []
+    io.engine.on(
+        "connection",
+        lambda session: found.append((session.remote_address, session.request.secure)),
+    )
+    head = f"GET /socket.io/?EIO=4&transport={way} HTTP/1.1\r\nHost: a\r\n"
+    head += "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n"
+    if way == "websocket":
+        head += "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        head += "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n"
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/nuncio"
+        async with await io.listen(0, uds=path, forwarded_allow_ips=trusted):
+            _, writer = await asyncio.open_unix_connection(path)
+            writer.write(head.encode() + b"\r\n")
+            await eventually(lambda: found)
+            writer.close()
+    assert found == [(address, bool(address))]
 
 
 @run_async

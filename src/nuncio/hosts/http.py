@@ -8,6 +8,7 @@ most of what long-polling costs. Everything else goes uvicorn's usual way.
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 from urllib.parse import unquote
 
@@ -58,6 +59,9 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         self._behind_proxy = False
         self._in_head = True
         self._head_size = 0
+        self._read_size = 0
+        self._shared_read = False
+        self._refused = False
 
     # What the parser calls.
 
@@ -70,6 +74,9 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
             self.pipelined = True
             self._end_connection()
         self._in_head = True
+        if self._shared_read:
+            # What came before it in this read is not its head.
+            self._head_size = -self._read_size
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -77,8 +84,13 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """httptools: its head is there."""
         self._in_head = False
+        # Only a head that came with much else, or is long, has to be measured.
+        suspect = self._read_size + max(self._head_size, 0)
         self._head_size = 0
-        if self.pipelined:
+        if self.pipelined or self._refused:
+            return
+        if suspect > self._header_limit() and self._head_bytes() > self._header_limit():
+            self._refuse_head()
             return
         target, _, query = self.url.partition(b"?")
         path = target.decode("latin-1")
@@ -90,6 +102,18 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
             self._others()
         elif not (self.parser.should_upgrade() and self._should_upgrade()):
             self._begin(self._engine, self._request(path, query))
+
+    def _header_limit(self) -> int:
+        app = self._nuncio
+        return sys.maxsize if app is None else app.engine.options.limits.header_bytes
+
+    def _head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _refuse_head(self) -> None:
+        self._refused = True
+        self.transport.write(_TOO_LARGE)
+        self._end_connection()
 
     def _busy(self) -> bool:
         """Whether uvicorn itself still answers an earlier request on this connection."""
@@ -128,6 +152,8 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """httptools: some of a body."""
+        if self._refused:
+            return
         if self._engine is None:
             super().on_body(body)
         elif self._exchange is not None and not self.pipelined:
@@ -135,6 +161,9 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """httptools: the request is complete."""
+        self._shared_read = True
+        if self._refused:
+            return
         if self._engine is None:
             super().on_message_complete()
         elif self._exchange is not None and not self.pipelined:
@@ -142,6 +171,8 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """uvicorn: the request is a WebSocket handshake."""
+        if self._refused:
+            return
         engine = self._engine
         self._stop_idle()
         if self.pipelined or self._exchange is not None:
@@ -178,25 +209,24 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         self.flow = FlowControl(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
         self.client = client = get_remote_addr(transport)
-        self._behind_proxy = client is not None and any(
-            client[0] in proxy.trusted_hosts for proxy in self._proxies
-        )
+        host = None if client is None else client[0]
+        self._behind_proxy = any(host in proxy.trusted_hosts for proxy in self._proxies)
         app = self._nuncio
         if app is not None:
             self._wait_for_next(app.engine, app.engine.options.limits.header_seconds)
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes arrived."""
-        if self._in_head:
+        if self._refused:
+            return
+        self._read_size = len(data)
+        self._shared_read = False
+        super().data_received(data)
+        if self._in_head and not self._refused:
             # The parser itself would gather a head of any size.
             self._head_size += len(data)
-            app = self._nuncio
-            limit = app.engine.options.limits.header_bytes if app is not None else 0
-            if self._head_size - len(data) > limit > 0:
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
-                return
-        super().data_received(data)
+            if self._head_size > self._header_limit():
+                self._refuse_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the connection is gone."""

@@ -161,12 +161,13 @@ def forwarded(
 ) -> tuple[tuple[str, int] | None, bool]:
     """What trusted proxies say of the client, as uvicorn's own middleware reads it."""
     for proxy in proxies:
-        if client is None or client[0] not in proxy.trusted_hosts:
+        # On a Unix socket there is no address, and only who trusts everybody trusts the peer.
+        if (None if client is None else client[0]) not in proxy.trusted_hosts:
             return client, secure
         chain = b", ".join([value for name, value in headers if name == b"x-forwarded-for"])
-        for name, value in headers:
-            if name == b"x-forwarded-proto" and value in (b"http", b"https", b"ws", b"wss"):
-                secure = value in (b"https", b"wss")
+        schemes = [value.strip() for name, value in headers if name == b"x-forwarded-proto"]
+        if schemes and schemes[-1] in (b"http", b"https", b"ws", b"wss"):
+            secure = schemes[-1] in (b"https", b"wss")
         if chain:
             host, port = proxy.trusted_hosts.get_trusted_client_address(chain.decode("latin-1"))
             if host:
