@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from nuncio.engine.compression import (
     HttpCompression,
     HttpCompressionOption,
     HttpCompressionOptions,
+    message_compression,
     negotiate,
 )
 from nuncio.errors import OptionError
+from nuncio.protocol.deflate import DeflateConfig
 
 BODY = b"4" + b"hello " * 1000
 
@@ -107,6 +110,61 @@ def test_the_best_coding_is_found(header: str, coding: str) -> None:
 def test_without_a_coding_the_body_stays_as_it_is(header: str) -> None:
     assert negotiate(header) is None
     assert compression().encode(header, BODY, True) == (BODY, None)
+
+
+@pytest.mark.parametrize(
+    ("header", "coding"),
+    [
+        ("gzip, deflate, br", "br"),
+        ("gzip, br;q=0.9", "gzip"),
+        ("deflate", None),
+        ("*", "br"),
+        ("*, br;q=0", "gzip"),
+        ("identity;q=0, gzip;q=0.1", "gzip"),
+        ("identity;q=0", None),
+        ("identity;q=0, *", "br"),
+        ("*;q=0", None),
+        ("*;q=0, gzip", "gzip"),
+        ("BR", "br"),
+    ],
+)
+def test_what_can_be_had_is_chosen_from(header: str, coding: str | None) -> None:
+    assert negotiate(header, ("br", "gzip")) == coding
+    assert negotiate(header, ()) is None
+
+
+@pytest.mark.parametrize("option", [None, False])
+def test_messages_are_not_compressed(option: object) -> None:
+    assert message_compression(option) is None
+
+
+@pytest.mark.parametrize("option", [True, {}, {"threshold": 1024}, DeflateConfig()])
+def test_messages_are_compressed(option: object) -> None:
+    assert message_compression(option) == DeflateConfig()
+
+
+def test_settings_of_the_compression_of_messages() -> None:
+    settings = MappingProxyType({"level": 9, "server_max_window_bits": 10})
+    assert message_compression(settings) == DeflateConfig(level=9, server_max_window_bits=10)
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ({"treshold": 1}, "did you mean 'threshold'?"),
+        ({"threshold": -1}, "threshold must not be negative"),
+        ({"threshold": "1"}, "threshold must be of type int"),
+        ({"level": 10}, "level must be between -1 and 9"),
+        ({"server_max_window_bits": 8}, "server_max_window_bits must be between 9 and 15"),
+        ({"server_no_context_takeover": 1}, "server_no_context_takeover must be of type bool"),
+        (1024, "must be True, False or a mapping"),
+        ([], "must be True, False or a mapping"),
+    ],
+)
+def test_wrong_settings_of_messages_are_told_by_name(option: object, text: str) -> None:
+    with pytest.raises(OptionError, match=re.escape(text)) as raised:
+        message_compression(option)
+    assert "per_message_deflate" in str(raised.value)
 
 
 def test_the_threshold_is_counted_in_bytes() -> None:

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from nuncio.engine.session import Session
 from nuncio.engine.websocket import WRITE_THROUGH, WebSocketTransport
-from nuncio.protocol.deflate import DeflateConfig, negotiate_server
+from nuncio.protocol.deflate import (
+    Deflate,
+    DeflateConfig,
+    Direction,
+    accept_client,
+    negotiate_server,
+)
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.frames import (
     BINARY,
@@ -16,6 +23,7 @@ from nuncio.protocol.frames import (
     PONG,
     TEXT,
     FrameReader,
+    encode,
     encode_close,
     encode_masked,
 )
@@ -477,14 +485,14 @@ def test_frames_that_have_arrived_wait_while_reading_is_paused() -> None:
 # Compression.
 
 
-def compressing(threshold: int = 10) -> tuple[Wire, Any]:
+def compressing(
+    threshold: int = 10, offer: str = "permessage-deflate", **changes: Any
+) -> tuple[Wire, Any]:
     """A session whose WebSocket compresses, and a peer's reader."""
-    negotiated = negotiate_server("permessage-deflate", DeflateConfig(threshold=threshold))
+    negotiated = negotiate_server(offer, DeflateConfig(threshold=threshold, **changes))
     assert negotiated is not None
-    from nuncio.protocol.deflate import accept_client
-
     deflate, answer = negotiated
-    peer = accept_client(answer, DeflateConfig())
+    peer = accept_client(answer, DeflateConfig(server_no_context_takeover=False))
     assert peer is not None
     return Wire(deflate=deflate, threshold=threshold), peer
 
@@ -507,6 +515,92 @@ def test_long_messages_are_compressed_and_short_ones_are_not() -> None:
         found.append(reader.payload)
     packet = b"4" + long.encode()
     assert found == [b"4short", packet, packet, b"451-" + long.encode(), b"\x00" * 500]
+
+
+def test_what_is_shorter_than_the_threshold_is_left_as_it_is_beside_long_attachments() -> None:
+    bench, peer = compressing(threshold=100)
+    reader = FrameReader(MAX_SIZE, False, 10, peer)
+    bench.session.push(Message(b"452-short", [b"\x00" * 500, b"short"]))
+    bench.loop.turn()
+    data = bench.take_bytes()
+    assert data.startswith(encode(TEXT, b"452-short"))
+    assert data.endswith(encode(BINARY, b"short"))
+    reader.feed(data)
+    found = [reader.payload for _ in range(3) if reader.next() != NEED_DATA]
+    assert found == [b"452-short", b"\x00" * 500, b"short"]
+
+
+def test_what_does_not_become_shorter_is_sent_as_it_is() -> None:
+    noise = random.Random(1).randbytes(500)
+    bench, _ = compressing()
+    bench.session.push(Message(None, [noise]))
+    bench.loop.turn()
+    assert bench.take_bytes() == encode(BINARY, noise)
+
+
+def test_with_context_everything_that_was_compressed_is_sent() -> None:
+    noise = random.Random(1).randbytes(500)
+    bench, peer = compressing(server_no_context_takeover=False)
+    reader = FrameReader(MAX_SIZE, False, 10, peer)
+    for _ in range(2):
+        bench.session.push(Message(None, [noise]))
+        bench.loop.turn()
+    data = bench.take_bytes()
+    # The second refers to the first.
+    assert 500 < len(data) < 600
+    reader.feed(data)
+    assert [reader.next() and reader.payload for _ in range(2)] == [noise, noise]
+
+
+def test_the_transports_own_packets_are_never_compressed() -> None:
+    bench, _ = compressing(threshold=0)
+    bench.loop.advance(26)
+    assert (TEXT, b"2") in bench.take()
+
+
+@pytest.mark.parametrize("takeover", [False, True])
+def test_a_broadcast_is_compressed_once_where_no_context_matters(takeover: bool) -> None:
+    way = Direction(12, takeover)
+    ends = [_Counting(DeflateConfig(threshold=10), way, way) for _ in range(3)]
+    message = Message(b"4" + b"abc" * 100, [b"\x00" * 500])
+    for end in ends:
+        bench = Wire(deflate=end, threshold=10)
+        bench.session.push(message)
+        bench.loop.turn()
+        reader = FrameReader(MAX_SIZE, False, 10, Deflate(DeflateConfig(), way, way))
+        reader.feed(bench.take_bytes())
+        found = [reader.payload for _ in range(2) if reader.next() != NEED_DATA]
+        assert found == [message.text, b"\x00" * 500]
+    assert [end.calls for end in ends] == ([2, 2, 2] if takeover else [2, 0, 0])
+
+
+def test_a_broadcast_fits_each_recipients_window() -> None:
+    text = b"4" + random.Random(2).randbytes(700).hex().encode() * 2
+    message = Message(text)
+    seen = set()
+    for bits in (9, 15, 9):
+        offer = f"permessage-deflate; server_max_window_bits={bits}"
+        bench, peer = compressing(offer=offer)
+        reader = FrameReader(MAX_SIZE, False, 10, peer)
+        bench.session.push(message)
+        bench.loop.turn()
+        data = bench.take_bytes()
+        seen.add((bits, data))
+        reader.feed(data)
+        assert reader.next() == TEXT
+        assert reader.payload == text
+    assert len(seen) == len({data for _, data in seen}) == 2
+
+
+class _Counting(Deflate):
+    """Counts what it compresses."""
+
+    calls = 0
+
+    def compress(self, payload: bytes) -> bytes:
+        """See `Deflate.compress`."""
+        self.calls += 1
+        return super().compress(payload)
 
 
 def test_compressed_messages_arrive() -> None:

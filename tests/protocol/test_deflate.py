@@ -43,8 +43,15 @@ from nuncio.protocol.frames import (
 from nuncio.protocol.handshake import HandshakeError
 
 LIMIT = 100_000
-CONFIG = DeflateConfig()
-FULL = DeflateConfig(server_max_window_bits=15)
+# Both sides keep their context, in a small window of what the server sends.
+CONFIG = DeflateConfig(
+    level=6,
+    mem_level=5,
+    server_no_context_takeover=False,
+    client_no_context_takeover=False,
+    server_max_window_bits=12,
+)
+FULL = replace(CONFIG, server_max_window_bits=15)
 KEY = b"\x01\x20\x03\x40"
 
 # The messages of RFC 7692, sections 7.2.3.1 to 7.2.3.6.
@@ -199,6 +206,48 @@ def test_memory_is_kept_only_with_context() -> None:
 
     assert held(takeover=False) < 20 * 1000
     assert held(takeover=True) > 20 * 30_000
+
+
+def test_by_default_nothing_is_kept_between_messages() -> None:
+    config = DeflateConfig()
+    accepted = negotiate_server("permessage-deflate; client_max_window_bits", config)
+    assert accepted is not None
+    assert accepted[1] == (
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    )
+    peer = accept_client(accepted[1], config)
+    assert peer is not None
+    message = b"hello " * 1000
+    payload = peer.compress(message)
+    ends = [negotiate_server("permessage-deflate", config) for _ in range(20)]
+    tracemalloc.start()
+    try:
+        for end in ends:
+            assert end is not None
+            assert end[0].inflate(payload, LIMIT) == message
+            assert peer.inflate(end[0].compress(message), LIMIT) == message
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < len(ends) * 100
+
+
+def test_who_compresses_alike_is_told_by_a_number() -> None:
+    def shared(bits: int = 12, takeover: bool = False, **changes: Any) -> int:
+        return pair(bits, takeover, replace(CONFIG, **changes))[0].shared
+
+    assert shared() == shared() > 0
+    assert shared(takeover=True) == 0
+    others = [
+        shared(bits=11),
+        shared(level=-1),
+        shared(level=5),
+        shared(mem_level=6),
+        shared(threshold=0),
+        shared(threshold=2**70),
+    ]
+    assert len({shared(), *others}) == len(others) + 1
+    assert shared(client_no_context_takeover=True) == shared()
 
 
 def test_memory_for_receiving_follows_the_window() -> None:

@@ -1,18 +1,20 @@
-"""Compression of long-polling responses, when the client offers it and it pays.
+"""Compression: of HTTP responses, when the client offers it and it pays; and WebSocket's option.
 
-Which content coding is used follows RFC 9110, section 12.5.3.
+Which content coding is used follows RFC 9110, section 12.5.3. How WebSocket messages are
+compressed is in `nuncio.protocol.deflate`.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from nuncio.errors import OptionError
 from nuncio.options import build, whole
+from nuncio.protocol.deflate import DeflateConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,20 @@ _REMEMBERED: Final = 64
 _QUALITY: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
-def negotiate(accept_encoding: str) -> str | None:
-    """The content coding a client likes best, of `gzip` and `deflate`; gzip on a tie.
+# What a body that is made for one request can be compressed with, the better one first.
+_ON_THE_FLY: Final = ("gzip", "deflate")
+
+
+def negotiate(accept_encoding: str, codings: Sequence[str] = _ON_THE_FLY) -> str | None:
+    """The content coding a client likes best.
 
     Args:
         accept_encoding: the header's value, empty when there is none.
+        codings: what can be had, in lower case; on a tie the first wins.
 
     Returns:
-        None when the client takes neither.
+        None when the client takes none of them: then the body is sent as it is, even to a client
+        that says it does not want that, as RFC 9110 allows.
     """
     if len(accept_encoding) > _MAX_HEADER:
         return None
@@ -68,11 +76,13 @@ def negotiate(accept_encoding: str) -> str | None:
         quality = _quality(parameters)
         qualities[coding] = max(quality, qualities.get(coding, 0.0))
     others = qualities.get("*", 0.0)
-    gzip = qualities.get("gzip", others)
-    deflate = qualities.get("deflate", others)
-    if gzip >= deflate:
-        return "gzip" if gzip > 0 else None
-    return "deflate"
+    best: str | None = None
+    highest = 0.0
+    for coding in codings:
+        quality = qualities.get(coding, others)
+        if quality > highest:
+            best, highest = coding, quality
+    return best
 
 
 def _quality(parameters: str) -> float:
@@ -155,3 +165,33 @@ class HttpCompression:
                 chosen.clear()
             chosen[accept_encoding] = coding
         return coding
+
+
+def message_compression(option: object) -> DeflateConfig | None:
+    """What the option `per_message_deflate` asks for.
+
+    Args:
+        option: True, on; False or None, off; or a `DeflateConfig`, or a mapping with its keys.
+
+    Returns:
+        None when it is off.
+
+    Raises:
+        OptionError: when it is none of these; the text names the setting.
+    """
+    if option is None or option is False:
+        return None
+    if option is True:
+        return DeflateConfig()
+    if isinstance(option, DeflateConfig):
+        return option
+    if not isinstance(option, Mapping):
+        raise OptionError(
+            f"per_message_deflate must be True, False or a mapping of settings, not {option!r}"
+        )
+    try:
+        return build(DeflateConfig, option, "per_message_deflate")
+    except OptionError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"per_message_deflate: {error}") from error

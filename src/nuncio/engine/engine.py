@@ -14,7 +14,7 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
-from nuncio.engine.compression import HttpCompression
+from nuncio.engine.compression import HttpCompression, message_compression
 from nuncio.engine.cookies import CookieOption
 from nuncio.engine.cors import CorsPolicy
 from nuncio.engine.follow import follow_up
@@ -38,10 +38,9 @@ from nuncio.engine.standalone import EventListener
 from nuncio.engine.transport import Flusher, Transport
 from nuncio.engine.wheel import TimerWheel
 from nuncio.engine.winddown import WindDown
-from nuncio.errors import DisconnectReason, OptionError
+from nuncio.errors import DisconnectReason
 from nuncio.events import Emitter
 from nuncio.options import build
-from nuncio.protocol.deflate import DeflateConfig
 from nuncio.protocol.engineio import Message
 
 logger = logging.getLogger("nuncio.engine")
@@ -75,7 +74,7 @@ class Engine:
         self.cors = CorsPolicy.parse(self.options.cors)
         self.cookie = CookieOption.parse(self.options.cookie)
         self.compression = HttpCompression.parse(self.options.http_compression)
-        self.deflate = _deflate_config(self.options.per_message_deflate)
+        self.deflate = message_compression(self.options.per_message_deflate)
         self.accept: Callable[[Session], Listener] = self._default_accept
         self.may_open: Callable[[], bool] | None = None
         self.on_host_stopping: Callable[[], None] | None = None
@@ -480,15 +479,3 @@ class Engine:
         listener = EventListener(session)
         self.events.emit("connection", session)
         return listener
-
-
-def _deflate_config(option: object) -> DeflateConfig | None:
-    if option is None or option is False:
-        return None
-    if option is True:
-        return DeflateConfig()
-    if isinstance(option, DeflateConfig):
-        return option
-    if isinstance(option, dict):
-        return build(DeflateConfig, option, "per_message_deflate")
-    raise OptionError(f"per_message_deflate must be False, True or a mapping, not {option!r}")

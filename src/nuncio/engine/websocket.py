@@ -47,7 +47,7 @@ class WebSocketTransport(Transport):
         reader: the frame reader, with its limits.
         close_seconds: how long the closing handshake may take.
         deflate: the negotiated permessage-deflate, or None.
-        threshold: messages of fewer bytes are not compressed.
+        threshold: texts and attachments of fewer bytes are not compressed.
         connections: the host's set of connections, which this one joins, or None.
     """
 
@@ -182,20 +182,41 @@ class WebSocketTransport(Transport):
         """See `Transport.send`."""
         if self._state != OPEN:
             return
-        if self._deflate is not None and message.compress and message.size >= self._threshold:
-            self._write(self._compressed(message))
-        else:
-            self._write(message.frames())
+        if self._deflate is not None and message.size >= self._threshold:
+            if message.compress and not message.control:
+                self._write(self._compressed(message))
+                return
+        self._write(message.frames())
 
     def _compressed(self, message: Message) -> bytes:
-        deflate = self._deflate
-        parts: list[bytes] = []
-        if message.text is not None:
-            parts.append(encode(TEXT, deflate.compress(message.text), True))
-        if message.attachments is not None:
-            for attachment in message.attachments:
-                parts.append(encode(BINARY, deflate.compress(attachment), True))
+        shared: int = self._deflate.shared
+        if not shared:
+            return self._compress(message)
+        frames = message.deflated(shared)
+        if frames is None:
+            frames = self._compress(message)
+            message.keep_deflated(shared, frames)
+        return frames
+
+    def _compress(self, message: Message) -> bytes:
+        text = message.text
+        attachments = message.attachments
+        if attachments is None:
+            return self._frame(TEXT, b"" if text is None else text)
+        parts = [] if text is None else [self._frame(TEXT, text)]
+        for attachment in attachments:
+            parts.append(self._frame(BINARY, attachment))
         return b"".join(parts)
+
+    def _frame(self, opcode: int, data: bytes) -> bytes:
+        if len(data) < self._threshold:
+            return encode(opcode, data)
+        deflate = self._deflate
+        compressed: bytes = deflate.compress(data)
+        # With context, what was compressed has to be sent: the next message may refer to it.
+        if deflate.shared and len(compressed) >= len(data):
+            return encode(opcode, data)
+        return encode(opcode, compressed, True)
 
     def _write(self, data: bytes) -> None:
         out = self._out

@@ -1,9 +1,10 @@
 """Compressed WebSocket messages: the extension permessage-deflate (RFC 7692).
 
 Compression is the costliest thing a WebSocket can do with memory, so it is off unless configured.
-When it is on, the windows of what this side sends are small by default, zlib's objects are made
-when the first compressed message needs them, those that carry no context to the next message are
-dropped after each, and nothing is inflated beyond the size a message may have.
+When it is on, by default no message refers to another: then a connection holds nothing of zlib's
+between messages, and what many receive is compressed once for all of them. Where context is
+configured, zlib's objects are made when the first compressed message needs them. Nothing is
+inflated beyond the size a message may have.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ _LARGEST: Final = 15
 class DeflateConfig:
     """How messages are compressed.
 
-    A window of n bits lets a message refer to the last 2**n bytes. A connection that carries
-    context from message to message holds, for sending, about 2**(n + 2) + 2**(mem_level + 9)
-    bytes, and for receiving 2**n + 10,000. By default these are 32 KiB and 42 KiB.
+    A window of n bits lets a text refer to the last 2**n bytes before it. While a message is
+    compressed that takes about 2**(n + 2) + 2**(mem_level + 9) bytes, 192 KiB by default, and
+    while one is inflated 2**n + 10,000. By default that memory is free again with the end of the
+    message. Where a side keeps its context, every connection holds it for as long as it lasts:
+    then smaller windows are advisable, such as 12 bits and `mem_level` 5, which take 32 KiB.
 
     Attributes:
         threshold: messages shorter than this many bytes are sent as they are.
@@ -49,11 +52,11 @@ class DeflateConfig:
     """
 
     threshold: int = 1024
-    level: int = 6
-    mem_level: int = 5
-    server_no_context_takeover: bool = False
-    client_no_context_takeover: bool = False
-    server_max_window_bits: int = 12
+    level: int = 1
+    mem_level: int = 7
+    server_no_context_takeover: bool = True
+    client_no_context_takeover: bool = True
+    server_max_window_bits: int = 15
     client_max_window_bits: int = 15
 
     def __post_init__(self) -> None:
@@ -88,6 +91,12 @@ class Direction:
     takeover: bool
 
 
+def _shared(config: DeflateConfig, bits: int) -> int:
+    """All that decides how a message is compressed by itself, as a number above 0."""
+    threshold = min(config.threshold, 1 << 62)
+    return threshold << 12 | config.level + 1 << 8 | config.mem_level << 4 | bits
+
+
 class Deflate:
     """The compressed messages of one connection, both ways (RFC 7692, section 7.2).
 
@@ -96,6 +105,8 @@ class Deflate:
 
     Attributes:
         threshold: messages shorter than this many bytes are better sent as they are.
+        shared: stands for everything that decides how a message is compressed: connections with
+            the same number would send the same bytes. 0 where it depends on what was sent before.
     """
 
     __slots__ = (
@@ -105,6 +116,7 @@ class Deflate:
         "_mem_level",
         "_receive",
         "_send",
+        "shared",
         "threshold",
     )
 
@@ -121,6 +133,7 @@ class Deflate:
         self._mem_level = config.mem_level
         self._send = send
         self._receive = receive
+        self.shared = 0 if send.takeover else _shared(config, send.bits)
         self._compressor: zlib._Compress | None = None
         self._inflater: zlib._Decompress | None = None
 

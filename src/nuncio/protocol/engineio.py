@@ -49,7 +49,16 @@ class Message:
             and does not count as the application's.
     """
 
-    __slots__ = ("_frames", "_payload", "attachments", "compress", "control", "size", "text")
+    __slots__ = (
+        "_deflated",
+        "_frames",
+        "_payload",
+        "attachments",
+        "compress",
+        "control",
+        "size",
+        "text",
+    )
 
     def __init__(
         self,
@@ -64,6 +73,7 @@ class Message:
         self.control = control
         self._frames: bytes | None = None
         self._payload: bytes | None = None
+        self._deflated: dict[int, bytes] | None = None
         size = 0 if text is None else len(text)
         if attachments is not None:
             for attachment in attachments:
@@ -87,6 +97,22 @@ class Message:
         for attachment in attachments:
             parts.append(encode(BINARY, attachment))
         return b"".join(parts)
+
+    def deflated(self, shared: int) -> bytes | None:
+        """What `keep_deflated` was given under this number; see `Deflate.shared`."""
+        deflated = self._deflated
+        return None if deflated is None else deflated.get(shared)
+
+    def keep_deflated(self, shared: int, frames: bytes) -> None:
+        """Keep compressed frames for the next recipient that compresses in the same way.
+
+        There are no more ways than sizes of a window, so what is kept is bounded.
+        """
+        deflated = self._deflated
+        if deflated is None:
+            deflated = {}
+            self._deflated = deflated
+        deflated[shared] = frames
 
     def payload(self) -> bytes:
         """Its packets as long-polling carries them, joined by the record separator."""
