@@ -95,6 +95,7 @@ WRONG: list[tuple[str, Any]] = [
     ("http_compression", {"threshold": -1}),
     ("per_message_deflate", "on"),
     ("per_message_deflate", {"nonsense": 1}),
+    ("per_message_deflate", {"level": 10}),
     ("cors", 5),
     ("cors", "example.com"),
     ("cookie", 5),
@@ -117,7 +118,13 @@ def test_a_wrong_option_of_the_engine_is_told_at_once(name: str, value: object) 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("connect_timeout", 0), ("connect_timeout", math.nan), ("concurrency", 0)],
+    [
+        ("connect_timeout", 0),
+        ("connect_timeout", math.nan),
+        ("concurrency", 0),
+        ("serve_client", 5),
+        ("serve_client", "/nowhere"),
+    ],
 )
 def test_a_wrong_option_of_the_server_is_told_at_once(name: str, value: object) -> None:
     with pytest.raises(OptionError, match=name):

@@ -29,7 +29,6 @@ ELSEWHERE = {
     "async_mode": "Nuncio always runs in asyncio",
     "client_manager": "clusters are not part of Nuncio yet",
     "allow_eio3": LATER,
-    "serve_client": LATER,
     "logger": "configure the loggers 'nuncio' and 'nuncio.engine'",
     "engineio_logger": "configure the logger 'nuncio.engine'",
 }

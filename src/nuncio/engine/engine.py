@@ -77,6 +77,7 @@ class Engine:
         self.deflate = message_compression(self.options.per_message_deflate)
         self.accept: Callable[[Session], Listener] = self._default_accept
         self.may_open: Callable[[], bool] | None = None
+        self.serve_file: Callable[[Exchange], bool] | None = None
         self.on_host_stopping: Callable[[], None] | None = None
         self.settle: Callable[[float], Awaitable[None]] | None = None
         self.stopping = False
@@ -169,7 +170,11 @@ class Engine:
 
     def matches(self, path: str) -> bool:
         """Whether a request path is the engine's."""
-        return path.startswith(self._prefix)
+        prefix = self._prefix
+        if not path.startswith(prefix):
+            return False
+        # Without its slash the path must not take its longer neighbours.
+        return prefix[-1:] == "/" or path[len(prefix) : len(prefix) + 1] in ("", "/")
 
     def config(self) -> SessionConfig:
         """What sessions of the running loop share; a new loop gets new timers."""
@@ -228,6 +233,8 @@ class Engine:
                 return None
         if admitted and not upgrade and follow_up(self.sessions, exchange):
             return None
+        if self._is_file(exchange, upgrade):
+            return None
         if self._verify(exchange, upgrade, admitted):
             self._open(exchange, upgrade, new_id())
         return None
@@ -238,7 +245,7 @@ class Engine:
         if exchange.done:
             return
         # CORS headers come first, so that every answer carries them.
-        if self._cors(exchange, admitted, upgrade):
+        if self._cors(exchange, admitted, upgrade) or self._is_file(exchange, upgrade):
             return
         if not await self._gates.run_middlewares(exchange, upgrade):
             return
@@ -269,6 +276,11 @@ class Engine:
         exchange.headers.clear()
         exchange.respond(answer[0], answer[1], b"")
         return True
+
+    def _is_file(self, exchange: Exchange, upgrade: bool) -> bool:
+        """Whether the request was for a file that is served beside, and is answered."""
+        serve = self.serve_file
+        return serve is not None and not upgrade and serve(exchange)
 
     def _verify(self, exchange: Exchange, upgrade: bool, admitted: bool) -> bool:
         """The checks; True when a new session is to be opened."""

@@ -172,7 +172,9 @@ async def _serve_http(engine: Engine, scope: Scope, receive: Receive, send: Send
             # Later versions forbid the headers of a connection.
             response = [pair for pair in response if pair[0].lower() != "connection"]
         headers = _encoded(response)
-        headers.append((b"content-length", b"%d" % len(exchange.body)))
+        if exchange.status != 304:
+            # There it would be the length of what is not sent (RFC 9110, section 8.6).
+            headers.append((b"content-length", b"%d" % len(exchange.body)))
         await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else exchange.body
         await send({"type": "http.response.body", "body": body})

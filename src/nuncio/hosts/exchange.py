@@ -62,12 +62,14 @@ class HTTPExchange(Exchange):
         parts = [line, encode_headers(headers)]
         for name, value in protocol.server_state.default_headers:
             parts.append(name + b": " + value + b"\r\n")
-        parts.append(b"content-length: " + str(len(body)).encode())
+        if status != 304:
+            # There it would be the length of what is not sent (RFC 9110, section 8.6).
+            parts.append(b"content-length: " + str(len(body)).encode() + b"\r\n")
         if self.keep_alive and not protocol.pipelined:
-            parts.append(b"\r\n\r\n")
+            parts.append(b"\r\n")
         else:
             self.keep_alive = False
-            parts.append(b"\r\nconnection: close\r\n\r\n")
+            parts.append(b"connection: close\r\n\r\n")
         if self.request.method != "HEAD":
             parts.append(body)
         protocol.answered(b"".join(parts), self.keep_alive)

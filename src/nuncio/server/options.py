@@ -9,6 +9,7 @@ from nuncio.cluster.recovery_options import RecoveryOptions
 from nuncio.errors import OptionError
 from nuncio.options import HOUR, build, seconds, whole
 from nuncio.protocol.parser import JSONParser, Parser
+from nuncio.server.client_files import AUTO, ServeClientOption
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class ServerOptions:
         threads: whether `emit` and the like may be called from threads of your own. Handlers with
             `thread=True`, and another application beside the server, switch it on by themselves.
         adapter: called with each namespace, returns its adapter; None for rooms in this process.
+        serve_client: which browser's client is served under the path of the server: `"auto"`, the
+            one that comes with Nuncio, where one does; True, the same, and it must be there; False;
+            a folder, a file or a mapping from names to files.
     """
 
     connect_timeout: float = 45.0
@@ -38,6 +42,7 @@ class ServerOptions:
     cleanup_empty_child_namespaces: bool = False
     threads: bool = False
     adapter: Any = None
+    serve_client: ServeClientOption = AUTO
 
     def __post_init__(self) -> None:
         for name in ("cleanup_empty_child_namespaces", "threads"):

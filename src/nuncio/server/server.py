@@ -13,11 +13,13 @@ from nuncio.cluster.memory import MemoryAdapter
 from nuncio.cluster.rooms import Room
 from nuncio.engine.engine import Engine
 from nuncio.engine.options import EngineOptions
+from nuncio.engine.request import Exchange
 from nuncio.engine.sent import Sent
 from nuncio.engine.session import Session
 from nuncio.errors import DisconnectReason, OptionError
 from nuncio.options import build, unknown_option
 from nuncio.server.binding import bind
+from nuncio.server.client_files import ClientFiles
 from nuncio.server.connection import Connection
 from nuncio.server.delivery import Undelivered, UndeliveredEvent
 from nuncio.server.handlers import Handler
@@ -86,6 +88,9 @@ class Server(Tasks):
         self.engine.may_open = self._may_open
         self.engine.on_host_stopping = self._stop
         self.engine.settle = self.settle
+        self._client_files = ClientFiles.parse(self.options.serve_client)
+        if self._client_files is not None:
+            self.engine.serve_file = self._serve_file
         self._namespaces: dict[str, Namespace] = {}
         self._listening: list[Any] = []
         self.threads.used = self.options.threads
@@ -365,6 +370,26 @@ class Server(Tasks):
 
     # Serving.
 
+    def client_url(self, name: str = "socket.io.min.js") -> str:
+        """The URL of a file that `serve_client` serves, for a page's `<script>`.
+
+        It carries the file's version, so browsers may keep what they get under it for a year.
+
+        Args:
+            name: the file's.
+
+        Returns:
+            The URL, without scheme and host; where the server is mounted below another path, that
+            goes in front.
+
+        Raises:
+            OptionError: when no such file is served.
+        """
+        files = self._client_files
+        if files is None:
+            raise OptionError("no client is served: see the option serve_client")
+        return files.url(name, self.engine.path)
+
     def asgi(self, other: Any = None) -> Any:
         """An ASGI application for any ASGI server.
 
@@ -442,6 +467,10 @@ class Server(Tasks):
         self.engine.close()
 
     # What the engine asks.
+
+    def _serve_file(self, exchange: Exchange) -> bool:
+        files = self._client_files
+        return files is not None and files.serve(exchange, self.engine.path)
 
     def _may_open(self) -> bool:
         return self.handshakes < self.limits.handshakes
