@@ -9,17 +9,28 @@ chat remembers, `pages.py` serves the files; this file is the Socket.IO part.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import nuncio
-from pages import CLIENT, CLIENT_MISSING, site
+from pages import site
 from rooms import NAME_LENGTH, ROOM_LENGTH, ROOMS_AT_MOST, Message, Names, Room, tidy
 
 TEXT_LENGTH = 2000
 IMAGE_BYTES = 2 * 1024 * 1024
 IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
 
-io = nuncio.Server(max_http_buffer_size=IMAGE_BYTES + 16 * 1024)
+CLIENT = Path(__file__).resolve().parent / "node_modules" / "socket.io-client" / "dist"
+CLIENT_MISSING = (
+    "The Socket.IO client is not installed. Run this, then start the chat again:\n"
+    "    npm --prefix examples/chat ci\n"
+)
+
+io = nuncio.Server(
+    max_http_buffer_size=IMAGE_BYTES + 16 * 1024,
+    # The page loads /socket.io/socket.io.min.js.
+    serve_client=CLIENT if CLIENT.exists() else False,
+)
 names = Names()
 lasting = ("Lobby", "Ideas", "Music")
 rooms = {name: Room(name) for name in lasting}

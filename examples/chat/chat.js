@@ -23,7 +23,7 @@ let welcomed = false;
 view.start({ signIn, signOut, openRoom, leaveRoom, say, show, retry, typed, step });
 if (typeof window.io !== "function") {
   view.setupMissing(
-    "The Socket.IO client is not installed. Run  npm --prefix examples/chat ci  and load this page again.",
+    "The Socket.IO client is not installed. Run  npm --prefix examples/chat ci  and start the chat again.",
   );
 }
 

@@ -19,8 +19,8 @@ from collections.abc import Awaitable
 from typing import Any
 
 import nuncio
-from app import io
-from pages import CLIENT, CLIENT_MISSING, site
+from app import CLIENT, CLIENT_MISSING, io
+from pages import site
 from printer import Printer
 from rawclient import RawClient, Refused, http
 

@@ -11,11 +11,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 HERE = Path(__file__).resolve().parent
-CLIENT = HERE / "node_modules" / "socket.io-client" / "dist" / "socket.io.min.js"
-CLIENT_MISSING = (
-    "The Socket.IO client is not installed. Run this, then load the page again:\n"
-    "    npm --prefix examples/chat ci\n"
-)
 
 # A list of what exists, so no request can name any other file.
 FILES = {
@@ -25,7 +20,6 @@ FILES = {
     "/view.js": (HERE / "view.js", "text/javascript; charset=utf-8"),
     "/images.js": (HERE / "images.js", "text/javascript; charset=utf-8"),
     "/icon.svg": (HERE / "icon.svg", "image/svg+xml"),
-    "/vendor/socket.io.js": (CLIENT, "text/javascript; charset=utf-8"),
 }
 
 # Nothing but this site's own files may run, load or be connected to; images also from memory.
@@ -47,12 +41,7 @@ async def site(scope: Scope, receive: Receive, send: Send) -> None:
         await _answer(scope, send, 404, b"Not found\n")
     else:
         path, kind = FILES[scope["path"]]
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            await _answer(scope, send, 404, CLIENT_MISSING.encode())
-        else:
-            await _answer(scope, send, 200, content, kind)
+        await _answer(scope, send, 200, path.read_bytes(), kind)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -98,7 +98,7 @@ def visit(run: Run[Any], browser: Browser, chat: Chat) -> Iterator[Callable[...,
         person = Person(page, run)
         people.append(person)
         if without_client:
-            person.block("**/vendor/socket.io.js")
+            person.block("**/socket.io.min.js")
         person.open(chat.url + path)
         return person
 

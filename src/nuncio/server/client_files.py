@@ -28,7 +28,7 @@ from nuncio.errors import OptionError
 logger = logging.getLogger("nuncio")
 
 StrPath: TypeAlias = str | os.PathLike[str]
-ServeClientOption: TypeAlias = bool | None | StrPath | Mapping[str, StrPath]
+ServeClientOption: TypeAlias = bool | StrPath | Mapping[str, StrPath] | None
 
 AUTO: Final = "auto"
 BUNDLED: Final = Path(__file__).resolve().parent.parent / "browser"
