@@ -143,6 +143,14 @@ def test_values_with_control_characters_are_refused(value: str) -> None:
         cookie(True).header(value)
 
 
+def test_an_encoding_of_ones_own() -> None:
+    made = cookie({"encode": lambda value: "node1." + value})
+    assert made.header("Ab0_-") == "io=node1.Ab0_-; Path=/; HttpOnly; SameSite=Lax"
+    picky = cookie({"encode": lambda value: value})
+    with pytest.raises(OptionError, match="encode must return"):
+        picky.header("a b")
+
+
 @given(st.text(max_size=100))
 def test_no_value_leaves_its_place(value: str) -> None:
     try:
@@ -225,6 +233,10 @@ def test_no_setting_starts_another_attribute(text: str) -> None:
         ({"priority": "urgent"}, "priority must be one of low, medium, high"),
         ({"priority": True}, "priority must be one of"),
         ({"priority": False}, "priority must be one of"),
+        ({"encode": "quote"}, "encode must be callable"),
+        ({"encode": lambda value: None}, "encode must return"),
+        ({"encode": lambda value: value + "; Secure"}, "encode must return"),
+        ({"encode": lambda value: value + "\r\nX: y"}, "encode must return"),
         ({"maxAge": 5}, "did you mean 'max_age'?"),
         ({"httpOnly": True}, "did you mean 'http_only'?"),
         ({"sameSite": "lax"}, "did you mean 'same_site'?"),

@@ -61,6 +61,19 @@ async def test_headers_that_come_several_times_stay_so_when_somebody_listens() -
 
 
 @run_async
+async def test_a_listener_may_send_a_header_several_times() -> None:
+    door = Door(cookie=True)
+
+    @door.engine.on("initial_headers")
+    def listener(headers: dict[str, Any], request: Request) -> None:
+        headers["Set-Cookie"] = [headers["Set-Cookie"], "a=1", "b=2"]
+
+    exchange = await door.knock()
+    cookies = [value for name, value in exchange.sent if name == "Set-Cookie"]
+    assert [cookie.partition("=")[0] for cookie in cookies] == ["io", "a", "b"]
+
+
+@run_async
 async def test_a_listener_may_take_headers_away() -> None:
     door = Door(cookie=True)
     door.engine.on("headers", lambda headers, request: headers.pop("Set-Cookie", None))

@@ -13,6 +13,7 @@ from nuncio import Ack, Exchange, Request, Server, Socket
 from nuncio.engine.refusal import ConnectionFailure
 from tests.support.aio import eventually, run_async
 from tests.support.inbox import Inbox
+from tests.support.live import HOSTS
 from tests.support.node import (
     JS,
     POLLING,
@@ -24,6 +25,7 @@ from tests.support.node import (
     Way,
 )
 
+EVERY_HOST = pytest.mark.parametrize("host", HOSTS)
 BOTH = pytest.mark.parametrize("way", [POLLING, WEBSOCKET], ids=lambda way: way.name)
 
 
@@ -177,6 +179,56 @@ async def test_middlewares_and_events_set_headers(node: Node) -> None:
             ("every", "upgrade False"),
             ("every", "upgrade True"),
         ]
+
+
+@EVERY_HOST
+@run_async
+async def test_the_official_client_keeps_what_listeners_of_headers_set(
+    node: Node, host: str
+) -> None:
+    io = Server(cookie="lb")
+    initial: list[str] = []
+    counted: list[str] = []
+    sent_back: list[dict[str, str]] = []
+
+    @io.engine.use
+    def middleware(request: Request, response: Exchange) -> None:
+        pairs = request.headers.get("cookie", "").split("; ")
+        sent_back.append(dict(pair.split("=", 1) for pair in pairs if pair))
+
+    @io.engine.on("initial_headers")
+    def first(headers: dict[str, Any], request: Request) -> None:
+        initial.append(request.query["transport"])
+        headers["Set-Cookie"] = [headers["Set-Cookie"], "region=eu; Path=/"]
+
+    @io.engine.on("headers")
+    def every(headers: dict[str, Any], request: Request) -> None:
+        counted.append("upgrade" if "upgrade" in request.headers else request.method)
+        before = headers.get("Set-Cookie", [])
+        headers["Set-Cookie"] = [*before, f"count={len(counted)}; Path=/"]
+
+    async with node.clients(io, host=host) as clients:
+        client = await clients.connect(way=UPGRADED, withCredentials=True)
+        id = await client.value("socket.io.engine.id")
+        # One session, one first response; and the WebSocket is a response, too.
+        assert initial == ["polling"]
+        assert {"GET", "POST", "upgrade"} <= set(counted)
+        assert counted.count("upgrade") == 1
+        assert sent_back[0] == {}
+        for cookies in sent_back[1:]:
+            assert (cookies["lb"], cookies["region"]) == (id, "eu")
+            assert 1 <= int(cookies["count"]) <= len(counted)
+        plain = await clients.run(
+            """
+            const ws = new (require("ws"))(args[0]);
+            const response = await new Promise((resolve) => ws.on("upgrade", resolve));
+            ws.on("open", () => ws.close());
+            return response.headers["set-cookie"];
+            """,
+            f"ws://127.0.0.1:{clients.port}/socket.io/?EIO=4&transport=websocket&sid={id}",
+        )
+        assert plain == [f"count={len(counted)}; Path=/"]
+        assert initial == ["polling"]
 
 
 @run_async

@@ -7,7 +7,7 @@ as the `cookie` package that Socket.IO uses in JavaScript writes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -35,6 +35,7 @@ class CookieOptions:
             None for none said.
         partitioned: kept apart for each site that embeds the page.
         priority: which cookies browsers drop first.
+        encode: writes the value, in place of percent-encoding.
     """
 
     name: str = "io"
@@ -47,11 +48,13 @@ class CookieOptions:
     same_site: Literal["strict", "lax", "none"] | bool | None = "lax"
     partitioned: bool = False
     priority: Literal["low", "medium", "high"] | None = None
+    encode: Callable[[str], str] | None = None
 
 
 CookieSetting: TypeAlias = bool | str | CookieOptions | Mapping[str, Any] | None
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"(\"?)[!#-+\--:<-\[\]-~]*\1")
 _PATH: Final = re.compile(r"[ -:=-~]*")
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII | re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -67,10 +70,13 @@ class CookieOption:
         name: the cookie's name.
     """
 
-    __slots__ = ("_attributes", "name")
+    __slots__ = ("_attributes", "_encode", "name")
 
     def __init__(self, options: CookieOptions) -> None:
         self.name = _name(options.name)
+        if options.encode is not None and not callable(options.encode):
+            raise OptionError(f"cookie: encode must be callable, not {options.encode!r}")
+        self._encode = options.encode or _percent
         attributes = [
             _max_age(options.max_age),
             _domain(options.domain),
@@ -83,6 +89,9 @@ class CookieOption:
             _same_site(options.same_site, options.secure),
         ]
         self._attributes = "".join([f"; {attribute}" for attribute in attributes if attribute])
+        if options.encode is not None:
+            # Better told now than to the first client.
+            self.header("Ab0_-")
 
     @classmethod
     def parse(cls, option: CookieSetting) -> CookieOption | None:
@@ -114,15 +123,26 @@ class CookieOption:
             value: the cookie's value; what cookies cannot hold is percent-encoded, in UTF-8.
 
         Raises:
-            OptionError: when the value holds control characters or lone surrogates.
+            OptionError: when the value holds control characters or lone surrogates, or `encode`
+                returned what no cookie can hold.
         """
-        if _CONTROL.search(value):
-            raise OptionError(f"cookie: the value holds a control character: {value!r}")
-        try:
-            encoded = quote(value, safe=_UNENCODED)
-        except UnicodeEncodeError:
-            raise OptionError(f"cookie: the value is not valid text: {value!r}") from None
+        encoded = self._encode(value)
+        if not isinstance(encoded, str) or _VALUE.fullmatch(encoded) is None:
+            raise OptionError(
+                f"cookie: encode must return printable ASCII without '\",;\\' or spaces,"
+                f" not {encoded!r}"
+            )
         return f"{self.name}={encoded}{self._attributes}"
+
+
+def _percent(value: str) -> str:
+    """What JavaScript's encodeURIComponent makes of a value."""
+    if _CONTROL.search(value):
+        raise OptionError(f"cookie: the value holds a control character: {value!r}")
+    try:
+        return quote(value, safe=_UNENCODED)
+    except UnicodeEncodeError:
+        raise OptionError(f"cookie: the value is not valid text: {value!r}") from None
 
 
 def _name(value: object) -> str:

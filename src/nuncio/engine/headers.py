@@ -29,6 +29,9 @@ class HeaderEvents:
     def emit(self, exchange: Exchange, *, initial: bool) -> None:
         """Tell the listeners of a response that is about to leave.
 
+        They get a mapping from names to values, and the request. A value may also be a list: then
+        the header is sent once for each, as `Set-Cookie` must be.
+
         Args:
             exchange: whose headers may be changed.
             initial: whether it is the first of its session.
@@ -36,7 +39,7 @@ class HeaderEvents:
         if not self.watched:
             return
         before = exchange.headers.copy()
-        headers = dict(before)
+        headers: dict[str, str | list[str]] = dict(before)
         if initial:
             self._events.emit("initial_headers", headers, exchange.request)
         self._events.emit("headers", headers, exchange.request)
@@ -44,8 +47,10 @@ class HeaderEvents:
         for name, value in headers.items():
             # One that came several times, such as Set-Cookie, stays so unless it was changed.
             several = [old for known, old in before if known == name]
+            if not several or several[-1] != value:
+                several = value if isinstance(value, list) else [value]
             try:
-                for one in several if several and several[-1] == value else [value]:
+                for one in several:
                     exchange.set_header(name, one)
             except (TypeError, ValueError):
                 logger.exception("a listener of headers set a wrong one, which is left out")
