@@ -14,6 +14,7 @@ import nuncio
 from nuncio import errors
 from nuncio.engine.options import EngineOptions
 from nuncio.hosts.serve import OPTIONS
+from nuncio.protocol.deflate import DeflateConfig
 from nuncio.server.options import ServerOptions
 from tests.docs.samples import PAGES, ROOT, blocks_of
 
@@ -66,6 +67,11 @@ def test_every_limit_is_documented_with_its_default() -> None:
 def test_every_option_is_documented_with_its_default() -> None:
     table = rows(GUIDE / "server.md", "Options")
     assert defaults(table) == fields_of(ServerOptions(), EngineOptions()) | {"path": "/socket.io"}
+
+
+def test_every_setting_of_the_compression_is_documented_with_its_default() -> None:
+    table = rows(GUIDE / "compression.md", "WebSocket")
+    assert defaults(table) == fields_of(DeflateConfig())
 
 
 def test_every_option_of_run_is_documented() -> None:

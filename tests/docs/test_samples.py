@@ -259,9 +259,27 @@ def test_the_nginx_configuration_serves(
             run_async(doubles)(port, headers={"Origin": f"http://127.0.0.1:{port}"})
 
 
+def test_the_page_names_a_client_that_is_served(tmp_path: Path) -> None:
+    folder = tmp_path / "node_modules" / "socket.io-client" / "dist"
+    folder.mkdir(parents=True)
+    (folder / "socket.io.min.js").write_text("/* Socket.IO v4.8.4 */")
+
+    async def check(port: int) -> None:
+        page = await fetch(port, "/")
+        found = re.search(r'src="(/socket\.io/socket\.io\.min\.js\?v=4\.8\.4-\w+)"', page.text)
+        assert found, page.text
+        client = await fetch(port, found[1])
+        assert (client.status, client.text) == (200, "/* Socket.IO v4.8.4 */")
+        assert "immutable" in (client.header("cache-control") or "")
+        await doubles(port)
+
+    with program_running("client", tmp_path) as (port, _):
+        run_async(check)(port)
+
+
 def test_every_marked_sample_is_run() -> None:
     names = {block.mark for page in PAGES for block in blocks_of(page) if block.mark}
-    assert names == {program.name for program in PROGRAMS} | {"page", "graceful"}
+    assert names == {program.name for program in PROGRAMS} | {"client", "page", "graceful"}
 
 
 def answer_prompts(page: Page, text: str) -> None:

@@ -13,6 +13,32 @@ from nuncio.engine import Engine, Session
 from tests.support.aio import run_async
 from tests.support.door import POLLING, WEBSOCKET, Door, header, packet
 
+# Paths.
+
+
+@pytest.mark.parametrize(
+    ("path", "slash", "taken", "left"),
+    [
+        (
+            "/live",
+            True,
+            ["/live/", "/live/x"],
+            ["/live", "/lively", "/lively/", "/", "", "/x/live/"],
+        ),
+        ("/live/", True, ["/live/", "/live/x"], ["/live", "/lively/"]),
+        ("/live", False, ["/live", "/live/", "/live/x"], ["/lively", "/lively/", "/liv", "/", ""]),
+        ("/a/b", False, ["/a/b", "/a/b/"], ["/a", "/a/", "/a/bc"]),
+        ("/", True, ["/", "/x"], [""]),
+        ("/", False, ["/", "/x", ""], []),
+    ],
+)
+def test_which_paths_are_the_engines(
+    path: str, slash: bool, taken: list[str], left: list[str]
+) -> None:
+    engine = Engine(path=path, add_trailing_slash=slash)
+    assert [one for one in taken + left if engine.matches(one)] == taken
+
+
 # Opening.
 
 
