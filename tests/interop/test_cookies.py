@@ -39,7 +39,7 @@ SAME: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"priority": "medium"}, {"priority": "medium"}),
     ({"priority": "High"}, {"priority": "High"}),
     ({"encode": str.upper}, {"encode": JS("(value) => value.toUpperCase()")}),
-    ({"encode": lambda value: f'"{value}"'}, {"encode": JS("(value) => `\"${value}\"`")}),
+    ({"encode": lambda value: f'"{value}"'}, {"encode": JS('(value) => `"${value}"`')}),
     (
         {
             "path": "/x",
