@@ -7,7 +7,8 @@ from fastapi import FastAPI, WebSocket
 
 import nuncio
 
-io = nuncio.Server()
+# Any file will do for a client.
+io = nuncio.Server(serve_client={"socket.io.js": __file__})
 api = FastAPI()
 app = io.asgi(api)
 

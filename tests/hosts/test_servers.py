@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from tests.support.aio import run_async, within
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
 
 APP = "tests.hosts.application:app"
+FILE = Path(__file__).with_name("application.py")
 NATIVE = "nuncio.hosts.uvicorn:NuncioProtocol"
 
 
@@ -89,6 +91,22 @@ async def test_the_applications_own_routes_are_untouched(port: int) -> None:
 
 
 @run_async
+async def test_the_clients_file(port: int) -> None:
+    url = f"http://127.0.0.1:{port}/socket.io/socket.io.js"
+    async with httpx.AsyncClient() as client:
+        full = await client.get(url)
+        assert full.text == FILE.read_text()
+        assert full.headers["content-encoding"] == "gzip"
+        head = await client.head(url)
+        assert (head.status_code, head.content) == (200, b"")
+        # Twice, for a connection that is kept alive must still be in step.
+        for _ in range(2):
+            kept = await client.get(url, headers={"If-None-Match": full.headers["etag"]})
+            assert (kept.status_code, kept.content) == (304, b"")
+            assert kept.headers["etag"] == full.headers["etag"]
+
+
+@run_async
 async def test_a_server_mounted_under_a_path(node: Node) -> None:
     port = free_port()
     app = "tests.hosts.application:outer"
@@ -98,6 +116,10 @@ async def test_a_server_mounted_under_a_path(node: Node) -> None:
                 client = await clients.connect(way=way, path="/deep/socket.io")
                 await client.emit("echo", "mounted")
                 assert await client.next("echo") == ["mounted"]
+        async with httpx.AsyncClient() as http:
+            file = await http.get(f"http://127.0.0.1:{port}/deep/socket.io/socket.io.js")
+            assert file.text == FILE.read_text()
+            assert (await http.get(f"http://127.0.0.1:{port}/deep/socket.io.js")).status_code == 404
 
 
 @pytest.mark.parametrize("server", ["uvicorn-native", "hypercorn"])
