@@ -120,6 +120,7 @@ async def test_the_alarms_of_the_recovery_example(capsys: pytest.CaptureFixture[
         await ws.send("430[]")
         await ws.send("41")
         await eventually(lambda: "did not get the alarms [2]" in capsys.readouterr().out)
+        await ws.close()
 
 
 @run_async
@@ -141,3 +142,4 @@ async def test_the_documents_of_the_documents_example() -> None:
         await ws.send("40/document-recipes,")
         await heard(ws)
         assert await heard(ws) == '42/document-recipes,["text","soup"]'
+        await ws.close()
