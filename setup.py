@@ -47,6 +47,7 @@ COMPILED = [
     "src/nuncio/protocol/msgpack.py",
     "src/nuncio/protocol/parser.py",
     "src/nuncio/protocol/socketio.py",
+    "src/nuncio/server/access.py",
     "src/nuncio/server/acks.py",
     "src/nuncio/server/broadcasting.py",
     "src/nuncio/server/connection.py",

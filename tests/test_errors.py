@@ -108,6 +108,7 @@ def test_reasons_are_the_official_words() -> None:
         "forced close",
         "forced server close",
         "slow consumer",
+        "auth expired",
     }
     for reason in DisconnectReason:
         plain: str = str(reason)

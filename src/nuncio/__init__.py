@@ -1,5 +1,6 @@
 """Nuncio: Socket.IO for Python."""
 
+from nuncio import auth as auth
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
@@ -73,5 +74,6 @@ __all__ = [
     "Undelivered",
     "UndeliveredEvent",
     "__version__",
+    "auth",
     "build_info",
 ]

@@ -133,7 +133,8 @@ class OptionError(NuncioError, ValueError):
 class DisconnectReason(StrEnum):
     """Why a connection ended. Members are strings, equal to the official words.
 
-    `SLOW_CONSUMER` is Nuncio's own: the peer did not read, and its outgoing buffer was full.
+    Two are Nuncio's own. `SLOW_CONSUMER`: the peer did not read, and its outgoing buffer was full.
+    `AUTH_EXPIRED`: the time was up until which it had proved who it is.
     """
 
     SERVER_NAMESPACE_DISCONNECT = "server namespace disconnect"
@@ -146,3 +147,4 @@ class DisconnectReason(StrEnum):
     FORCED_CLOSE = "forced close"
     FORCED_SERVER_CLOSE = "forced server close"
     SLOW_CONSUMER = "slow consumer"
+    AUTH_EXPIRED = "auth expired"

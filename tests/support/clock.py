@@ -8,6 +8,9 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+from nuncio import Server
+from nuncio.engine.wheel import TimerWheel
+
 
 class FakeHandle:
     """A callback that waits for its time, or for its turn."""
@@ -104,3 +107,16 @@ class FakeLoop(asyncio.BaseEventLoop):
     def scheduled(self) -> list[float]:
         """When timers are due, those cancelled left out."""
         return sorted(when for when, _, handle in self._timers if not handle.cancelled)
+
+
+def stopped(io: Server) -> FakeLoop:
+    """Have a server's deadlines follow a clock that the test moves; before any client connects.
+
+    A heartbeat every 25 seconds is a deadline, too: `Server(ping_interval=FAR)`.
+    """
+    loop = FakeLoop()
+    io.engine.config().wheel = TimerWheel(loop)
+    return loop
+
+
+FAR = 1e6

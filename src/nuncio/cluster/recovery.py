@@ -27,6 +27,37 @@ ENTRY_OVERHEAD: Final = 200
 MOST_DIGITS: Final = 18
 
 
+class SavedAccess:
+    """Who a client is that lost its connection, and until when.
+
+    Attributes:
+        user: its `socket.user`.
+        key: what tells users apart, or None.
+        rooms: those that the user brought along.
+        expires_at: seconds since the epoch, None for never.
+        notice: how many seconds before that the client is told.
+        event: by which event.
+    """
+
+    __slots__ = ("event", "expires_at", "key", "notice", "rooms", "user")
+
+    def __init__(
+        self,
+        user: Any,
+        key: Any,
+        rooms: tuple[Room, ...],
+        expires_at: float | None,
+        notice: float,
+        event: str,
+    ) -> None:
+        self.user = user
+        self.key = key
+        self.rooms = rooms
+        self.expires_at = expires_at
+        self.notice = notice
+        self.event = event
+
+
 class SavedSession:
     """What is kept of a client that lost its connection.
 
@@ -37,13 +68,13 @@ class SavedSession:
             before it joined.
         since: the number of the last event before the session began.
         data: the application's own.
-        user: who the client is.
+        access: who the client is and until when, None where nobody said.
         outbox: what it was promised and has not acknowledged, or None.
         expires: by the loop's clock, in seconds.
         offset: the last event that the client says it has, once it came back.
     """
 
-    __slots__ = ("data", "expires", "offset", "outbox", "pid", "rooms", "sid", "since", "user")
+    __slots__ = ("access", "data", "expires", "offset", "outbox", "pid", "rooms", "sid", "since")
 
     def __init__(
         self,
@@ -52,7 +83,7 @@ class SavedSession:
         rooms: dict[Room, int],
         since: int,
         data: Any = None,
-        user: Any = None,
+        access: SavedAccess | None = None,
         outbox: Outbox | None = None,
     ) -> None:
         self.sid = sid
@@ -60,10 +91,15 @@ class SavedSession:
         self.rooms = rooms
         self.since = since
         self.data = data
-        self.user = user
+        self.access = access
         self.outbox = outbox
         self.expires = 0.0
         self.offset = ""
+
+    @property
+    def user(self) -> Any:
+        """Who the client is."""
+        return None if self.access is None else self.access.user
 
 
 class _Entry:

@@ -83,6 +83,8 @@ class CorsPolicy:
     Attributes:
         enabled: whether anybody but the server's own pages can be admitted. When not, there are
             no headers, and OPTIONS requests are the engine's.
+        cookieless: whether everybody is admitted, and nobody by cookies. Browsers send them with
+            WebSocket handshakes all the same, so whoever reads one has to look here.
     """
 
     __slots__ = (
@@ -100,6 +102,7 @@ class CorsPolicy:
         "_reflect_all",
         "_trailing",
         "_verdicts",
+        "cookieless",
         "enabled",
     )
 
@@ -120,6 +123,7 @@ class CorsPolicy:
         self._preflight_status = _status(options.options_success_status)
         self._preflight_continue = _flag("preflight_continue", options.preflight_continue)
         self._trailing = self._set_trailing(options)
+        self.cookieless = (self._any or self._reflect_all) and not options.credentials
 
     @classmethod
     def parse(cls, option: CorsOption) -> CorsPolicy:

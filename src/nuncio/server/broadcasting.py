@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.options import BroadcastOptions
@@ -22,6 +22,7 @@ from nuncio.protocol.engineio import Message
 from nuncio.protocol.parser import Parser
 from nuncio.server.acks import PendingAck
 from nuncio.server.binding import bind
+from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.operator import BroadcastOperator
 from nuncio.server.threads import Threads
@@ -39,7 +40,7 @@ AT_LEAST_ONCE: Final = "at-least-once"
 _NO_ROOMS: Final[frozenset[Room]] = frozenset()
 
 
-class Broadcaster:
+class Broadcaster(Generic[D, U]):
     """Sends to the sockets of a namespace.
 
     Attributes:
@@ -74,13 +75,17 @@ class Broadcaster:
         self.threads: Threads = server.threads
         self.parser: Parser = server.parser
         self.prefix = self.parser.prefix(name)
-        self.sockets: dict[str, Socket] = {}
+        self.sockets: dict[str, Socket[D, U]] = {}
         self.recovering: bool = server.recovery is not None
         self.promised = self.checked_delivery(server.options.delivery)
         self._server_handlers: dict[str, list[Handler]] = {}
         self._ids = 0
         adapter: Adapter = server.make_adapter(self)
         self.adapter = adapter
+
+    @classmethod
+    def __class_getitem__(cls, parameters: Any) -> Any:
+        return subscripted(cls, parameters)
 
     # What applications use.
 

@@ -16,6 +16,7 @@ from nuncio.errors import ConnectError, OptionError
 from nuncio.protocol.engineio import Message
 from nuncio.server.binding import bind, check_middleware, check_registration
 from nuncio.server.broadcasting import Broadcaster
+from nuncio.server.generics import D, U
 from nuncio.server.handlers import Handler
 from nuncio.server.socket import Socket
 
@@ -25,17 +26,25 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound=Callable[..., Any])
 
 LIFECYCLE: Final = frozenset(
-    {"connection", "connect", "disconnecting", "disconnect", "new_namespace", "undelivered"}
+    {
+        "auth_refreshed",
+        "connect",
+        "connection",
+        "disconnect",
+        "disconnecting",
+        "new_namespace",
+        "undelivered",
+    }
 )
 
 
-class Namespace(Broadcaster):
+class Namespace(Broadcaster[D, U]):
     """A channel of its own on the clients' connections: `io.of("/admin")`.
 
     Attributes:
         concurrency: how many handlers of one socket may run at once, unless they say otherwise.
         handlers: of its sockets' events, by name.
-        lifecycle: of `connection`, `disconnecting`, `disconnect`, by name.
+        lifecycle: of `connection`, `disconnecting`, `disconnect` and so on, by name.
         parent: the dynamic namespace it was made for, or None.
     """
 
@@ -77,7 +86,8 @@ class Namespace(Broadcaster):
         Handlers registered here are shared: they cost nothing per socket. They receive the socket
         first, then the event's arguments, as many as they declare. `disconnecting(socket, reason,
         description)` and `disconnect(socket, reason, description)` are events, too, and so are
-        `new_namespace(nsp)` and `undelivered(report)`, see `Undelivered`.
+        `auth_refreshed(socket, former_user)`, see `Socket.refresh_auth`, `new_namespace(nsp)`, and
+        `undelivered(report)`, see `Undelivered`.
 
         Args:
             event: its name.
@@ -178,7 +188,7 @@ class Namespace(Broadcaster):
             if isinstance(pid, str) and isinstance(offset, str):
                 self._recover(connection, auth, pid, offset)
                 return
-        self._decide(Socket(self, connection, new_id(), auth))
+        self._decide(Socket(self, connection, new_id(), auth), self._middlewares)
 
     def _recover(self, connection: Connection, auth: dict[str, Any], pid: str, offset: str) -> None:
         live = self._live.get(pid)
@@ -197,18 +207,18 @@ class Namespace(Broadcaster):
     ) -> None:
         """Decide about a client that asked to recover its session; None when there is none."""
         if session is None:
-            self._decide(Socket(self, connection, new_id(), auth))
+            self._decide(Socket(self, connection, new_id(), auth), self._middlewares)
             return
         socket = Socket(self, connection, session.sid, auth)
         socket.restore(session)
         self.adapter.add_all(socket, [room for room in session.rooms if room != session.sid])
-        if self.server.recovery.skip_middlewares:
-            self.welcome(socket)
-        else:
-            self._decide(socket)
-
-    def _decide(self, socket: Socket) -> None:
         middlewares = self._middlewares
+        if self.server.recovery.skip_middlewares:
+            # The secret of a session proves nothing of who has it now.
+            middlewares = [one for one in middlewares if getattr(one, "authenticates", False)]
+        self._decide(socket, middlewares)
+
+    def _decide(self, socket: Socket, middlewares: list[Any]) -> None:
         for index in range(len(middlewares)):
             try:
                 result = middlewares[index](socket)

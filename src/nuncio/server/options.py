@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,8 @@ class ServerOptions:
         serve_client: which browser's client is served under the path of the server: `"auto"`, the
             one that comes with Nuncio, where one does; True, the same, and it must be there; False;
             a folder, a file or a mapping from names to files.
+        data: a class or function without arguments that makes `socket.data` when it is first used;
+            None for an empty dict.
     """
 
     connect_timeout: float = 45.0
@@ -43,6 +46,7 @@ class ServerOptions:
     threads: bool = False
     adapter: Any = None
     serve_client: ServeClientOption = AUTO
+    data: Callable[[], Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("cleanup_empty_child_namespaces", "threads"):
@@ -50,6 +54,10 @@ class ServerOptions:
                 raise OptionError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.adapter is not None and not callable(self.adapter):
             raise OptionError(f"adapter must be callable with a namespace, not {self.adapter!r}")
+        if self.data is not None and not callable(self.data):
+            raise OptionError(
+                f"data must be a class or function that makes socket.data, not {self.data!r}"
+            )
         seconds("connect_timeout", self.connect_timeout, most=HOUR)
         whole("concurrency", self.concurrency)
         if not isinstance(self.parser, Parser):

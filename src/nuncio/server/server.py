@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.memory import MemoryAdapter
@@ -22,6 +22,7 @@ from nuncio.server.binding import bind
 from nuncio.server.client_files import ClientFiles
 from nuncio.server.connection import Connection
 from nuncio.server.delivery import Undelivered, UndeliveredEvent
+from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.namespace import Namespace
 from nuncio.server.operator import BroadcastOperator
@@ -38,7 +39,7 @@ _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
 _ENGINE_OPTIONS = [field.name for field in dataclasses.fields(EngineOptions)]
 
 
-class Server(Tasks):
+class Server(Tasks, Generic[D, U]):
     """A Socket.IO server (Socket.IO protocol v5 over Engine.IO protocol v4).
 
         io = nuncio.Server()
@@ -53,6 +54,8 @@ class Server(Tasks):
     as in JavaScript.
 
     Args:
+        data: a class or function without arguments that makes `socket.data` when it is first used;
+            None for an empty dict.
         options: the official options in snake_case, durations in seconds: see `ServerOptions` and
             `EngineOptions`.
 
@@ -64,6 +67,12 @@ class Server(Tasks):
         sockets: the default namespace.
         parser: how its packets are written.
     """
+
+    @overload
+    def __init__(self, *, data: Callable[[], D], **options: Any) -> None: ...
+
+    @overload
+    def __init__(self, *misplaced: Any, **options: Any) -> None: ...
 
     def __init__(self, *misplaced: Any, **options: Any) -> None:
         if misplaced:
@@ -91,11 +100,14 @@ class Server(Tasks):
         self._client_files = ClientFiles.parse(self.options.serve_client)
         if self._client_files is not None:
             self.engine.serve_file = self._serve_file
-        self._namespaces: dict[str, Namespace] = {}
+        self._namespaces: dict[str, Namespace[D, U]] = {}
         self._listening: list[Any] = []
         self.threads.used = self.options.threads
         self._warned_undelivered = False
         self.sockets = self.of("/")
+
+    def __class_getitem__(cls, parameters: Any) -> Any:
+        return subscripted(cls, parameters)
 
     def __repr__(self) -> str:
         return f"<nuncio.Server with {self.engine.clients_count} clients>"
@@ -103,12 +115,12 @@ class Server(Tasks):
     # Namespaces.
 
     @overload
-    def of(self, name: str) -> Namespace: ...
+    def of(self, name: str) -> Namespace[D, U]: ...
 
     @overload
     def of(self, name: re.Pattern[str] | Callable[..., Any]) -> ParentNamespace: ...
 
-    def of(self, name: Any) -> Namespace:
+    def of(self, name: Any) -> Namespace[D, U]:
         """A namespace, made when first asked for; or the parent of dynamic ones.
 
         Args:
@@ -147,8 +159,8 @@ class Server(Tasks):
         self.parents.append(parent)
         return parent
 
-    def _make_namespace(self, name: str, parent: ParentNamespace | None) -> Namespace:
-        nsp = Namespace(self, name, self.options.concurrency)
+    def _make_namespace(self, name: str, parent: ParentNamespace | None) -> Namespace[D, U]:
+        nsp: Namespace[D, U] = Namespace(self, name, self.options.concurrency)
         self._namespaces[name] = nsp
         if parent is not None:
             parent.adopt(nsp)
@@ -167,7 +179,7 @@ class Server(Tasks):
             )
         return adapter
 
-    def find_namespace(self, name: str) -> Namespace | None:
+    def find_namespace(self, name: str) -> Namespace[D, U] | None:
         """A namespace a client asked for; None when there is no such."""
         return self._namespaces.get(name)
 
@@ -281,7 +293,7 @@ class Server(Tasks):
         """See `Namespace.event`."""
         return self.sockets.event(handler, **options)
 
-    def use(self, middleware: Callable[[Socket], Any]) -> Callable[[Socket], Any]:
+    def use(self, middleware: Callable[[Socket[D, U]], Any]) -> Callable[[Socket[D, U]], Any]:
         """See `Namespace.use`."""
         self.sockets.use(middleware)
         return middleware

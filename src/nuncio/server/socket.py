@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from nuncio.cluster.options import BroadcastOptions
-from nuncio.cluster.outbox import NOT_CONNECTED, OVERFLOW, Outbox
+from nuncio.cluster.outbox import NOT_CONNECTED, NOT_RECOVERED, OVERFLOW, Outbox
 from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room, is_room, rooms_of
 from nuncio.engine.sent import TAKEN, Sent
@@ -19,9 +19,12 @@ from nuncio.engine.session import Session
 from nuncio.errors import Disconnected, DisconnectReason, LimitExceeded, OptionError
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message
+from nuncio.protocol.socketio import RESERVED_EVENTS
+from nuncio.server.access import Access
 from nuncio.server.acks import CallbackAck, FutureAck, PendingAck
 from nuncio.server.binding import bind
 from nuncio.server.dispatch import Dispatcher, event_name
+from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.handshake import Handshake
 from nuncio.server.operator import BroadcastOperator, SocketOperator, check_event
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
     from nuncio.server.namespace import Namespace
 
 SERVER_NAMESPACE_DISCONNECT: Final = DisconnectReason.SERVER_NAMESPACE_DISCONNECT
+
+# The event that tells a client why it is disconnected, just before it is.
+REASON_EVENT: Final = "disconnect_reason"
+EXPIRING_EVENT: Final = "auth:expiring"
 
 # After these the client may come back to where it was.
 RECOVERABLE: Final = frozenset(
@@ -46,8 +53,11 @@ RECOVERABLE: Final = frozenset(
 )
 
 
-class Socket(Dispatcher):
+class Socket(Dispatcher, Generic[D, U]):
     """One client in one namespace; what a `connection` handler receives.
+
+    Type checkers know `socket.data` as `Data` and `socket.user` as `User` where it is annotated as
+    `nuncio.Socket[Data, User]`; one or both may be left out.
 
     Attributes:
         id: public; others may know it. Every socket is in the room of its own id.
@@ -60,6 +70,7 @@ class Socket(Dispatcher):
     """
 
     __slots__ = (
+        "_access",
         "_acks",
         "_auth",
         "_data",
@@ -97,7 +108,12 @@ class Socket(Dispatcher):
         self._left_own = False
         self._handshake: Handshake | None = None
         self._data: Any = None
+        self._access: Access | None = None
         self._acks: dict[int, PendingAck] | None = None
+
+    @classmethod
+    def __class_getitem__(cls, parameters: Any) -> Any:
+        return subscripted(cls, parameters)
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "disconnected"
@@ -126,15 +142,36 @@ class Socket(Dispatcher):
         return handshake
 
     @property
-    def data(self) -> Any:
-        """The application's own; an empty dict until something else is assigned."""
+    def data(self) -> D:
+        """The application's own: what the server's option `data` makes, else an empty dict."""
         if self._data is None:
-            self._data = {}
-        return self._data
+            make = self.nsp.server.options.data
+            self._data = {} if make is None else make()
+        data: D = self._data
+        return data
 
     @data.setter
-    def data(self, value: Any) -> None:
+    def data(self, value: D) -> None:
         self._data = value
+
+    @property
+    def user(self) -> U:
+        """Who the client is: whatever an authentication middleware has set, None until then."""
+        found: Any = None if self._access is None else self._access.user
+        user: U = found
+        return user
+
+    @user.setter
+    def user(self, value: U) -> None:
+        self.access().user = value
+
+    def access(self) -> Access:
+        """Who the client is, and until when."""
+        access = self._access
+        if access is None:
+            access = Access(self)
+            self._access = access
+        return access
 
     @property
     def disconnected(self) -> bool:
@@ -258,7 +295,7 @@ class Socket(Dispatcher):
         """Send an event that the client receives later if not now."""
         nsp = self.nsp
         if promised and not self.connected and not nsp.adapter.remembers(self.pid):
-            nsp.undelivered(self.id, self._data, None, NOT_CONNECTED, [[*payload, ""]])
+            nsp.undelivered(self.id, self._data, self.user, NOT_CONNECTED, [[*payload, ""]])
             return TAKEN
         options = BroadcastOptions(frozenset((self.id,)))
         options.compress = compress
@@ -405,23 +442,114 @@ class Socket(Dispatcher):
 
     # Ending.
 
-    def disconnect(self, close: bool = False) -> None:
+    def disconnect(
+        self, close: bool = False, *, reason: str | None = None, data: object = None
+    ) -> None:
         """Disconnect this client; it will not reconnect by itself.
 
         Args:
             close: end the whole connection, with the sockets of its other namespaces.
+            reason: told to the client, as the first argument of the event `disconnect_reason` that
+                it receives just before. Handlers of `disconnect` here get the official word.
+            data: plain data for the client, the event's second argument.
+
+        Raises:
+            OptionError: for a reason that is no text, and data without a reason.
+            TypeError: for data that cannot be sent.
         """
+        if reason is not None and not isinstance(reason, str):
+            raise OptionError(f"reason must be a str, not {reason!r}")
+        if reason is None and data is not None:
+            raise OptionError('data goes with a reason: disconnect(reason="…", data=…)')
+        self.dismiss(close, reason, data, SERVER_NAMESPACE_DISCONNECT)
+
+    def dismiss(self, close: bool, reason: str | None, data: object, word: str) -> None:
+        """See `disconnect`; `word` is the reason that handlers here are given."""
         threads = self.nsp.threads
         if threads.used and threads.away():
-            threads.call(self.disconnect, close)
+            threads.call(self.dismiss, close, reason, data, word)
             return
         if not self.connected or self._ending:
             return
+        if reason is not None:
+            farewell: list[Any] = [REASON_EVENT, str(reason)]
+            if data is not None:
+                farewell.append(data)
+            for socket in self._connection.sockets if close else [self]:
+                socket.tell(farewell)
         if close:
             self._connection.disconnect()
         else:
             self.deliver(self.nsp.parser.encode_disconnect(self.nsp.prefix), False)
-            self.end(SERVER_NAMESPACE_DISCONNECT, "")
+            self.end(word, "")
+
+    def tell(self, payload: list[Any]) -> None:
+        """Send an event of Nuncio's own: it is of this moment, so it is not kept for recovery."""
+        self.notify_outgoing(payload)
+        nsp = self.nsp
+        self.deliver(nsp.parser.encode_event(nsp.prefix, -1, payload, True), False)
+
+    def expire_at(
+        self, timestamp: float | None, *, notice: float = 30.0, event: str = EXPIRING_EVENT
+    ) -> None:
+        """Disconnect this client at a given time, with the reason `auth expired`.
+
+        Args:
+            timestamp: seconds since the epoch, as in a token's `exp`; None for never.
+            notice: how many seconds before that the client is told, by an event with
+                `{"expires_in": seconds}`, so that it can prove again who it is; 0 to say nothing.
+            event: the name of that event.
+
+        Raises:
+            OptionError: for what is no time, no number of seconds, or no event's name.
+        """
+        if timestamp is not None:
+            if isinstance(timestamp, bool) or not isinstance(timestamp, (int, float)):
+                raise OptionError(f"timestamp must be seconds since the epoch, not {timestamp!r}")
+            timestamp = float(timestamp)
+            if timestamp != timestamp:
+                raise OptionError("timestamp must be seconds since the epoch, not nan")
+        notice = checked_seconds("notice", notice, zero=True)
+        if not isinstance(event, str) or not event or event in RESERVED_EVENTS:
+            raise OptionError(f"event: {event!r} cannot be an event's name")
+        threads = self.nsp.threads
+        if threads.used and threads.away():
+            threads.call(self.access().until, timestamp, notice, event)
+        elif not self.closed:
+            self.access().until(timestamp, notice, event)
+
+    def refresh_auth(self, auth: dict[str, Any]) -> Awaitable[None]:
+        """Let this client prove again who it is, while it stays connected.
+
+        The middleware of `nuncio.auth` that let it in checks the new credentials. If they hold,
+        `user`, `handshake.auth`, the rooms of the user and the expiry change together, and handlers
+        of `auth_refreshed` run. If not, everything stays as it was, the expiry included.
+
+        Args:
+            auth: what the client would send as `auth` when it connects.
+
+        Raises:
+            ConnectError: when the credentials are refused.
+            Disconnected: when the client has gone.
+            OptionError: when no such middleware let it in.
+        """
+        access = self._access
+        if access is None or access.authentication is None:
+            raise OptionError(
+                "refresh_auth: nothing can check the credentials; let clients in by "
+                "io.use(nuncio.auth.JWT(…)) or io.use(nuncio.auth.middleware(…))"
+            )
+        threads = self.nsp.threads
+        if threads.away():
+            raise RuntimeError("refresh_auth cannot be awaited in a thread: use an async handler")
+        refreshing: Awaitable[None] = access.authentication.refresh(self, auth)
+        return refreshing
+
+    def replace_auth(self, auth: dict[str, Any]) -> None:
+        """From now on, this is what the client sent as `auth`."""
+        self._auth = auth
+        if self._handshake is not None:
+            self._handshake.auth = auth
 
     def end(self, reason: str, description: str) -> None:
         """The closing sequence, once: events with the rooms intact, then without them."""
@@ -455,6 +583,8 @@ class Socket(Dispatcher):
         """Leave every room for good."""
         # First, so that a listener of the adapter cannot put it back into a room.
         self.closed = True
+        if self._access is not None:
+            self._access.stop()
         self.nsp.adapter.remove_all(self)
 
     # Recovery and promised events.
@@ -475,9 +605,29 @@ class Socket(Dispatcher):
         self.pid = session.pid
         self._since = session.since
         self._data = session.data
+        if session.access is not None:
+            self.access().restore(session.access)
         self._outbox = session.outbox
         self._saved = session
         self._left_own = session.sid not in session.rooms
+
+    def start_afresh(self, id: str) -> None:
+        """It is somebody else than whose session it wanted to recover: nothing of that is left.
+
+        Args:
+            id: its public id from now on.
+        """
+        self.nsp.adapter.remove_all(self)
+        self.report_undelivered(NOT_RECOVERED)
+        self.recovered = False
+        self.id = id
+        self.pid = ""
+        self._since = 0
+        self._saved = None
+        self._left_own = False
+        self._data = None
+        if self._access is not None:
+            self._access.forget()
 
     def missed(self) -> list[Message] | None:
         """What was sent to it while it was away; None when that is no longer known."""
@@ -499,7 +649,7 @@ class Socket(Dispatcher):
             self._outbox = outbox
         if outbox.add(id, number, message, payload):
             return True
-        self.nsp.undelivered(self.id, self._data, None, OVERFLOW, [payload])
+        self.nsp.undelivered(self.id, self._data, self.user, OVERFLOW, [payload])
         return False
 
     def report_undelivered(self, reason: str) -> None:
@@ -507,7 +657,7 @@ class Socket(Dispatcher):
         outbox = self._outbox
         if outbox is not None:
             self._outbox = None
-            self.nsp.undelivered(self.id, self._data, None, reason, outbox.payloads())
+            self.nsp.undelivered(self.id, self._data, self.user, reason, outbox.payloads())
 
     def _state(self) -> SavedSession:
         rooms: dict[Room, int] = {} if self._left_own else {self.id: self._since}
@@ -515,7 +665,8 @@ class Socket(Dispatcher):
             rooms.update(self._rooms)
         outbox = self._outbox
         self._outbox = None
-        return SavedSession(self.id, self.pid, rooms, self._since, self._data, None, outbox)
+        access = None if self._access is None else self._access.saved()
+        return SavedSession(self.id, self.pid, rooms, self._since, self._data, access, outbox)
 
     # What the adapter keeps here, so that removal costs only the socket's own rooms.
 
