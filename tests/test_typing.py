@@ -1,4 +1,4 @@
-"""What type checkers know of `socket.data` and `socket.user`: mypy, strict, over a small program."""
+"""What mypy, strict, knows of `socket.data` and `socket.user` in a small program."""
 
 from __future__ import annotations
 

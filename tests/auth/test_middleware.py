@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from typing import Any
@@ -267,7 +268,7 @@ async def test_the_application_looks_at_the_rooms_before_the_client_is_answered(
     client.socket.join("secret")
     for id in (1, 2):
         client.emit("auth:refresh", {"name": "ada"}, id=id)
-        await eventually(lambda id=id: client.answers(id))
+        await eventually(functools.partial(client.answers, id))
     assert order == ["first", "fails", "once", "first", "fails"]
     assert client.socket.rooms == {client.sid}
     assert errors == [

@@ -143,7 +143,7 @@ async def test_public_keys() -> None:
 @run_async
 async def test_audience_and_issuer() -> None:
     io = serving(audience="chat", issuer="https://a.example")
-    good = {"aud": "chat", "iss": "https://a.example"}
+    good: dict[str, Any] = {"aud": "chat", "iss": "https://a.example"}
     assert await code(io, {"token": token(**good)}) == ""
     assert await code(io, {"token": token(**{**good, "aud": ["mail", "chat"]})}) == ""
     for wrong in ({"aud": "mail"}, {"aud": None}, {"iss": "https://b.example"}, {"iss": None}):

@@ -34,8 +34,9 @@ _BLOCK = re.compile(
     r"^(?P<indent> *)```(?P<language>[a-z]*)[^\n`]*\n(?P<text>.*?)^(?P=indent)```",
     re.MULTILINE | re.DOTALL,
 )
-# What is shown of python-socketio is compiled, not run.
-_ELSEWHERE = re.compile(r"\b(sio|socketio)\b")
+# What is shown of python-socketio is compiled, not run. What is shown of Django is that of an
+# example, and needs a project around it.
+_ELSEWHERE = re.compile(r"\b(sio|socketio|django)\b")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import nuncio
 from nuncio import errors
+from nuncio.auth import identity
 from nuncio.engine.options import EngineOptions
 from nuncio.hosts.serve import OPTIONS
 from nuncio.protocol.deflate import DeflateConfig
@@ -77,6 +79,29 @@ def test_every_setting_of_the_compression_is_documented_with_its_default() -> No
 def test_every_option_of_run_is_documented() -> None:
     table = rows(GUIDE / "server.md", "Start")
     assert set(defaults(table)) == {*OPTIONS, "host", "port"}
+
+
+def test_every_option_of_authentication_is_documented_with_its_default() -> None:
+    page = (GUIDE / "authentication.md").read_text()
+    section = page.partition("\n## Tokens\n")[2].partition("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]+)`)? ?\|", section, re.MULTILINE))
+    parameters = {
+        name: parameter
+        for kind in (nuncio.auth.Authentication, nuncio.auth.JWT)
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if name not in ("authenticator", "options")
+    }
+    assert documented.keys() == parameters.keys()
+    for name, default in documented.items():
+        found = parameters[name].default
+        needed = found is inspect.Parameter.empty or name == "key"
+        assert default == "" if needed else ast.literal_eval(default) == found, name
+
+
+def test_every_code_of_a_refusal_is_documented() -> None:
+    page = (GUIDE / "authentication.md").read_text()
+    codes = {value for name, value in vars(identity).items() if name.isupper()}
+    assert codes == {code for code in codes if f"`{code}`" in page}
 
 
 def test_every_disconnect_reason_is_documented() -> None:

@@ -6,12 +6,14 @@ import asyncio
 import json
 import re
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 import socketio
 
@@ -151,6 +153,32 @@ async def check_auth(port: int) -> None:
             assert answer == ('44{"message":"wrong user or token","data":{"code":"unauthorized"}}')
 
 
+async def check_tokens(port: int) -> None:
+    secret = re.search(r'SECRET = "(.*)"', marked("tokens").text)
+    assert secret is not None
+    claims: dict[str, Any] = {"sub": "ada", "aud": "chat", "exp": int(time.time()) + 600}
+    async with connected(port, auth={"token": jwt.encode(claims, secret[1], "HS256")}) as client:
+        assert await within(client.call("whoami")) == "ada"
+    for bad in (claims | {"aud": "mail"}, claims | {"exp": 1}):
+        token = jwt.encode(bad, secret[1], "HS256")
+        async with await WebSocket.open(port, websocket_target()) as other:
+            await other.receive()
+            await other.send("40" + json.dumps({"token": token}))
+            assert str(await other.receive()).startswith('44{"message":"unauthorized"')
+
+
+async def check_session(port: int) -> None:
+    response = await fetch(port, "/login/ada", "POST", body=b"")
+    cookie = str(response.header("set-cookie")).partition(";")[0]
+    async with connected(port, headers={"Cookie": cookie}) as client:
+        assert await within(client.call("whoami")) == "ada"
+    for bad in ("", "session=", "session=x", cookie[:-1]):
+        async with await WebSocket.open(port, websocket_target(), [("Cookie", bad)]) as other:
+            await other.receive()
+            await other.send("40")
+            assert str(await other.receive()).startswith('44{"message":"unauthorized"')
+
+
 async def check_fastapi(port: int) -> None:
     await doubles(port)
     async with connected(port) as client:
@@ -191,6 +219,8 @@ PROGRAMS = (
     Program("engine", check_engine),
     Program("typed", check_typed),
     Program("auth", check_auth),
+    Program("tokens", check_tokens),
+    Program("session", check_session, ("",)),
     Program("plain", check_plain, ("",)),
     Program("plain", check_plain, NATIVE),
     Program("plain", check_plain, (*NATIVE, "--http", "nuncio.hosts.http:NuncioHTTPProtocol")),

@@ -27,6 +27,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 APPLICATIONS = [
+    "auth/app.py",
+    "auth/django_app.py",
     "chat/app.py",
     "chat/demo.py",
     "documents/app.py",

@@ -1,4 +1,4 @@
-"""Authentication against the official clients: refusals, fresh tokens, the end of a token's time."""
+"""Authentication against the official clients: refusals, fresh tokens, the end of the time."""
 
 from __future__ import annotations
 

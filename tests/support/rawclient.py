@@ -392,10 +392,16 @@ class Peer:
 
     @classmethod
     async def join(
-        cls, port: int, nsp: str = "", *, path: str = "/socket.io/", auth: Any = None
+        cls,
+        port: int,
+        nsp: str = "",
+        *,
+        path: str = "/socket.io/",
+        auth: Any = None,
+        headers: Headers | None = None,
     ) -> Peer:
         """Connect to a namespace, `"/admin,"` or `""` for the default one."""
-        peer = cls(await WebSocket.open(port, websocket_target(path)))
+        peer = cls(await WebSocket.open(port, websocket_target(path), headers))
         assert (await peer.receive()).startswith("0{")
         await peer.socket.send(f"40{nsp}" + ("" if auth is None else json.dumps(auth)))
         answer = await peer.receive()
