@@ -13,7 +13,7 @@ import pytest
 from nuncio import ConnectError, Disconnected, Limits, OptionError, Server, Socket, auth
 from nuncio.auth import Identity
 from tests.support.aio import eventually, run_async
-from tests.support.clock import FAR, stopped
+from tests.support.clock import stopped
 from tests.support.memory import Client
 
 NOBODY = '4{"message":"unauthorized","data":{"code":"unauthorized"}}'
@@ -179,7 +179,7 @@ async def test_rooms_come_from_the_user() -> None:
 
 @run_async
 async def test_a_client_proves_again_who_it_is() -> None:
-    io = Server(ping_interval=FAR)
+    io = Server()
     clock = stopped(io)
     io.use(auth.middleware(by_name, room=room_of))
     client = Client.join(io, auth={"name": "ada", "until": time.time() + 100})
@@ -201,7 +201,7 @@ async def test_a_client_proves_again_who_it_is() -> None:
 
 @run_async
 async def test_what_does_not_hold_changes_nothing() -> None:
-    io = Server(ping_interval=FAR)
+    io = Server()
     clock = stopped(io)
     io.use(auth.middleware(by_name, room=room_of))
     refreshed: list[Any] = []

@@ -16,7 +16,7 @@ from nuncio import ConnectError, OptionError, Server, Socket
 from nuncio.auth import JWT
 from tests.auth.tokens import OTHER, SECRET, ec_key, part, public_pem, rsa_key, token
 from tests.support.aio import eventually, run_async
-from tests.support.clock import FAR, stopped
+from tests.support.clock import stopped
 from tests.support.memory import Client
 
 Headers = list[tuple[bytes, bytes]]
@@ -40,7 +40,7 @@ async def code(io: Server[Any, Any], auth: Any = None, headers: Headers | None =
 
 def serving(*args: Any, **options: Any) -> Server[Any, Any]:
     """A server that lets in by token."""
-    io = Server(ping_interval=FAR)
+    io = Server()
     options.setdefault("algorithms", ["HS256"])
     io.use(JWT(*(args or (SECRET,)), **options))
     return io
@@ -329,7 +329,7 @@ async def test_an_expired_token_says_so_only_if_it_was_signed() -> None:
 
 @run_async
 async def test_an_end_in_the_far_future_is_no_harm() -> None:
-    io = Server(ping_interval=FAR)
+    io = Server()
     clock = stopped(io)
     io.use(JWT(SECRET, algorithms=["HS256"]))
     for exp in (10**18, 10**400):
@@ -344,7 +344,7 @@ async def test_an_end_in_the_far_future_is_no_harm() -> None:
 
 @run_async
 async def test_a_fresh_token_extends_the_connection() -> None:
-    io = Server(ping_interval=FAR)
+    io = Server()
     clock = stopped(io)
     io.use(JWT(SECRET, algorithms=["HS256"], room=lambda user: f"user:{user['sub']}"))
     now = int(time.time())

@@ -11,7 +11,7 @@ import pytest
 from nuncio import ConnectError, DisconnectReason, OptionError, Server, Socket
 from nuncio.engine.wheel import NEVER
 from tests.support.aio import eventually, run_async
-from tests.support.clock import FAR, FakeLoop, stopped
+from tests.support.clock import FakeLoop, stopped
 from tests.support.memory import Client
 
 
@@ -19,7 +19,7 @@ class Ends:
     """A server whose clock the test moves, and how its sockets ended."""
 
     def __init__(self) -> None:
-        self.io: Server[Any, Any] = Server(ping_interval=FAR)
+        self.io: Server[Any, Any] = Server()
         self.clock: FakeLoop = stopped(self.io)
         self.reasons: list[tuple[str, str]] = []
         self.io.on("disconnecting", lambda socket, why: self.reasons.append(("leaving", why)))
