@@ -52,6 +52,7 @@ clean: ## Remove what was built, and caches
 .PHONY: distclean
 distclean: clean ## Remove the environments and what npm fetched, too
 	rm -rf .venv .venv-pure examples/chat/node_modules tests/interop/node_modules benchmarks/node_modules
+	rm -rf tests/interop/languages/*/build
 
 # --- what the targets above stand on
 
