@@ -61,6 +61,23 @@ async def test_a_broadcast_reaches_the_clients_of_all_servers() -> None:
 
 
 @run_async
+async def test_a_broadcast_that_cannot_be_published_reaches_this_servers_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair = Pair()
+    errors: list[Any] = []
+    pair.one.on_error(lambda error, socket, event: errors.append((str(error), event)))
+
+    def fail(message: ClusterMessage) -> None:
+        raise ConnectionError("the bus is down")
+
+    monkeypatch.setattr(pair.one.sockets.adapter, "publish", fail)
+    pair.one.emit("e", 1)
+    assert await pair.heard() == (['2["e",1]'], [])
+    assert errors == [("the bus is down", "e")]
+
+
+@run_async
 async def test_the_order_of_broadcasts_and_joins_is_kept() -> None:
     pair = Pair()
     pair.one.emit("e", 1)

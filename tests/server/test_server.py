@@ -9,6 +9,7 @@ import pytest
 
 import nuncio
 from nuncio import Limits, OptionError, Server, Socket
+from nuncio.cluster.memory import MemoryAdapter
 from nuncio.engine.refusal import ConnectionFailure
 from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client, Refused
@@ -228,6 +229,29 @@ async def test_close_waits_for_handlers_that_are_running() -> None:
     await within(io.close(timeout=0.2), 5)
     assert sorted(calls) == ["disconnect ended", "work ended"]
     assert not io.running
+
+
+@run_async
+async def test_close_waits_for_every_adapter_even_if_one_fails() -> None:
+    closed: list[str] = []
+
+    class Leaving(MemoryAdapter):
+        async def close(self) -> None:
+            await asyncio.sleep(0)
+            if self.nsp.name == "/":
+                raise ConnectionError("the bus is down")
+            closed.append(self.nsp.name)
+
+    io = Server(adapter=Leaving)
+    io.of("/admin")
+    errors: list[str] = []
+    io.on_error(lambda error: errors.append(str(error)))
+    listening = await io.listen(0)
+    await io.close()
+    assert closed == ["/admin"]
+    assert errors == ["the bus is down"]
+    with pytest.raises(OSError):
+        await fetch(listening.port, "/socket.io/?EIO=4&transport=polling")
 
 
 @run_async

@@ -121,7 +121,11 @@ class ClusterAdapter(MemoryAdapter):
         if not options.local:
             # What cannot be sent is told before anybody has received it.
             packet = {"type": EVENT, "data": simplify(payload), "nsp": self.nsp.name}
-            self._tell(Kind.BROADCAST, Broadcast(packet, to_wire(options)))
+            try:
+                self._tell(Kind.BROADCAST, Broadcast(packet, to_wire(options)))
+            except Exception as error:
+                # The clients of this server are not to miss it, too.
+                self.nsp.server.report(error, None, str(payload[0]))
         return super().broadcast(payload, options)
 
     def broadcast_with_ack(

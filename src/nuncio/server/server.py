@@ -462,7 +462,11 @@ class Server(Tasks, Generic[D, U]):
         self._stop()
         await self.engine.wind_down(timeout)
         for nsp in list(self._namespaces.values()):
-            await nsp.adapter.close()
+            try:
+                await nsp.adapter.close()
+            except Exception as error:
+                # Neither the other adapters nor the hosts are left running for that.
+                self.report(error, None, "")
         for host in self.engine.hosts:
             host.should_exit = True
         for listening in self._listening:
