@@ -409,6 +409,26 @@ async def test_headers_that_would_break_the_head_are_refused(name: str, value: s
     assert exchange.headers == []
 
 
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@run_async
+async def test_bodies_are_limited_behind_a_middleware_too(kind: str) -> None:
+    async def later(request: Request, response: Exchange) -> None:
+        await asyncio.sleep(0)
+
+    door = Door(max_http_buffer_size=5)
+    door.engine.use(later if kind == "async" else lambda request, response: None)
+    sid = await door.open()
+    heard: list[Any] = []
+    door.sessions[0].on("message", heard.append)
+    exchange = await door.knock(f"{POLLING}&sid={sid}", "POST")
+    exchange.deliver(b"4abc", b"de")
+    assert exchange.answer == (413, b"")
+    exchange = await door.knock(f"{POLLING}&sid={sid}", "POST")
+    exchange.deliver(b"4abcd")
+    assert exchange.answer == (200, b"ok")
+    assert heard == ["abcd"]
+
+
 @run_async
 async def test_what_cannot_be_called_is_no_middleware() -> None:
     middleware: Any = 5

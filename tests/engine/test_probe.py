@@ -113,6 +113,18 @@ def test_what_waits_leaves_in_order_after_the_move_without_losing_attachments() 
     assert bench.wire.take() == [b"3probe", b"452-\x1ebMQ==\x1ebMg==", b"4b", b"4c"]
 
 
+def test_awaiting_what_was_sent_goes_on_across_the_move() -> None:
+    bench = Upgrade()
+    bench.session.push(text("a"))
+    bench.wire.receive(b"2probe")
+    sent = bench.session.push(text("b"))
+    waiting = bench.session.drain()
+    assert not sent.taken and not waiting.done()
+    bench.wire.receive(b"5")
+    assert sent.taken and waiting.done()
+    assert bench.wire.take() == [b"3probe", b"4a", b"4b"]
+
+
 @pytest.mark.parametrize(
     "packet", [b"", b"4foo", b"2", b"2wrong", b"3probe", b"1", b"6", b"0", b"9", b"probe", b"b"]
 )

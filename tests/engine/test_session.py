@@ -316,6 +316,16 @@ def test_a_volatile_message_does_not_overtake_what_waits() -> None:
     assert bench.wire.take() == [b"4a", b"4b"]
 
 
+def test_a_volatile_message_and_its_attachments_are_sent_or_dropped_together() -> None:
+    bench = Wire()
+    bench.wire.full_after = 1
+    bench.session.push(Message(b"452-", [b"1", b"2"]), volatile=True)
+    bench.session.push(Message(b"452-", [b"3", b"4"]), volatile=True)
+    bench.wire.drain()
+    bench.session.push(text("b"))
+    assert bench.wire.take() == [b"452-\x1ebMQ==\x1ebMg==", b"4b"]
+
+
 def test_attachments_are_never_separated_from_their_text() -> None:
     bench = Wire()
     bench.wire.writable = False

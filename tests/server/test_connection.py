@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 import pytest
 
 from nuncio import ConnectError, Limits, PacketError, Server, Socket
-from tests.support.aio import eventually, run_async
+from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client, Refused
+from tests.support.rawclient import Polling
 
 SOON = 0.05
 
@@ -432,6 +434,27 @@ async def test_a_client_that_leaves_during_its_admission_is_counted_once() -> No
 
 
 # Ending.
+
+
+@run_async
+async def test_a_payload_is_answered_while_its_handlers_wait() -> None:
+    io = Server()
+    gate = asyncio.Event()
+    ended: list[int] = []
+
+    @io.event
+    async def wait(socket: Socket, number: int) -> None:
+        await gate.wait()
+        ended.append(number)
+
+    async with await io.listen(0) as listening:
+        session = await Polling.open(listening.port)
+        await session.post("40")
+        await session.receive()
+        response = await within(session.post('42["wait",1]\x1e42["wait",2]'))
+        assert (response.status, response.text, ended) == (200, "ok", [])
+        gate.set()
+        await eventually(lambda: ended == [1, 2])
 
 
 @run_async

@@ -290,9 +290,11 @@ async def test_outgoing_catch_alls_hear_emits_and_broadcasts_but_no_answers() ->
     io.emit("three", 3)
     other.socket.broadcast.emit("four", 4)
     other.socket.emit("not mine")
+    io.emit("five", b"5", {"data": b"55"})
     names = [call[1] for call in calls]
-    assert names == ["one", "one", "two", "two", "three", "three", "four", "four"]
+    assert names[:8] == ["one", "one", "two", "two", "three", "three", "four", "four"]
     assert calls[:2] == [("before", "one", 1), ("out", "one", 1)]
+    assert calls[8:] == [(who, "five", b"5", {"data": b"55"}) for who in ("before", "out")]
 
 
 @run_async

@@ -584,6 +584,19 @@ async def test_what_cannot_be_sent_to_many_is_told_at_once() -> None:
 
 
 @run_async
+async def test_a_namespace_made_by_name_outlives_its_clients() -> None:
+    io = Server(cleanup_empty_child_namespaces=True)
+    chat = io.of("/chat")
+    main, client = Client.join(io), Client.join(io, "/chat")
+    client.send("1/chat,")
+    main.lose()
+    assert not chat.sockets and not io.sockets.sockets
+    assert io.of("/chat") is chat
+    assert [Client.join(io, "/chat").sid] == list(chat.sockets)
+    assert [Client.join(io).sid] == list(io.sockets.sockets)
+
+
+@run_async
 async def test_a_namespace_shows_itself() -> None:
     io = Server()
     Client.join(io)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from nuncio import ConnectError, Limits, OptionError, Server, Socket, Undelivered
+from nuncio.cluster.memory import MemoryAdapter
 from tests.support.aio import eventually, run_async
 from tests.support.memory import Client
 
@@ -345,6 +346,28 @@ async def test_without_the_option_nothing_is_offered() -> None:
     client.send('0{"pid":"x","offset":"y"}')
     (answer,) = client.take()
     assert set(json.loads(str(answer)[1:])) == {"sid"}
+
+
+@run_async
+async def test_without_the_option_the_adapter_is_not_asked() -> None:
+    asked: list[str] = []
+
+    class Asked(MemoryAdapter):
+        def persist_session(self, session: Any) -> None:
+            asked.append("persist")
+            super().persist_session(session)
+
+        def restore_session(self, pid: str, offset: str) -> Any:
+            asked.append("restore")
+            return super().restore_session(pid, offset)
+
+    for wanted in (False, True):
+        io = Server(adapter=Asked, connection_state_recovery=wanted)
+        Client.join(io).lose()
+        client = Client(io)
+        client.send('0{"pid":"x","offset":"y"}')
+        assert len(client.take()) == 1
+        assert asked == (["persist", "restore"] if wanted else [])
 
 
 @run_async
