@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nuncio import AckTimeout, BroadcastOperator, OptionError, Server
-from tests.support.aio import run_async, within
+from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client
 
 
@@ -175,10 +175,12 @@ async def test_a_callback_receives_the_answers_to_a_broadcast() -> None:
 @run_async
 async def test_a_callback_is_told_who_did_not_answer_in_time() -> None:
     party = Party()
-    told: asyncio.Future[tuple[Any, Any]] = asyncio.get_running_loop().create_future()
-    party.io.timeout(0.05).emit("q", lambda error, answers: told.set_result((error, answers)))
+    told: list[tuple[Any, Any]] = []
+    party.io.timeout(0.05).emit("q", lambda error, answers: told.append((error, answers)))
     party.ada.send('30["yes"]')
-    error, answers = await within(told)
+    await eventually(lambda: told)
+    party.bob.send('30["late"]')
+    ((error, answers),) = told
     assert isinstance(error, AckTimeout)
     assert answers == ["yes"]
 

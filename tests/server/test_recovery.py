@@ -143,6 +143,15 @@ async def test_events_with_acknowledgements_and_volatile_ones_have_no_offset() -
 
 
 @run_async
+async def test_a_broadcast_has_one_offset_for_all() -> None:
+    io = recovering()
+    visitors = [Visitor(io) for _ in range(3)]
+    io.emit("news", 1)
+    assert [visitor.take() for visitor in visitors] == [[["news", 1]]] * 3
+    assert len({visitor.offset for visitor in visitors}) == 1
+
+
+@run_async
 async def test_catch_alls_see_the_offset_of_an_event_once() -> None:
     io = recovering()
     visitor = Visitor(io)
