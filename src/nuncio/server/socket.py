@@ -540,7 +540,7 @@ class Socket(Dispatcher, Generic[D, U]):
                 "io.use(nuncio.auth.JWT(…)) or io.use(nuncio.auth.middleware(…))"
             )
         threads = self.nsp.threads
-        if threads.away():
+        if threads.used and threads.away():
             raise RuntimeError("refresh_auth cannot be awaited in a thread: use an async handler")
         refreshing: Awaitable[None] = access.authentication.refresh(self, auth)
         return refreshing
