@@ -367,7 +367,7 @@ async def test_line_breaks_in_headers_of_the_application_are_refused(
             await socket.close()
     finally:
         arena.io.engine.off("headers", headers)
-    arena.io.engine.close()
+    arena.io.engine.close(discard=True)
     await eventually(lambda: not arena.io.engine.sessions)
 
 
