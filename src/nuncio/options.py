@@ -28,7 +28,6 @@ ELSEWHERE = {
     "cors_allowed_origins": 'write cors="https://…", or a list',
     "async_mode": "Nuncio always runs in asyncio",
     "client_manager": "clusters are not part of Nuncio yet",
-    "allow_eio3": LATER,
     "logger": "configure the loggers 'nuncio' and 'nuncio.engine'",
     "engineio_logger": "configure the logger 'nuncio.engine'",
 }

@@ -9,6 +9,7 @@ from nuncio.engine import Engine, Session
 from nuncio.engine.refusal import ConnectionFailure
 from nuncio.engine.request import Request
 from nuncio.engine.transport import Transport
+from nuncio.protocol.dialects import Dialect
 from tests.support.fakes import FakeExchange, FakeTransport, a_request
 
 POLLING = "EIO=4&transport=polling"
@@ -23,7 +24,7 @@ class Handshake(FakeExchange):
         super().__init__(request)
         self.transport: FakeTransport | None = None
 
-    def accept(self) -> Transport:
+    def accept(self, dialect: Dialect | None = None) -> Transport:
         """See `Exchange.accept`."""
         self.done = True
         self.sent = list(self.headers)

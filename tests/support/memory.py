@@ -11,6 +11,7 @@ from typing import Any
 from nuncio import Exchange, Request, Server, Socket
 from nuncio.engine.transport import Transport
 from nuncio.errors import DisconnectReason
+from nuncio.protocol.dialects import Dialect
 from nuncio.protocol.engineio import Message
 
 
@@ -78,7 +79,7 @@ class _Handshake(Exchange):
         self.wire: Wire | None = None
         self.status = 101
 
-    def accept(self) -> Transport:
+    def accept(self, dialect: Dialect | None = None) -> Transport:
         """See `Exchange.accept`."""
         self.done = True
         self.wire = Wire()

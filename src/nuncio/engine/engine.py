@@ -23,6 +23,7 @@ from nuncio.engine.headers import Decorator, HeaderEvents
 from nuncio.engine.listener import Listener
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.polling import PollingTransport
+from nuncio.engine.polling3 import PollingTransport3
 from nuncio.engine.refusal import (
     BAD_HANDSHAKE_METHOD,
     FORBIDDEN,
@@ -31,8 +32,9 @@ from nuncio.engine.refusal import (
     UNSUPPORTED_PROTOCOL_VERSION,
     Refusals,
 )
-from nuncio.engine.request import Exchange
+from nuncio.engine.request import Exchange, Request
 from nuncio.engine.session import Session
+from nuncio.engine.session3 import Session3
 from nuncio.engine.settings import SessionConfig
 from nuncio.engine.standalone import EventListener
 from nuncio.engine.transport import Flusher, Transport
@@ -41,7 +43,9 @@ from nuncio.engine.winddown import WindDown
 from nuncio.errors import DisconnectReason
 from nuncio.events import Emitter
 from nuncio.options import build
+from nuncio.protocol.dialects import Dialect, dialect_of
 from nuncio.protocol.engineio import Message
+from nuncio.protocol.jsonp import callback_of
 
 logger = logging.getLogger("nuncio.engine")
 
@@ -336,7 +340,7 @@ class Engine:
         return False
 
     def _check_protocol(self, exchange: Exchange, upgrade: bool) -> bool:
-        if exchange.request.query.get("EIO") == "4":
+        if self.options.allow_eio3 or exchange.request.query.get("EIO") == "4":
             return True
         self._refusals.refuse(exchange, upgrade, UNSUPPORTED_PROTOCOL_VERSION, {"protocol": 3})
         return False
@@ -358,9 +362,14 @@ class Engine:
                 previous_transport=previous,
             )
             return
-        if exchange.request.query.get("EIO") != "4":
+        revision = _revision(exchange.request)
+        if revision != session.protocol:
             self._refusals.bad_request(
-                exchange, upgrade, "PROTOCOL_MISMATCH", protocol=3, previous_protocol=4
+                exchange,
+                upgrade,
+                "PROTOCOL_MISMATCH",
+                protocol=revision,
+                previous_protocol=session.protocol,
             )
             return
         if upgrade:
@@ -383,7 +392,7 @@ class Engine:
     def _probe(self, exchange: Exchange, session: Session) -> None:
         self._headers.emit(exchange, initial=False)
         refused = session.upgrading or session.upgraded or session.transport.name == "websocket"
-        transport: Transport = exchange.accept()
+        transport: Transport = exchange.accept(_dialect(exchange.request))
         if refused:
             transport.discard()
         else:
@@ -397,10 +406,11 @@ class Engine:
         request = exchange.request
         if upgrade:
             self._headers.emit(exchange, initial=True)
-            transport: Transport = exchange.accept()
+            transport: Transport = exchange.accept(_dialect(request))
         else:
             transport = self._polling(exchange, config, id)
-        session = Session(self, config, id, transport, request)
+        kind = Session if _revision(request) == 4 else Session3
+        session = kind(self, config, id, transport, request)
         self.sessions[id] = session
         handshake = b'0{"sid":' + msgspec.json.encode(id) + self._open_tail[upgrade]
         packets = [Message(handshake, control=True)]
@@ -426,14 +436,31 @@ class Engine:
         agent = exchange.request.header(b"user-agent") or ""
         legacy = ";MSIE" in agent or "Trident/" in agent
         decorate = Decorator(self._headers, legacy) if legacy or self._headers.watched else None
-        transport = PollingTransport(
-            config.flusher,
-            config.wheel,
-            self.options.max_http_buffer_size,
-            limits.payload_packets,
-            self.compression,
-            decorate,
-        )
+        query = exchange.request.query
+        index = query.get("j")
+        callback = None if index is None else callback_of(index)
+        transport: PollingTransport
+        if _revision(exchange.request) == 4:
+            transport = PollingTransport(
+                config.flusher,
+                config.wheel,
+                self.options.max_http_buffer_size,
+                limits.payload_packets,
+                self.compression,
+                decorate,
+                callback,
+            )
+        else:
+            transport = PollingTransport3(
+                config.flusher,
+                config.wheel,
+                self.options.max_http_buffer_size,
+                limits.payload_packets,
+                self.compression,
+                decorate,
+                callback,
+                bool(query.get("b64")),
+            )
         if self.cookie is not None:
             exchange.set_header("Set-Cookie", self.cookie.header(id))
         transport.open(exchange)
@@ -491,3 +518,11 @@ class Engine:
         listener = EventListener(session)
         self.events.emit("connection", session)
         return listener
+
+
+def _revision(request: Request) -> int:
+    return 4 if request.query.get("EIO") == "4" else 3
+
+
+def _dialect(request: Request) -> Dialect | None:
+    return dialect_of(_revision(request), bool(request.query.get("b64")))

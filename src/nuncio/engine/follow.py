@@ -18,7 +18,9 @@ def follow_up(sessions: dict[str, Session], exchange: Exchange) -> bool:
     query = request.query
     sid = query.get("sid")
     session = None if sid is None else sessions.get(sid)
-    if session is None or query.get("EIO") != "4" or query.get("transport") != "polling":
+    if session is None or query.get("transport") != "polling":
+        return False
+    if (query.get("EIO") == "4") != (session.protocol == 4):
         return False
     transport = session.transport
     if not isinstance(transport, PollingTransport):

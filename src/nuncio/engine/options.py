@@ -33,6 +33,7 @@ class EngineOptions:
         per_message_deflate: WebSocket compression: False, True or a `DeflateConfig` mapping.
         cors: who besides the same origin may connect; see the guide.
         cookie: the session cookie: False, True, a name or a mapping.
+        allow_eio3: whether clients of Socket.IO 2.x (Engine.IO revision 3) may connect, too.
         allow_request: `(request) -> bool | str`, may be async; a string is the refusal's message.
         initial_packet: a message that goes out with the open packet.
         generate_id: `(request) -> str`, may be async; must be unguessable and unique.
@@ -51,6 +52,7 @@ class EngineOptions:
     per_message_deflate: Any = False
     cors: Any = None
     cookie: Any = False
+    allow_eio3: bool = False
     allow_request: Callable[..., Any] | None = None
     initial_packet: str | bytes | None = None
     generate_id: Callable[..., Any] | None = None
@@ -63,7 +65,7 @@ class EngineOptions:
             raise OptionError(f"max_http_buffer_size must be at most {MOST_BYTES}")
         if not isinstance(self.path, str) or not self.path.startswith("/"):
             raise OptionError(f"path must begin with '/', not {self.path!r}")
-        for name in ("add_trailing_slash", "allow_upgrades"):
+        for name in ("add_trailing_slash", "allow_upgrades", "allow_eio3"):
             if not isinstance(getattr(self, name), bool):
                 raise OptionError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if not isinstance(self.transports, (list, tuple)) or not self.transports:

@@ -22,12 +22,15 @@ from nuncio.protocol.engineio import (
     decode_binary,
     split_payload,
 )
+from nuncio.protocol.jsonp import unwrap, wrap
 
 TRANSPORT_CLOSE: Final = str(DisconnectReason.TRANSPORT_CLOSE)
 TRANSPORT_ERROR: Final = str(DisconnectReason.TRANSPORT_ERROR)
 
 NOOP: Final = Message(NOOP_PACKET, control=True)
 CLOSE_MESSAGE: Final = Message(CLOSE_PACKET, control=True)
+
+OCTET_STREAM: Final = "application/octet-stream"
 
 _TEXT: Final = ("Content-Type", "text/plain; charset=UTF-8")
 _HTML: Final = ("Content-Type", "text/html")
@@ -52,10 +55,12 @@ class PollingTransport(Transport):
         compression: the engine's `HttpCompression`.
         decorate: called with each exchange before it is answered, for the `headers` events; None
             when nobody listens.
+        callback: the function that JSONP answers call; None without JSONP.
     """
 
     __slots__ = (
         "_body",
+        "_callback",
         "_compression",
         "_decorate",
         "_flusher",
@@ -81,6 +86,7 @@ class PollingTransport(Transport):
         max_packets: int,
         compression: Any,
         decorate: Any,
+        callback: bytes | None = None,
     ) -> None:
         super().__init__("polling")
         self.writable = False
@@ -90,6 +96,7 @@ class PollingTransport(Transport):
         self._max_packets = max_packets
         self._compression = compression
         self._decorate = decorate
+        self._callback = callback
         self._out: list[Message] = []
         self._out_size = 0
         self._poll: Exchange | None = None
@@ -135,12 +142,17 @@ class PollingTransport(Transport):
             self._overlap(exchange, "data request overlap from client")
             return
         content_type = exchange.request.header(b"content-type") or ""
-        if content_type.partition(";")[0].strip().lower() == "application/octet-stream":
+        binary = content_type.partition(";")[0].strip().lower() == OCTET_STREAM
+        if not self._takes(binary):
             exchange.respond(400, [("Connection", "close")], b"")
             self._end(TRANSPORT_ERROR, "invalid content")
             return
         self._post = exchange
         exchange.receiver = self._receiver
+
+    def _takes(self, binary: bool) -> bool:
+        """Whether such a body may come: in revision 4 there are no binary ones."""
+        return not binary
 
     def _overlap(self, exchange: Exchange, description: str) -> None:
         exchange.respond(400, [], b"")
@@ -183,14 +195,19 @@ class PollingTransport(Transport):
             self._end(TRANSPORT_ERROR, "poll connection closed prematurely")
 
     def _packets(self, body: bytes) -> None:
-        if not body.isascii():
-            # What is not UTF-8 is replaced, as the reference does, and not refused.
-            body = body.decode("utf-8", "replace").encode()
+        if self._callback is not None:
+            form = unwrap(body)
+            if form is None:
+                return
+            body = form
         try:
-            packets = split_payload(body, self._max_packets)
+            packets = self._split(body)
         except PacketError:
             packets = [b""]
         self._handle(packets)
+
+    def _split(self, body: bytes) -> list[bytes]:
+        return split_payload(as_utf8(body), self._max_packets)
 
     def _handle(self, packets: list[bytes]) -> None:
         if self._waiting_packets is not None:
@@ -207,14 +224,17 @@ class PollingTransport(Transport):
             if not packet:
                 sink.text(self, packet)
                 return
-            kind = packet[0]
-            if kind == BINARY_MARK:
-                self._binary(sink, packet)
-            elif kind == CLOSE:
-                self._end(TRANSPORT_CLOSE, "")
-                self._release(NOOP)
-            else:
-                sink.text(self, packet)
+            self._packet(sink, packet)
+
+    def _packet(self, sink: PacketSink, packet: bytes) -> None:
+        kind = packet[0]
+        if kind == BINARY_MARK:
+            self._binary(sink, packet)
+        elif kind == CLOSE:
+            self._end(TRANSPORT_CLOSE, "")
+            self._release(NOOP)
+        else:
+            sink.text(self, packet)
 
     def _binary(self, sink: PacketSink, packet: bytes) -> None:
         try:
@@ -246,14 +266,21 @@ class PollingTransport(Transport):
         self._out_size = 0
         self._poll = None
         self.writable = False
+        compress = False
+        for message in out:
+            compress = compress or (message.compress and not message.control)
+        self._respond(poll, out, compress)
+
+    def _respond(self, poll: Exchange, out: list[Message], compress: bool) -> None:
         if len(out) == 1:
             body = out[0].payload()
-            compress = out[0].compress and not out[0].control
         else:
             body = SEPARATOR.join([message.payload() for message in out])
-            compress = False
-            for message in out:
-                compress = compress or (message.compress and not message.control)
+        self._answer_text(poll, body, compress)
+
+    def _answer_text(self, poll: Exchange, body: bytes, compress: bool) -> None:
+        if self._callback is not None:
+            body = wrap(self._callback, body)
         self._answer(poll, body, _TEXT, compress)
 
     def release(self) -> None:
@@ -375,6 +402,11 @@ class PollingTransport(Transport):
             self._waiting = callback
             return False
         return True
+
+
+def as_utf8(body: bytes) -> bytes:
+    """What is not UTF-8 is replaced, as the reference does, and not refused."""
+    return body if body.isascii() else body.decode("utf-8", "replace").encode()
 
 
 class _PollingReceiver(Receiver):

@@ -13,6 +13,8 @@ from urllib.parse import unquote_plus
 
 from mypy_extensions import mypyc_attr
 
+from nuncio.protocol.dialects import Dialect
+
 MAX_PARAMETERS: Final = 256
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -216,8 +218,11 @@ class Exchange:
         """Whether the peer is, as far as the host knows, still there."""
         return True
 
-    def accept(self) -> Any:
+    def accept(self, dialect: Dialect | None = None) -> Any:
         """Complete a WebSocket handshake.
+
+        Args:
+            dialect: how the client's frames are written; None for revision 4's plain way.
 
         Returns:
             The new transport.

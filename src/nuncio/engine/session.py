@@ -204,7 +204,7 @@ class Session(PacketSink):
         """
         if isinstance(data, str):
             text = data.encode()
-            if b"\x1e" in text and self.transport.name == "polling":
+            if b"\x1e" in text and self.transport.name == "polling" and self.protocol == 4:
                 raise ValueError("data: a text message over long-polling cannot hold U+001E")
             return self.push(Message(b"4" + text, None, compress))
         if isinstance(data, (bytes, bytearray, memoryview)):
@@ -288,7 +288,7 @@ class Session(PacketSink):
         self._state = OPEN
         for packet in packets:
             self.transport.send(packet)
-        self._config.wheel.arm(self, self._config.ping_interval)
+        self._begin_heartbeat()
 
     @property
     def upgrading(self) -> bool:
@@ -356,7 +356,7 @@ class Session(PacketSink):
         elif kind == PONG:
             self._pong()
         elif kind == PING:
-            self._abort_transport(TRANSPORT_ERROR, "invalid heartbeat direction")
+            self._ping()
         elif kind == BINARY_MARK:
             self._binary_text(transport, data)
         elif kind < 48 or kind > 54:
@@ -420,7 +420,16 @@ class Session(PacketSink):
         """See `PacketSink.host_stopping`."""
         self._engine.host_stopping()
 
-    # The heartbeat.
+    # The heartbeat: ours is the ping, the peer's the pong.
+
+    def _begin_heartbeat(self) -> None:
+        self._config.wheel.arm(self, self._config.ping_interval)
+
+    def _ping(self) -> None:
+        self._wrong_heartbeat()
+
+    def _wrong_heartbeat(self) -> None:
+        self._abort_transport(TRANSPORT_ERROR, "invalid heartbeat direction")
 
     def expire(self, now: float) -> None:
         """The wheel: a ping is due, or a pong overdue."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from nuncio.engine.transport import Flusher, Transport
+from nuncio.engine.transport import Flusher, PacketSink, Transport
 from nuncio.engine.wheel import Timer, TimerWheel
 from nuncio.errors import DisconnectReason
 from nuncio.protocol.engineio import Message
@@ -123,7 +123,7 @@ class WebSocketTransport(Transport):
                         sink.text(self, reader.payload)
                 elif opcode == BINARY:
                     if sink is not None:
-                        sink.binary(self, reader.payload)
+                        self._binary(sink, reader.payload)
                 elif opcode == PING:
                     # A peer that sends pings and does not read gets no heap of pongs.
                     if self.writable and self._state == OPEN:
@@ -137,6 +137,9 @@ class WebSocketTransport(Transport):
             self._busy = False
         if self._out is not None:
             self.flush()
+
+    def _binary(self, sink: PacketSink, data: bytes) -> None:
+        sink.binary(self, data)
 
     def eof_received(self) -> bool:
         """asyncio: the peer will send no more; there is no half-closed WebSocket."""
@@ -186,7 +189,10 @@ class WebSocketTransport(Transport):
             if message.compress and not message.control:
                 self._write(self._compressed(message))
                 return
-        self._write(message.frames())
+        self._write(self._frames(message))
+
+    def _frames(self, message: Message) -> bytes:
+        return message.frames()
 
     def _compressed(self, message: Message) -> bytes:
         shared: int = self._deflate.shared

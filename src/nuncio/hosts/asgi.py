@@ -11,11 +11,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from nuncio.engine.dialect import receive_binary
 from nuncio.engine.engine import Engine
 from nuncio.engine.request import Exchange, Request
 from nuncio.engine.transport import Transport
 from nuncio.errors import DisconnectReason
+from nuncio.protocol.dialects import Dialect
 from nuncio.protocol.engineio import Message
+from nuncio.protocol.frames import BINARY, TEXT
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -243,9 +246,9 @@ class _WebSocketExchange(Exchange):
     def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.refusal = (status, headers, body)
 
-    def accept(self) -> Transport:
+    def accept(self, dialect: Dialect | None = None) -> Transport:
         self.done = True
-        self.transport = ASGIWebSocketTransport(self._engine)
+        self.transport = ASGIWebSocketTransport(self._engine, dialect)
         return self.transport
 
 
@@ -254,10 +257,12 @@ class ASGIWebSocketTransport(Transport):
 
     Args:
         engine: whose limits hold.
+        dialect: how frames are written; None for revision 4's plain way.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, dialect: Dialect | None = None) -> None:
         super().__init__("websocket")
+        self._dialect = dialect
         self.queue: deque[MutableMapping[str, Any]] = deque()
         self.cut = asyncio.Event()
         self.closing = False
@@ -271,15 +276,22 @@ class ASGIWebSocketTransport(Transport):
     def send(self, message: Message) -> None:
         if self.closing:
             return
-        if message.text is not None:
-            self.queue.append({"type": "websocket.send", "text": message.text.decode()})
-        for attachment in message.attachments or ():
-            self.queue.append({"type": "websocket.send", "bytes": attachment})
+        for opcode, data in self._packets(message):
+            if opcode == TEXT:
+                self.queue.append({"type": "websocket.send", "text": data.decode()})
+            else:
+                self.queue.append({"type": "websocket.send", "bytes": data})
         self._wake.set()
         self._waiting += message.size + MESSAGE_OVERHEAD
         if self._waiting > self._high_water:
             # The writer is behind: what comes now waits in the session, where it is counted.
             self.writable = False
+
+    def _packets(self, message: Message) -> list[tuple[int, bytes]]:
+        if self._dialect is not None:
+            return self._dialect.packets(message)
+        packets = [] if message.text is None else [(TEXT, message.text)]
+        return packets + [(BINARY, attachment) for attachment in message.attachments or ()]
 
     def flush(self) -> None:
         self._wake.set()
@@ -344,10 +356,12 @@ class ASGIWebSocketTransport(Transport):
                 self.queue.append({"type": "websocket.close", "code": 1009})
                 self._wake.set()
                 self._ended(DisconnectReason.TRANSPORT_ERROR, "Max payload size exceeded")
-            elif text is None:
-                sink.binary(self, bytes(data))
-            else:
+            elif text is not None:
                 sink.text(self, data)
+            elif self._dialect is not None:
+                receive_binary(self._dialect, self, sink, bytes(data))
+            else:
+                sink.binary(self, bytes(data))
 
     def _ended(self, reason: str, description: str) -> None:
         self.writable = False

@@ -9,6 +9,7 @@ from typing import Any
 from uvicorn.middleware.message_logger import MessageLoggerMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from nuncio.engine.dialect import DialectWebSocketTransport
 from nuncio.engine.engine import Engine
 from nuncio.engine.request import Exchange, Request
 from nuncio.engine.transport import Transport
@@ -16,6 +17,7 @@ from nuncio.engine.websocket import WebSocketTransport
 from nuncio.hosts.asgi import ASGIApp
 from nuncio.protocol import handshake
 from nuncio.protocol.deflate import Deflate, negotiate_server
+from nuncio.protocol.dialects import Dialect
 from nuncio.protocol.frames import FrameReader
 
 
@@ -87,7 +89,7 @@ class UpgradeExchange(Exchange):
         """See `Exchange.alive`."""
         return not self._io.is_closing()
 
-    def accept(self) -> Transport:
+    def accept(self, dialect: Dialect | None = None) -> Transport:
         """See `Exchange.accept`."""
         self.done = True
         engine = self._engine
@@ -100,18 +102,36 @@ class UpgradeExchange(Exchange):
         config = engine.config()
         _no_delay(self._io)
         self._io.set_write_buffer_limits(high=limits.high_water_bytes)
-        transport = WebSocketTransport(
-            self._io,
-            # It leaves in one write with what the engine sends first.
-            handshake.response(self._key, headers),
-            config.flusher,
-            config.wheel,
-            FrameReader(engine.options.max_http_buffer_size, True, limits.fragments, deflate),
-            limits.close_seconds,
-            deflate,
-            0 if engine.deflate is None else engine.deflate.threshold,
-            self._connections,
-        )
+        reader = FrameReader(engine.options.max_http_buffer_size, True, limits.fragments, deflate)
+        # The head leaves in one write with what the engine sends first.
+        head = handshake.response(self._key, headers)
+        threshold = 0 if engine.deflate is None else engine.deflate.threshold
+        transport: WebSocketTransport
+        if dialect is None:
+            transport = WebSocketTransport(
+                self._io,
+                head,
+                config.flusher,
+                config.wheel,
+                reader,
+                limits.close_seconds,
+                deflate,
+                threshold,
+                self._connections,
+            )
+        else:
+            transport = DialectWebSocketTransport(
+                self._io,
+                head,
+                config.flusher,
+                config.wheel,
+                reader,
+                limits.close_seconds,
+                deflate,
+                threshold,
+                self._connections,
+                dialect,
+            )
         # Now, not soon: uvloop may read before it calls what is to be called soon.
         self._io.set_protocol(transport)
         self._handed_on(transport)

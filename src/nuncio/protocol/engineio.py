@@ -52,6 +52,7 @@ class Message:
     __slots__ = (
         "_deflated",
         "_frames",
+        "_others",
         "_payload",
         "attachments",
         "compress",
@@ -74,6 +75,7 @@ class Message:
         self._frames: bytes | None = None
         self._payload: bytes | None = None
         self._deflated: dict[int, bytes] | None = None
+        self._others: dict[int, bytes] | None = None
         size = 0 if text is None else len(text)
         if attachments is not None:
             for attachment in attachments:
@@ -131,6 +133,19 @@ class Message:
         for attachment in attachments:
             parts.append(encode_binary(attachment))
         return SEPARATOR.join(parts)
+
+    def kept(self, form: int) -> bytes | None:
+        """What `keep` was given for a form; None when nothing yet."""
+        others = self._others
+        return None if others is None else others.get(form)
+
+    def keep(self, form: int, data: bytes) -> None:
+        """Keep it in another form, of `engineio3` or `dialects`, for its other recipients."""
+        others = self._others
+        if others is None:
+            others = {}
+            self._others = others
+        others[form] = data
 
 
 def encode_binary(data: bytes) -> bytes:
