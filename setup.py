@@ -61,6 +61,7 @@ COMPILED = [
     "src/nuncio/server/handlers.py",
     "src/nuncio/server/listeners.py",
     "src/nuncio/server/namespace.py",
+    "src/nuncio/server/oldclients.py",
     "src/nuncio/server/operator.py",
     "src/nuncio/server/parent.py",
     "src/nuncio/server/socket.py",

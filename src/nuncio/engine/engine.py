@@ -18,7 +18,7 @@ from nuncio.engine.compression import HttpCompression, message_compression
 from nuncio.engine.cookies import CookieOption
 from nuncio.engine.cors import CorsPolicy
 from nuncio.engine.follow import follow_up
-from nuncio.engine.gates import Gates, Middleware, new_id
+from nuncio.engine.gates import Gates, Middleware
 from nuncio.engine.headers import Decorator, HeaderEvents
 from nuncio.engine.listener import Listener
 from nuncio.engine.options import EngineOptions
@@ -42,6 +42,7 @@ from nuncio.engine.wheel import TimerWheel
 from nuncio.engine.winddown import WindDown
 from nuncio.errors import DisconnectReason
 from nuncio.events import Emitter
+from nuncio.ids import new_id
 from nuncio.options import build
 from nuncio.protocol.dialects import Dialect, dialect_of
 from nuncio.protocol.engineio import Message

@@ -6,9 +6,7 @@ fails stays shut.
 
 from __future__ import annotations
 
-import base64
 import logging
-import os
 import re
 from collections.abc import Callable, Container
 from typing import Any
@@ -18,6 +16,7 @@ from nuncio.engine.options import EngineOptions
 from nuncio.engine.refusal import FORBIDDEN, MESSAGES, Refusals
 from nuncio.engine.request import Exchange, Request
 from nuncio.errors import OptionError
+from nuncio.ids import new_id
 
 logger = logging.getLogger("nuncio.engine")
 
@@ -113,8 +112,3 @@ class Gates:
         if not isinstance(id, str) or not _ID.fullmatch(id) or id in taken:
             raise OptionError("generate_id must return a new, non-empty str of printable ASCII")
         return id
-
-
-def new_id() -> str:
-    """An id that nobody can guess."""
-    return base64.urlsafe_b64encode(os.urandom(15)).decode()

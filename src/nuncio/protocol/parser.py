@@ -29,6 +29,7 @@ from nuncio.protocol.socketio import (
     encode_connect,
     encode_connect_error,
     encode_disconnect,
+    encode_error,
     encode_event,
     is_packet_valid,
     namespace_prefix,
@@ -128,6 +129,10 @@ class Parser:
     def encode_connect_error(self, prefix: bytes, message: str, data: object) -> Message:
         """A CONNECT_ERROR packet; `data` is left out when it is None."""
         return self._message(CONNECT_ERROR, prefix, -1, refusal(message, data), True)
+
+    def encode_error(self, prefix: bytes, data: object) -> Message:
+        """An ERROR packet, which clients of Socket.IO 2.x get in place of a CONNECT_ERROR."""
+        return self._message(CONNECT_ERROR, prefix, -1, data, True)
 
     def encode_disconnect(self, prefix: bytes) -> Message:
         """A DISCONNECT packet."""
@@ -257,6 +262,10 @@ class JSONParser(Parser):
     def encode_connect_error(self, prefix: bytes, message: str, data: object) -> Message:
         """See `Parser.encode_connect_error`."""
         return encode_connect_error(prefix, message, data, self._codec)
+
+    def encode_error(self, prefix: bytes, data: object) -> Message:
+        """See `Parser.encode_error`."""
+        return encode_error(prefix, data, self._codec)
 
     def encode_disconnect(self, prefix: bytes) -> Message:
         """See `Parser.encode_disconnect`."""

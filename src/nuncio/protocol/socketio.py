@@ -376,6 +376,11 @@ def encode_connect_error(prefix: bytes, message: str, data: object, codec: Codec
     return Message(b"44" + prefix + codec.dumps(refusal(message, data)))
 
 
+def encode_error(prefix: bytes, data: object, codec: Codec = JSON) -> Message:
+    """An ERROR packet of revision 4 and before, which holds a string or whatever was raised."""
+    return Message(b"44" + prefix + codec.dumps(data))
+
+
 def refusal(message: str, data: object) -> dict[str, object]:
     """What a CONNECT_ERROR packet holds."""
     payload: dict[str, object] = {"message": message}

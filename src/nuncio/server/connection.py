@@ -14,6 +14,8 @@ from nuncio.engine.listener import Listener
 from nuncio.engine.session import Session
 from nuncio.engine.wheel import Timer, TimerWheel
 from nuncio.errors import DisconnectReason, PacketError
+from nuncio.ids import new_id
+from nuncio.protocol.engineio import Message
 from nuncio.protocol.parser import Parser, Reader
 from nuncio.protocol.socketio import (
     ACK,
@@ -221,6 +223,20 @@ class Connection(Listener):
         if joining is not None:
             count += len(joining)
         return count >= int(self._server.limits.namespaces)
+
+    # What old clients are told otherwise; see `OldConnection`.
+
+    def socket_id(self, nsp: str) -> str:
+        """The public id of a new socket."""
+        return new_id()
+
+    def greeting(self, parser: Parser, prefix: bytes, id: str) -> Message:
+        """What tells the client that it has joined."""
+        return parser.encode_connect(prefix, {"sid": id})
+
+    def refusal(self, parser: Parser, prefix: bytes, message: str, data: object) -> Message:
+        """What tells the client that it is not let in."""
+        return parser.encode_connect_error(prefix, message, data)
 
     def _refuse(self, nsp: str, message: str) -> None:
         parser: Parser = self._server.parser

@@ -5,14 +5,13 @@ What it sends is `nuncio.server.broadcasting`'s part.
 
 from __future__ import annotations
 
-import base64
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from nuncio.cluster.outbox import NOT_RECOVERED
 from nuncio.cluster.recovery import SavedSession
 from nuncio.errors import ConnectError, OptionError
+from nuncio.ids import new_id
 from nuncio.protocol.engineio import Message
 from nuncio.server.binding import bind, check_middleware, check_registration
 from nuncio.server.broadcasting import Broadcaster
@@ -188,7 +187,8 @@ class Namespace(Broadcaster[D, U]):
             if isinstance(pid, str) and isinstance(offset, str):
                 self._recover(connection, auth, pid, offset)
                 return
-        self._decide(Socket(self, connection, new_id(), auth), self._middlewares)
+        socket: Socket[D, U] = Socket(self, connection, connection.socket_id(self.name), auth)
+        self._decide(socket, self._middlewares)
 
     def _recover(self, connection: Connection, auth: dict[str, Any], pid: str, offset: str) -> None:
         live = self._live.get(pid)
@@ -245,13 +245,14 @@ class Namespace(Broadcaster[D, U]):
         self._clean_up()
 
     def _refusal(self, socket: Socket, error: Exception) -> Message:
+        connection = socket._connection
         if isinstance(error, ConnectError):
             try:
-                return self.parser.encode_connect_error(self.prefix, error.message, error.data)
+                return connection.refusal(self.parser, self.prefix, error.message, error.data)
             except (TypeError, ValueError) as unsendable:
                 error = unsendable
         self.server.report(error, socket, "connection")
-        return self.parser.encode_connect_error(self.prefix, "internal error", None)
+        return connection.refusal(self.parser, self.prefix, "internal error", None)
 
     def welcome(self, socket: Socket) -> None:
         """Let a client in."""
@@ -270,7 +271,7 @@ class Namespace(Broadcaster[D, U]):
         if self.recovering and session.protocol == 4:
             self._offer_recovery(socket)
         else:
-            session.push(self.parser.encode_connect(self.prefix, {"sid": socket.id}))
+            session.push(connection.greeting(self.parser, self.prefix, socket.id))
         if socket.connected:
             self.adapter.entered(socket)
         if not socket.connected:
@@ -356,11 +357,6 @@ def event_of(handler: Any, name: str | None) -> str:
     if not isinstance(found, str) or found == "<lambda>":
         raise OptionError(f'name: {handler!r} has no name; use @io.event(name="…")')
     return found
-
-
-def new_id() -> str:
-    """A public id that cannot be guessed: 120 random bits."""
-    return base64.urlsafe_b64encode(os.urandom(15)).decode()
 
 
 def _put(table: dict[str, list[Handler]], event: str, handlers: list[Handler]) -> None:

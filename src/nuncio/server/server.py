@@ -25,6 +25,7 @@ from nuncio.server.delivery import Undelivered, UndeliveredEvent
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.namespace import Namespace
+from nuncio.server.oldclients import OldConnection
 from nuncio.server.operator import BroadcastOperator
 from nuncio.server.options import ServerOptions, recovery_options
 from nuncio.server.parent import ParentNamespace
@@ -494,6 +495,13 @@ class Server(Tasks, Generic[D, U]):
     def _accept(self, session: Session) -> Connection:
         self.threads.bind(self.engine.config().loop)
         self.handshakes += 1
-        connection = Connection(self, session, self.engine.config().wheel)
+        wheel = self.engine.config().wheel
+        if session.protocol == 4:
+            connection = Connection(self, session, wheel)
+            self.engine.events.emit("connection", session)
+            return connection
+        old = OldConnection(self, session, wheel)
         self.engine.events.emit("connection", session)
-        return connection
+        if session.is_open:
+            old.begin()
+        return old
