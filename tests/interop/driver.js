@@ -15,7 +15,9 @@ const PACKAGES = {
   "4": "socket.io-client",
   "4.0": "socket.io-client-4.0",
   "3.1": "socket.io-client-3.1",
+  "2": "socket.io-client-2",
 };
+const ENGINES = { "6": "engine.io-client", "3": "engine.io-client-3" };
 const LIFECYCLE = ["connect", "connect_error", "disconnect"];
 const AsyncFunction = (async () => {}).constructor;
 
@@ -47,6 +49,16 @@ function unpack(value) {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpack(item)]));
 }
 
+/** Clients of 2.x have no catch-all, and tell refusals as errors. */
+function watchOld(socket, any) {
+  const { onevent } = socket;
+  socket.onevent = function (packet) {
+    any(...packet.data);
+    onevent.call(this, packet);
+  };
+  socket.on("error", (error) => any("error", error));
+}
+
 /** The commands of one test. */
 class Test {
   constructor(stream) {
@@ -68,7 +80,9 @@ class Test {
 
   /** A Socket.IO client; everything it sees is reported. */
   connect({ ref, url, version, options }) {
-    const { io } = require(PACKAGES[version]);
+    const client = require(PACKAGES[version]);
+    // The package of 2.x is the function itself.
+    const io = client.io || client;
     this.watch(ref, io(url, { forceNew: true, reconnection: false, ...options }));
   }
 
@@ -88,15 +102,17 @@ class Test {
         this.say({ ref, event, args: pack(args) });
       });
     }
-    socket.onAny((event, ...args) => {
+    const any = (event, ...args) => {
       const plain = args.filter((value) => typeof value !== "function");
       this.say({ ref, event, args: pack(plain) });
-    });
+    };
+    if (socket.onAny) socket.onAny(any);
+    else watchOld(socket, any);
   }
 
   /** An Engine.IO client. */
-  engine({ ref, url, options }) {
-    const { Socket } = require("engine.io-client");
+  engine({ ref, url, version, options }) {
+    const { Socket } = require(ENGINES[version]);
     const socket = new Socket(url, options);
     socket.binaryType = "nodebuffer";
     this.things.set(ref, socket);

@@ -32,6 +32,8 @@ DRIVER = Path(__file__).parent.parent / "interop" / "driver.js"
 # The clients that are tested: the latest of 4.x, the first of 4.x, the last of 3.x.
 LATEST = "4"
 VERSIONS = (LATEST, "4.0", "3.1")
+# The last of 2.x, for servers that let it in.
+OLD = "2"
 
 
 @dataclass(frozen=True)
@@ -279,7 +281,7 @@ class Clients:
         Args:
             nsp: the namespace.
             way: its transports.
-            version: one of `VERSIONS`.
+            version: one of `VERSIONS`, or `OLD`.
             query: of the URL.
             options: the client's, under their JavaScript names.
         """
@@ -297,15 +299,20 @@ class Clients:
             await client.upgraded()
         return client
 
-    async def start_engine(self, path: str = "/engine.io", **options: Any) -> EngineClient:
-        """Make an Engine.IO client without waiting for its connection."""
+    async def start_engine(
+        self, path: str = "/engine.io", *, version: str = "6", **options: Any
+    ) -> EngineClient:
+        """Make an Engine.IO client, 6.x or 3.x, without waiting for its connection."""
         ref, seen = self._new()
-        await self.command("engine", ref=ref, url=self.url, options={"path": path, **options})
+        options = {"path": path, **options}
+        await self.command("engine", ref=ref, url=self.url, version=version, options=options)
         return EngineClient(self, ref, seen)
 
-    async def engine(self, path: str = "/engine.io", **options: Any) -> EngineClient:
+    async def engine(
+        self, path: str = "/engine.io", *, version: str = "6", **options: Any
+    ) -> EngineClient:
         """Make an Engine.IO client and wait until it is open."""
-        client = await self.start_engine(path, **options)
+        client = await self.start_engine(path, version=version, **options)
         await client.next("open")
         return client
 
