@@ -126,7 +126,8 @@ class Client:
             raise Refused(handshake.status)
         self.io = io
         self.wire = handshake.wire
-        self.session_id = next(reversed(io.engine.sessions))
+        # It may be over already.
+        self.session_id = next(reversed(io.engine.sessions), "")
         self.sid = ""
 
     @classmethod
