@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, overload
 from nuncio.auth.identity import UNAUTHORIZED, USER_CHANGED, Authenticator, Identity, refusal
 from nuncio.cluster.rooms import Room, rooms_of
 from nuncio.errors import ConnectError, Disconnected, OptionError
+from nuncio.ids import new_id
 from nuncio.options import seconds
 from nuncio.protocol.socketio import RESERVED_EVENTS
-from nuncio.server.namespace import new_id
 from nuncio.server.socket import EXPIRING_EVENT
 
 if TYPE_CHECKING:
