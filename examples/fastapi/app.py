@@ -4,7 +4,8 @@
 
 A kitchen takes orders over HTTP or Socket.IO and shows them on screens that are connected by
 Socket.IO. Handlers are annotated like FastAPI's routes: what does not fit a model is answered with
-an error, and the handler does not run.
+an error, and the handler does not run. What FastAPI's `Depends` gives to routes, it gives to
+handlers, too.
 """
 
 from __future__ import annotations
@@ -50,6 +51,20 @@ def take(order: Order) -> dict[str, Any]:
     return orders[number]
 
 
+def open_orders() -> list[dict[str, Any]]:
+    """A dependency, the same for the route and for the event."""
+    return [order for order in orders.values() if not order["done"]]
+
+
+OpenOrders = Annotated[list[dict[str, Any]], fastapi.Depends(open_orders)]
+
+
+@api.get("/orders/open")
+async def list_open_orders(orders: OpenOrders) -> list[dict[str, Any]]:
+    """A route with a dependency."""
+    return orders
+
+
 @api.get("/orders")
 async def list_orders() -> list[dict[str, Any]]:
     """A route of FastAPI."""
@@ -74,10 +89,10 @@ async def echo(websocket: fastapi.WebSocket) -> None:
 
 
 @io.event
-def watch(socket: nuncio.Socket) -> list[dict[str, Any]]:
+def watch(socket: nuncio.Socket, orders: OpenOrders) -> list[dict[str, Any]]:
     """A screen wants to see orders; the answer is what is open."""
     socket.join("screens")
-    return [order for order in orders.values() if not order["done"]]
+    return orders
 
 
 @io.event

@@ -28,8 +28,11 @@ from nuncio.protocol.parser import JSONParser as JSONParser
 from nuncio.protocol.parser import Parser as Parser
 from nuncio.protocol.socketio import Packet as Packet
 from nuncio.server.binding import AckCallback as AckCallback
+from nuncio.server.classes import event as event
+from nuncio.server.classes import middleware as middleware
 from nuncio.server.delivery import Undelivered as Undelivered
 from nuncio.server.delivery import UndeliveredEvent as UndeliveredEvent
+from nuncio.server.dependencies import Depends as Depends
 from nuncio.server.handlers import Ack as Ack
 from nuncio.server.handshake import Handshake as Handshake
 from nuncio.server.namespace import Namespace as Namespace
@@ -48,6 +51,7 @@ __all__ = [
     "BuildInfo",
     "ClusterTimeout",
     "ConnectError",
+    "Depends",
     "DisconnectReason",
     "Disconnected",
     "EventError",
@@ -76,4 +80,6 @@ __all__ = [
     "__version__",
     "auth",
     "build_info",
+    "event",
+    "middleware",
 ]

@@ -141,6 +141,30 @@ async def check_typed(port: int) -> None:
         assert [await within(client.call("draw", ("red", [{"x": 1}])))] == documented
 
 
+async def check_classes(port: int) -> None:
+    async with connected(port, namespaces=["/chat"], auth={"user": "ada"}) as client:
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        client.on("said", lambda *args: heard.put_nowait(args), namespace="/chat")
+        assert await within(client.call("say", ("lobby", "hello"), namespace="/chat")) is True
+        assert await within(heard.get()) == ("ada", "hello")
+        assert await within(client.call("who is here", namespace="/chat")) == ["ada"]
+    async with await WebSocket.open(port, websocket_target()) as client:
+        await client.receive()
+        await client.send("40/chat,")
+        assert await client.receive() == '44/chat,{"message":"who are you?"}'
+
+
+async def check_dependencies(port: int) -> None:
+    async with connected(port, auth={"user": "ada"}) as client:
+        assert await within(client.call("add", "write a guide")) == 1
+        assert await within(client.call("add", "read it")) == 2
+        assert await within(client.call("notes")) == ["write a guide", "read it"]
+        assert await within(client.call("add", "")) == {"error": "a note needs a text"}
+        assert await within(client.call("notes")) == ["write a guide", "read it"]
+    async with connected(port, auth={"user": "eve"}) as client:
+        assert await within(client.call("notes")) == []
+
+
 async def check_auth(port: int) -> None:
     token = "correct horse"
     async with connected(port, auth={"user": "ada", "token": token}) as client:
@@ -221,6 +245,8 @@ PROGRAMS = (
     Program("auth", check_auth),
     Program("tokens", check_tokens),
     Program("session", check_session, ("",)),
+    Program("classes", check_classes),
+    Program("dependencies", check_dependencies),
     Program("plain", check_plain, ("",)),
     Program("plain", check_plain, NATIVE),
     Program("plain", check_plain, (*NATIVE, "--http", "nuncio.hosts.http:NuncioHTTPProtocol")),

@@ -87,6 +87,9 @@ async def test_the_kitchen_of_the_fastapi_example() -> None:
             assert await waiter.ask("done", {"number": 1, "cook": "ada"}) == [{"ok": True}]
             assert await screen.receive() == '42["done",1,"ada"]'
             assert [one["done"] for one in (await fetch(port, "/orders")).json] == [True, False]
+            # The same dependency, for a route and for an event.
+            assert (await fetch(port, "/orders/open")).json == [second]
+            assert await screen.ask("watch") == [[second]]
     finally:
         await server.shutdown()
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from nuncio import AckTimeout, ArgumentError, OptionError, Server, Socket
+import nuncio
+from nuncio import AckTimeout, ArgumentError, EventError, OptionError, Server, Socket
 from nuncio.server.tasks import GatheredAcks
 from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client
@@ -274,3 +275,120 @@ async def test_what_has_not_come_can_be_given_up() -> None:
     with pytest.raises(AckTimeout) as caught:
         await future
     assert caught.value.responses == ["one"]
+
+
+# Exceptions that are answers.
+
+
+class Mine(LookupError):
+    """The application's own."""
+
+
+@run_async
+async def test_an_exception_handler_answers_the_event(caplog: pytest.LogCaptureFixture) -> None:
+    io = Server()
+    client = Client.join(io)
+    told: list[Any] = []
+    io.on_error(told.append)
+
+    @io.exception_handler(Mine)
+    def mine(error: Mine, socket: Socket, event: str) -> dict[str, str]:
+        return {"error": f"{event}: {error}", "id": socket.id}
+
+    @io.exception_handler(ArithmeticError, LookupError)
+    async def others(error: Exception) -> nuncio.Ack:
+        await asyncio.sleep(0)
+        return nuncio.Ack("error", type(error).__name__)
+
+    @io.event
+    def first(socket: Socket) -> None:
+        raise Mine("first")
+
+    @io.event
+    async def second(socket: Socket) -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    @io.event(thread=True)
+    def third(socket: Socket) -> None:
+        raise KeyError
+
+    for id, event in enumerate(("first", "second", "third")):
+        client.emit(event, id=id)
+    await eventually(lambda: client.answers(2))
+    await io.settle(5)
+    assert client.answers(0) == [{"error": "first: first", "id": client.sid}]
+    assert client.answers(1) == ["error", "ZeroDivisionError"]
+    assert client.answers(2) == ["error", "KeyError"]
+    assert told == []
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+
+
+@run_async
+async def test_an_exception_handler_may_answer_what_is_refused_otherwise() -> None:
+    io = Server()
+    client = Client.join(io)
+    io.exception_handler(EventError)(lambda error: error.message)
+    io.exception_handler(ArgumentError)(lambda error: error.argument)
+
+    @io.event
+    def number(socket: Socket, n: int) -> None:
+        raise EventError("not allowed")
+
+    client.emit("number", 1, id=1)
+    client.emit("number", "one", id=2)
+    assert (client.answers(1), client.answers(2)) == (["not allowed"], ["n"])
+
+
+@run_async
+async def test_an_event_error_of_a_handler_goes_to_the_sockets_error_listeners() -> None:
+    io = Server()
+    client = Client.join(io)
+    told: list[Any] = []
+    refused: list[Any] = []
+    io.on_error(told.append)
+    client.socket.on("error", refused.append)
+    error = EventError("not allowed")
+
+    @io.event
+    def message(socket: Socket) -> None:
+        raise error
+
+    client.emit("message", id=1)
+    assert (refused, told, client.answers(1)) == ([error], [], None)
+
+
+@run_async
+async def test_an_exception_handler_that_fails_is_reported() -> None:
+    io = Server()
+    client = Client.join(io)
+    told: list[Any] = []
+    io.on_error(told.append)
+
+    @io.exception_handler(KeyError)
+    def fails(error: KeyError) -> None:
+        raise ValueError("in place")
+
+    @io.exception_handler(IndexError)
+    async def fails_later(error: IndexError) -> None:
+        raise ValueError("later")
+
+    @io.event
+    def message(socket: Socket, n: int) -> None:
+        raise (KeyError, IndexError, OSError)[n]
+
+    for n in range(3):
+        client.emit("message", n, id=n)
+    await io.settle(5)
+    assert sorted(map(repr, told)) == ["OSError()", "ValueError('in place')", "ValueError('later')"]
+    assert [client.answers(n) for n in range(3)] == [None, None, None]
+
+
+def test_exception_handlers_are_for_classes_of_exceptions() -> None:
+    io = Server()
+    with pytest.raises(OptionError, match="takes classes of exceptions, not 'KeyError'"):
+        io.exception_handler("KeyError")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="takes classes of exceptions, not <function"):
+        io.exception_handler(lambda error: None)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="needs a class"):
+        io.exception_handler()

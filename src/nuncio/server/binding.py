@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 import typing
-import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from nuncio.errors import OptionError
 from nuncio.options import unknown_option, whole
+from nuncio.server.annotations import annotation_of, quiet_annotation_of
+from nuncio.server.dependencies import dependency_of, given_slot, is_marker
 from nuncio.server.handlers import Converter, Handler
+from nuncio.server.injection import Injected, Injection
 
 AckCallback = Callable[..., None]
 """Annotate a parameter with it to answer the event yourself: `ack(value, …)`, once, or never."""
@@ -28,6 +29,15 @@ _BINARY = (bytes, bytearray, memoryview)
 _CUSTOM = (msgspec.inspect.CustomType,)
 _UNCHECKED = (Any, object, inspect.Parameter.empty, None)
 
+
+# With how many arguments beside the socket Nuncio itself calls them.
+_LIFECYCLE = {
+    "auth_refreshed": 1,
+    "connect": 0,
+    "connection": 0,
+    "disconnect": 2,
+    "disconnecting": 2,
+}
 
 _OPTIONS = ("concurrency", "thread")
 
@@ -50,26 +60,6 @@ def check_registration(event: object, options: Mapping[str, object]) -> None:
             raise unknown_option(name, _OPTIONS, "a handler")
 
 
-def check_middleware(middleware: object) -> None:
-    """Check a middleware for connections.
-
-    Raises:
-        OptionError: when it cannot be called with a socket alone.
-    """
-    if not callable(middleware):
-        raise OptionError(f"middleware must be callable, not {middleware!r}")
-    try:
-        inspect.signature(middleware).bind(None)
-    except TypeError as error:
-        raise OptionError(
-            f"middleware is called with the socket alone, which {middleware!r} does not fit "
-            f"({error}); there is no `next`: return to go on, raise nuncio.ConnectError to refuse"
-        ) from error
-    except ValueError:
-        # Built-in functions may hide their signature.
-        pass
-
-
 def bind(
     function: Callable[..., Any],
     event: str,
@@ -79,6 +69,7 @@ def bind(
     thread: bool = False,
     concurrency: int | None = None,
     once: bool = False,
+    injects: bool = True,
 ) -> Handler:
     """Work out how to call a handler.
 
@@ -90,6 +81,7 @@ def bind(
         thread: run it in a thread; for `def` functions that block.
         concurrency: how many may run at once for one socket.
         once: remove it when it is called.
+        injects: whether it may have dependencies; they need a socket.
 
     Raises:
         OptionError: when it cannot be called with an event's arguments.
@@ -100,11 +92,22 @@ def bind(
     if thread and is_async:
         raise OptionError(f"the handler of {event!r} is async: thread=True is for def functions")
     limit = 0 if concurrency is None else whole("concurrency", concurrency)
-    shape = _Shape(function, event, takes_socket, lifecycle)
+    shape = _Shape(function, event, takes_socket, lifecycle, injects)
+    called = function
+    gets_socket = shape.takes_socket
+    if shape.injections:
+        if not injects:
+            raise OptionError(
+                f"the handler of {event!r} has no socket, so it takes no dependencies"
+            )
+        called = injected = _inject(function, event, shape, is_async, thread)
+        gets_socket = True
+        is_async = injected.is_async
+        thread = False
     return Handler(
-        function,
+        called,
         event,
-        shape.takes_socket,
+        gets_socket,
         shape.least,
         shape.most,
         shape.names,
@@ -116,14 +119,75 @@ def bind(
         thread,
         limit,
         once,
+        function,
     )
+
+
+def bind_middleware(function: Any) -> Callable[..., Any]:
+    """What to call with the socket: the middleware of a namespace, its dependencies given to it.
+
+    Raises:
+        OptionError: when it cannot be called with a socket alone.
+    """
+    if not callable(function):
+        raise OptionError(f"middleware must be callable, not {function!r}")
+    shape = _Shape(function, "middleware", takes_socket=True, lifecycle=True)
+    if shape.injections:
+        wanted = _needed(shape)
+        if wanted:
+            raise _no_middleware(function, f"missing {wanted[0]!r}")
+        return _inject(function, "middleware", shape, _is_async(function), thread=False)
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError as error:
+        raise _no_middleware(function, error) from error
+    except ValueError:
+        # Built-in functions may hide their signature.
+        pass
+    return cast("Callable[..., Any]", function)
+
+
+def _no_middleware(function: object, why: object) -> OptionError:
+    return OptionError(
+        f"middleware is called with the socket alone, which {function!r} does not fit ({why}); "
+        "there is no `next`: return to go on, raise nuncio.ConnectError to refuse"
+    )
+
+
+def _needed(shape: _Shape) -> list[str]:
+    """The parameters that an event, or Nuncio itself, must give."""
+    return [
+        name
+        for name, default in zip(shape.names, shape.defaults, strict=False)
+        if default is inspect.Parameter.empty
+    ]
+
+
+def _inject(
+    function: Callable[..., Any], event: str, shape: _Shape, is_async: bool, thread: bool
+) -> Injected:
+    try:
+        return Injected(
+            function,
+            shape.injections,
+            passes_socket=shape.takes_socket,
+            is_async=is_async,
+            thread=thread,
+        )
+    except OptionError as error:
+        raise OptionError(f"the handler of {event!r}: {error}") from error
 
 
 class _Shape:
     """What a signature says."""
 
     def __init__(
-        self, function: Callable[..., Any], event: str, takes_socket: bool, lifecycle: bool
+        self,
+        function: Callable[..., Any],
+        event: str,
+        takes_socket: bool,
+        lifecycle: bool,
+        injects: bool = True,
     ) -> None:
         self.least = 0
         self.most = 0
@@ -133,6 +197,9 @@ class _Shape:
         self.ack_index = -1
         self.defaults: list[Any] = []
         self.takes_socket = False
+        self.injections: list[Injection] = []
+        # Without a socket, what is annotated as one is an argument.
+        self._gives = injects
         try:
             parameters = list(inspect.signature(function).parameters.values())
         except (TypeError, ValueError):
@@ -140,50 +207,50 @@ class _Shape:
             self.takes_socket = takes_socket
             self.most = -1
             return
-        for parameter in parameters:
+        for position, parameter in enumerate(parameters):
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 self.takes_socket = self.takes_socket or takes_socket
                 self.most = -1
                 self.names.append(parameter.name)
                 if not lifecycle:
-                    self.rest = _converter(_annotation(function, parameter), event, parameter.name)
+                    self.rest = _converter(
+                        annotation_of(function, parameter), event, parameter.name
+                    )
             elif parameter.kind in _POSITIONAL:
-                self._positional(function, parameter, event, takes_socket, lifecycle)
-            elif (
-                parameter.kind is inspect.Parameter.KEYWORD_ONLY
-                and parameter.default is inspect.Parameter.empty
-            ):
-                raise OptionError(
-                    f"the handler of {event!r} has the keyword-only parameter {parameter.name!r} "
-                    "without a default; events have positional arguments only"
-                )
+                self._positional(function, parameter, position, event, takes_socket, lifecycle)
+            elif parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                annotation = quiet_annotation_of(function, parameter)
+                if self._injected(parameter, annotation, -1, event):
+                    continue
+                if parameter.default is inspect.Parameter.empty:
+                    raise OptionError(
+                        f"the handler of {event!r} has the keyword-only parameter "
+                        f"{parameter.name!r} without a default; events have positional arguments "
+                        "only"
+                    )
+        if lifecycle and takes_socket and event in _LIFECYCLE:
+            self._check_lifecycle(event)
 
     def _positional(
         self,
         function: Callable[..., Any],
         parameter: inspect.Parameter,
+        position: int,
         event: str,
         takes_socket: bool,
         lifecycle: bool,
     ) -> None:
         awaits_socket = takes_socket and not self.takes_socket
         if awaits_socket and not _names_ack(parameter):
-            if self.ack_index >= 0:
-                raise OptionError(
-                    f"the handler of {event!r} declares the acknowledgement function before the "
-                    f"socket {parameter.name!r}; the socket comes first"
-                )
-            if not lifecycle and parameter.annotation in (*_PLAIN, "str", "int", "dict", "list"):
-                raise OptionError(
-                    f"the first parameter of the handler of {event!r} is the socket, but "
-                    f"{parameter.name!r} is annotated as something else: "
-                    f"write def {event}(socket, {parameter.name}, …)"
-                )
-            self.takes_socket = True
+            self._first(function, parameter, position, event, lifecycle)
             return
-        annotation = _annotation(function, parameter)
+        # What fills a parameter may stand in its default; then its type does not matter.
+        resolve = quiet_annotation_of if is_marker(parameter.default) else annotation_of
+        annotation = resolve(function, parameter)
         if annotation is AckCallback:
             self.ack_index = len(self.names)
+            return
+        if self._injected(parameter, annotation, position, event):
             return
         self.names.append(parameter.name)
         self.defaults.append(parameter.default)
@@ -191,6 +258,63 @@ class _Shape:
         if parameter.default is inspect.Parameter.empty and not lifecycle:
             self.least = self.most
         self.converters.append(None if lifecycle else _converter(annotation, event, parameter.name))
+
+    def _first(
+        self,
+        function: Callable[..., Any],
+        parameter: inspect.Parameter,
+        position: int,
+        event: str,
+        lifecycle: bool,
+    ) -> None:
+        """The socket, unless it is a dependency in front of it."""
+        annotation = quiet_annotation_of(function, parameter)
+        if self._depends(parameter, annotation, position, event):
+            return
+        if self.ack_index >= 0:
+            raise OptionError(
+                f"the handler of {event!r} declares the acknowledgement function before the "
+                f"socket {parameter.name!r}; the socket comes first"
+            )
+        if not lifecycle and parameter.annotation in (*_PLAIN, "str", "int", "dict", "list"):
+            raise OptionError(
+                f"the first parameter of the handler of {event!r} is the socket, but "
+                f"{parameter.name!r} is annotated as something else: "
+                f"write def {event}(socket, {parameter.name}, …)"
+            )
+        self.takes_socket = True
+
+    def _injected(
+        self, parameter: inspect.Parameter, annotation: Any, position: int, event: str
+    ) -> bool:
+        """Whether a parameter is no argument of the event, but a dependency, or Nuncio's own."""
+        slot = given_slot(annotation) if self._gives else None
+        if slot is None:
+            return self._depends(parameter, annotation, position, event)
+        self.injections.append(Injection(parameter.name, position, slot))
+        return True
+
+    def _depends(
+        self, parameter: inspect.Parameter, annotation: Any, position: int, event: str
+    ) -> bool:
+        try:
+            wanted = dependency_of(annotation, parameter)
+        except OptionError as error:
+            raise OptionError(f"the handler of {event!r}: {error}") from error
+        if wanted is None:
+            return False
+        self.injections.append(Injection(parameter.name, position, wanted))
+        return True
+
+    def _check_lifecycle(self, event: str) -> None:
+        given = _LIFECYCLE[event]
+        wanted = _needed(self)
+        if len(wanted) > given:
+            what = ("nothing more", "the former user", "the reason and a description")[given]
+            raise OptionError(
+                f"the handler of {event!r} is called with the socket and {what}, so there is "
+                f"nothing for its parameter {wanted[given]!r}"
+            )
 
 
 def _names_ack(parameter: inspect.Parameter) -> bool:
@@ -207,33 +331,6 @@ def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
         getattr(function, "__call__", None)  # noqa: B004
     )
-
-
-def _annotation(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
-    annotation = parameter.annotation
-    if not isinstance(annotation, str):
-        return annotation
-    plain: Any = inspect.unwrap(function)
-    while isinstance(plain, functools.partial):
-        plain = plain.func
-    plain = getattr(plain, "__func__", plain)
-    if not hasattr(plain, "__code__"):
-        plain = getattr(type(plain), "__call__", plain)  # noqa: B004
-    scope = dict(getattr(plain, "__globals__", None) or vars(sys.modules[plain.__module__]))
-    try:
-        closure = inspect.getclosurevars(plain).nonlocals
-    except (TypeError, ValueError):
-        closure = {}
-    try:
-        return eval(annotation, scope, dict(closure))
-    except Exception as error:
-        warnings.warn(
-            f"the annotation {annotation!r} of parameter {parameter.name!r} cannot be resolved "
-            f"({error}), so what arrives is not checked; define the type at module level and "
-            "outside `if TYPE_CHECKING`",
-            stacklevel=6,
-        )
-        return Any
 
 
 def _converter(annotation: Any, event: str, name: str) -> Converter | None:

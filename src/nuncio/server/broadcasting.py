@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
+from mypy_extensions import mypyc_attr
+
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.outbox import OVERFLOW, Outbox
@@ -22,6 +24,7 @@ from nuncio.protocol.engineio import Message
 from nuncio.protocol.parser import Parser
 from nuncio.server.acks import PendingAck
 from nuncio.server.binding import bind
+from nuncio.server.classes import Unregistered
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.operator import BroadcastOperator
@@ -40,6 +43,27 @@ AT_LEAST_ONCE: Final = "at-least-once"
 _NO_ROOMS: Final[frozenset[Room]] = frozenset()
 
 
+def promises(guarantee: object, recovering: bool) -> bool:
+    """Whether a guarantee of delivery is the stronger one.
+
+    Raises:
+        OptionError: for what is no guarantee, and without connection state recovery.
+    """
+    if guarantee == AT_MOST_ONCE:
+        return False
+    if guarantee != AT_LEAST_ONCE:
+        raise OptionError(
+            f"delivery must be {AT_MOST_ONCE!r} or {AT_LEAST_ONCE!r}, not {guarantee!r}"
+        )
+    if not recovering:
+        raise OptionError(
+            f"delivery={AT_LEAST_ONCE!r} needs connection_state_recovery=True, by which a "
+            "client that comes back is known again"
+        )
+    return True
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Broadcaster(Generic[D, U]):
     """Sends to the sockets of a namespace.
 
@@ -69,17 +93,22 @@ class Broadcaster(Generic[D, U]):
         "threads",
     )
 
-    def __init__(self, server: Any, name: str) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.server: Any = Unregistered(name)
+        self.sockets: dict[str, Socket[D, U]] = {}
+        self._server_handlers: dict[str, list[Handler]] = {}
+        self._ids = 0
+
+    def begin(self, server: Any, name: str) -> None:
+        """Send on behalf of a server."""
         self.server = server
         self.name = name
         self.threads: Threads = server.threads
         self.parser: Parser = server.parser
         self.prefix = self.parser.prefix(name)
-        self.sockets: dict[str, Socket[D, U]] = {}
         self.recovering: bool = server.recovery is not None
         self.promised = self.checked_delivery(server.options.delivery)
-        self._server_handlers: dict[str, list[Handler]] = {}
-        self._ids = 0
         adapter: Adapter = server.make_adapter(self)
         self.adapter = adapter
 
@@ -165,23 +194,8 @@ class Broadcaster(Generic[D, U]):
         self._all().disconnect_sockets(close)
 
     def checked_delivery(self, guarantee: object) -> bool:
-        """Whether a guarantee is the stronger one.
-
-        Raises:
-            OptionError: for what is no guarantee, and without connection state recovery.
-        """
-        if guarantee == AT_MOST_ONCE:
-            return False
-        if guarantee != AT_LEAST_ONCE:
-            raise OptionError(
-                f"delivery must be {AT_MOST_ONCE!r} or {AT_LEAST_ONCE!r}, not {guarantee!r}"
-            )
-        if not self.recovering:
-            raise OptionError(
-                f"delivery={AT_LEAST_ONCE!r} needs connection_state_recovery=True, by which a "
-                "client that comes back is known again"
-            )
-        return True
+        """Whether a guarantee is the stronger one; see `promises`."""
+        return promises(guarantee, self.recovering)
 
     # What operators ask; a parent namespace answers for its children.
 
@@ -365,7 +379,7 @@ class Broadcaster(Generic[D, U]):
         if handler is None:
             return _ServerDecorator(self, event)
         _check_server_event(event)
-        bound = bind(handler, event, takes_socket=False, lifecycle=True)
+        bound = bind(handler, event, takes_socket=False, lifecycle=True, injects=False)
         self._server_handlers = {
             **self._server_handlers,
             event: [*self._server_handlers.get(event, []), bound],

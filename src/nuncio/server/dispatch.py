@@ -161,7 +161,7 @@ class Dispatcher(Listeners):
     def _middleware(self, middleware: Handler, payload: list[Any]) -> Any:
         """Call one; False when it stopped the event."""
         try:
-            result = middleware.function(*middleware.arguments(None, ["", *payload], None))
+            result = middleware.function(*middleware.arguments(self, ["", *payload], None))
         except Exception as error:
             self.stop_event(error, payload)
             return False
@@ -278,6 +278,12 @@ class Dispatcher(Listeners):
             self._listeners[name] = kept
 
     def _failed(self, error: Exception, reply: _Reply, name: str) -> None:
+        if self.nsp.server.handle_exception(error, self, reply, name):
+            return
+        if isinstance(error, EventError):
+            reply.skip(name)
+            self.fire("error", [error])
+            return
         if isinstance(error, ArgumentError):
             reply.answer(error.answer(), name)
         else:

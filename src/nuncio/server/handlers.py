@@ -48,6 +48,7 @@ class Handler:
         thread: whether it is called in a thread.
         concurrency: how many may run at once for one socket; 0 for the namespace's number.
         once: whether it is removed when called.
+        listener: what the application registered: the function, if nothing is wrapped around it.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Handler:
         "function",
         "is_async",
         "least",
+        "listener",
         "most",
         "names",
         "once",
@@ -84,6 +86,7 @@ class Handler:
         thread: bool,
         concurrency: int,
         once: bool,
+        listener: Callable[..., Any],
     ) -> None:
         self.function = function
         self.event = event
@@ -98,12 +101,38 @@ class Handler:
         self.thread = thread
         self.concurrency = concurrency
         self.once = once
+        self.listener = listener
         checked = rest is not None
         for converter in converters:
             checked = checked or converter is not None
         self.converters: list[Converter | None] | None = converters if checked else None
         # One argument, unchecked, no acknowledgement function: called without building a list.
         self.simple = not checked and ack_index < 0 and most == 1 and least <= 1
+
+    def rebound(self, function: Callable[..., Any], listener: Callable[..., Any]) -> Handler:
+        """The same for another object's method: what is known of a class need not be found again.
+
+        Args:
+            function: what to call.
+            listener: what the application registered.
+        """
+        return Handler(
+            function,
+            self.event,
+            self.takes_socket,
+            self.least,
+            self.most,
+            self.names,
+            [] if self.converters is None else self.converters,
+            self.rest,
+            self.ack_index,
+            self.defaults,
+            self.is_async,
+            self.thread,
+            self.concurrency,
+            self.once,
+            listener,
+        )
 
     @property
     def waits(self) -> bool:

@@ -87,7 +87,6 @@ class Listeners:
             once=once,
             **options,
         )
-        self.nsp.server.note_handler(bound)
         listeners = self._listeners
         if listeners is None:
             listeners = {}
@@ -107,14 +106,14 @@ class Listeners:
         elif handler is None:
             listeners.pop(event, None)
         else:
-            kept = [bound for bound in listeners.get(event, []) if bound.function != handler]
+            kept = [bound for bound in listeners.get(event, []) if bound.listener != handler]
             listeners[event] = kept
 
     def listeners(self, event: str) -> list[Any]:
         """The functions that handle an event of this socket."""
         if self._listeners is None:
             return []
-        return [bound.function for bound in self._listeners.get(event, [])]
+        return [bound.listener for bound in self._listeners.get(event, [])]
 
     def on_any(self, listener: Any) -> Any:
         """Call `listener(event, *args)` for every event that arrives, before middlewares."""
@@ -132,7 +131,7 @@ class Listeners:
 
     def listeners_any(self) -> list[Any]:
         """The catch-all listeners."""
-        return [bound.function for bound in self._any or []]
+        return [bound.listener for bound in self._any or []]
 
     def on_any_outgoing(self, listener: Any) -> Any:
         """Call `listener(event, *args)` for every event sent to this client."""
@@ -150,7 +149,7 @@ class Listeners:
 
     def listeners_any_outgoing(self) -> list[Any]:
         """The outgoing catch-all listeners."""
-        return [bound.function for bound in self._any_out or []]
+        return [bound.listener for bound in self._any_out or []]
 
     def use(self, middleware: Any) -> Any:
         """Call `middleware(event, *args)` before the handlers of each event of this socket.
@@ -192,5 +191,5 @@ def _bound(listener: Any) -> Handler:
 def _without(listeners: list[Handler] | None, listener: Any) -> list[Handler] | None:
     if listeners is None or listener is None:
         return None
-    kept = [bound for bound in listeners if bound.function != listener]
+    kept = [bound for bound in listeners if bound.listener != listener]
     return kept or None

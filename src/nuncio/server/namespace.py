@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from mypy_extensions import mypyc_attr
+
 from nuncio.cluster.outbox import NOT_RECOVERED
 from nuncio.cluster.recovery import SavedSession
 from nuncio.errors import ConnectError, OptionError
 from nuncio.ids import new_id
 from nuncio.protocol.engineio import Message
-from nuncio.server.binding import bind, check_middleware, check_registration
+from nuncio.server.binding import bind, bind_middleware, check_registration
 from nuncio.server.broadcasting import Broadcaster
+from nuncio.server.classes import check_class
 from nuncio.server.generics import D, U
 from nuncio.server.handlers import Handler
 from nuncio.server.socket import Socket
@@ -36,9 +39,26 @@ LIFECYCLE: Final = frozenset(
     }
 )
 
+# What handlers of these are given is no socket.
+SOCKETLESS: Final = frozenset({"new_namespace", "undelivered"})
 
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Namespace(Broadcaster[D, U]):
     """A channel of its own on the clients' connections: `io.of("/admin")`.
+
+    Larger applications write a class, whose methods are handlers, and give one object of it to the
+    server, `io.register(Chat("/chat"))`:
+
+        class Chat(nuncio.Namespace):
+            async def on_message(self, socket, text):
+                self.emit("message", text)
+
+    Methods called `on_…` and those decorated with `nuncio.event` handle events, those decorated
+    with `nuncio.middleware` decide who is let in. The class attribute `concurrency` may be set.
+
+    Args:
+        name: with or without its leading `/`.
 
     Attributes:
         concurrency: how many handlers of one socket may run at once, unless they say otherwise.
@@ -57,9 +77,8 @@ class Namespace(Broadcaster[D, U]):
         "parent",
     )
 
-    def __init__(self, server: Any, name: str, concurrency: int) -> None:
-        super().__init__(server, name)
-        self.concurrency = concurrency
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
         self.handlers: dict[str, list[Handler]] = {}
         self.lifecycle: dict[str, list[Handler]] = {}
         self.parent: Any = None
@@ -67,6 +86,15 @@ class Namespace(Broadcaster[D, U]):
         self._admitting = 0
         # Sockets by the secret with which they recover; empty without recovery.
         self._live: dict[str, Socket] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_class(cls)
+
+    def attach(self, server: Any, name: str, concurrency: int) -> None:
+        """Become a namespace of a server."""
+        self.begin(server, name)
+        self.concurrency = concurrency
 
     def __repr__(self) -> str:
         return f"<Namespace {self.name} with {len(self.sockets)} sockets>"
@@ -137,8 +165,15 @@ class Namespace(Broadcaster[D, U]):
         if event == "connect_error":
             raise OptionError("event: connect_error happens at clients; use io.engine.on(…) here")
         lifecycle = event in LIFECYCLE
-        bound = bind(handler, event, takes_socket=True, lifecycle=lifecycle, once=once, **options)
-        self.server.note_handler(bound)
+        bound = bind(
+            handler,
+            event,
+            takes_socket=True,
+            lifecycle=lifecycle,
+            once=once,
+            injects=event not in SOCKETLESS,
+            **options,
+        )
         table = self.lifecycle if lifecycle else self.handlers
         # Copied, never changed in place: an event under way keeps the list it began with.
         table[event] = [*table.get(event, []), bound]
@@ -158,13 +193,13 @@ class Namespace(Broadcaster[D, U]):
         table = self.lifecycle if event in LIFECYCLE else self.handlers
         kept: list[Handler] = []
         if handler is not None:
-            kept = [one for one in table.get(event, []) if one.function != handler]
+            kept = [one for one in table.get(event, []) if one.listener != handler]
         _put(table, event, kept)
 
     def listeners(self, event: str) -> list[Any]:
         """The functions registered for an event."""
         table = self.lifecycle if event in LIFECYCLE else self.handlers
-        return [bound.function for bound in table.get(event, [])]
+        return [bound.listener for bound in table.get(event, [])]
 
     def use(self, middleware: Any) -> Any:
         """Call `middleware(socket)` for every client before it is connected; it may be async.
@@ -172,8 +207,7 @@ class Namespace(Broadcaster[D, U]):
         Raising `nuncio.ConnectError` refuses the client; so does any other exception, but then the
         client learns no more than that something failed.
         """
-        check_middleware(middleware)
-        self._middlewares = [*self._middlewares, middleware]
+        self._middlewares = [*self._middlewares, bind_middleware(middleware)]
         return middleware
 
     # Clients that come and go.

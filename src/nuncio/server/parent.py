@@ -31,9 +31,10 @@ class ParentNamespace(Namespace):
 
     Attributes:
         children: the namespaces made so far, by name.
+        factory: makes them, called with the name; None for `Namespace` itself.
     """
 
-    __slots__ = ("_pattern", "_predicate", "children")
+    __slots__ = ("_pattern", "_predicate", "children", "factory")
 
     def __init__(
         self,
@@ -43,10 +44,12 @@ class ParentNamespace(Namespace):
         pattern: re.Pattern[str] | None,
         predicate: Handler | None,
     ) -> None:
-        super().__init__(server, name, concurrency)
+        super().__init__(name)
+        self.attach(server, name, concurrency)
         self._pattern = pattern
         self._predicate = predicate
         self.children: dict[str, Namespace] = {}
+        self.factory: Any = None
 
     def __repr__(self) -> str:
         return f"<ParentNamespace {self.name} with {len(self.children)} children>"
@@ -66,11 +69,13 @@ class ParentNamespace(Namespace):
     def adopt(self, child: Namespace) -> None:
         """A namespace was made for this parent: it copies what is registered now."""
         child.parent = self
-        child.handlers.update(self.handlers)
-        child.lifecycle.update(self.lifecycle)
+        for event, handlers in self.handlers.items():
+            child.handlers[event] = handlers + child.handlers.get(event, [])
+        for event, handlers in self.lifecycle.items():
+            child.lifecycle[event] = handlers + child.lifecycle.get(event, [])
         child.concurrency = self.concurrency
         child.promised = self.promised
-        child._middlewares = self._middlewares
+        child._middlewares = self._middlewares + child._middlewares
         self.children[child.name] = child
 
     # What operators ask, for all children.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,6 +20,12 @@ from nuncio.engine.session import Session
 from nuncio.errors import DisconnectReason, OptionError
 from nuncio.options import build, unknown_option
 from nuncio.server.binding import bind
+from nuncio.server.broadcasting import promises
+from nuncio.server.classes import (
+    check_unregistered,
+    checked_name,
+    register_methods,
+)
 from nuncio.server.client_files import ClientFiles
 from nuncio.server.connection import Connection
 from nuncio.server.delivery import Undelivered, UndeliveredEvent
@@ -33,6 +40,7 @@ from nuncio.server.socket import Socket
 from nuncio.server.tasks import Tasks
 
 H = TypeVar("H", bound=Callable[..., Any])
+N = TypeVar("N", bound=Namespace)
 
 logger = logging.getLogger("nuncio")
 
@@ -65,7 +73,6 @@ class Server(Tasks, Generic[D, U]):
 
     Attributes:
         engine: the Engine.IO server: `engine.use`, `engine.on`, `engine.clients_count`.
-        sockets: the default namespace.
         parser: how its packets are written.
     """
 
@@ -92,6 +99,7 @@ class Server(Tasks, Generic[D, U]):
         self.limits = self.engine.options.limits
         self.parser = self.options.parser
         self.recovery = recovery_options(self.options.connection_state_recovery)
+        promises(self.options.delivery, self.recovery is not None)
         self.parents: list[ParentNamespace] = []
         self.handshakes = 0
         self.engine.accept = self._accept
@@ -105,7 +113,6 @@ class Server(Tasks, Generic[D, U]):
         self._listening: list[Any] = []
         self.threads.used = self.options.threads
         self._warned_undelivered = False
-        self.sockets = self.of("/")
 
     def __class_getitem__(cls, parameters: Any) -> Any:
         return subscripted(cls, parameters)
@@ -115,58 +122,115 @@ class Server(Tasks, Generic[D, U]):
 
     # Namespaces.
 
+    @functools.cached_property
+    def sockets(self) -> Namespace[D, U]:
+        """The default namespace."""
+        return self.of("/")
+
     @overload
     def of(self, name: str) -> Namespace[D, U]: ...
 
     @overload
-    def of(self, name: re.Pattern[str] | Callable[..., Any]) -> ParentNamespace: ...
+    def of(self, name: str, factory: Callable[[str], N]) -> N: ...
 
-    def of(self, name: Any) -> Namespace[D, U]:
+    @overload
+    def of(
+        self,
+        name: re.Pattern[str] | Callable[..., Any],
+        factory: Callable[[str], Namespace] | None = None,
+    ) -> ParentNamespace: ...
+
+    def of(self, name: Any, factory: Callable[[str], Namespace] | None = None) -> Namespace[D, U]:
         """A namespace, made when first asked for; or the parent of dynamic ones.
 
         Args:
             name: with or without its leading `/`; or a pattern that is searched for in the names
                 clients ask for; or a predicate `(name, auth) -> bool`, which may be async.
+            factory: a class derived from `Namespace`, or a function that makes an object of one,
+                called with the name.
 
         Raises:
-            OptionError: for what is no name.
+            OptionError: for what is no name, or when the namespace is there already, made
+                otherwise.
         """
         if isinstance(name, re.Pattern):
-            return self._parent(name, None)
-        if callable(name):
-            asked = bind(name, "new_namespace", takes_socket=False, lifecycle=True)
-            return self._parent(None, asked)
-        if not isinstance(name, str):
-            raise OptionError(
-                f"name: a namespace's name is a str, a pattern or a predicate, not {name!r}"
-            )
-        if "," in name:
-            raise OptionError(f"name: a namespace's name cannot hold a comma: {name!r}")
-        if not name.startswith("/"):
-            name = "/" + name
+            return self._parent(name, None, factory)
+        if callable(name) and not isinstance(name, type):
+            asked = bind(name, "new_namespace", takes_socket=False, lifecycle=True, injects=False)
+            return self._parent(None, asked, factory)
+        name = checked_name(name)
         nsp = self._namespaces.get(name)
+        if factory is not None:
+            if nsp is not None and isinstance(factory, type) and isinstance(nsp, factory):
+                return nsp
+            return self._add(factory(name), name, None)
         if nsp is None:
             parent = next((one for one in self.parents if one.matches(name)), None)
             nsp = self._make_namespace(name, parent)
         return nsp
 
+    def register(self, nsp: N) -> N:
+        """Serve a namespace of the application's own class: `io.register(Chat("/chat"))`.
+
+        Args:
+            nsp: the object; its class is derived from `Namespace`.
+
+        Returns:
+            the same object.
+
+        Raises:
+            OptionError: when it is registered already, or another namespace has its name, or a
+                method cannot be a handler.
+        """
+        check_unregistered(nsp)
+        self._add(nsp, checked_name(nsp.name), None)
+        return nsp
+
     def _parent(
-        self, pattern: re.Pattern[str] | None, predicate: Handler | None
+        self,
+        pattern: re.Pattern[str] | None,
+        predicate: Handler | None,
+        factory: Callable[[str], Namespace] | None,
     ) -> ParentNamespace:
         if pattern is not None and not isinstance(pattern.pattern, str):
             raise OptionError(f"name: the pattern must be of str, not {pattern.pattern!r}")
+        if factory is not None and not callable(factory):
+            raise OptionError(f"factory must be a class or a function, not {factory!r}")
         name = f"/_{len(self.parents)}"
         parent = ParentNamespace(self, name, self.options.concurrency, pattern, predicate)
+        parent.factory = factory
         self.parents.append(parent)
         return parent
 
     def _make_namespace(self, name: str, parent: ParentNamespace | None) -> Namespace[D, U]:
-        nsp: Namespace[D, U] = Namespace(self, name, self.options.concurrency)
-        self._namespaces[name] = nsp
+        factory = Namespace if parent is None or parent.factory is None else parent.factory
+        return self._add(factory(name), name, parent)
+
+    def _make_child(self, name: str, parent: ParentNamespace) -> Namespace[D, U] | None:
+        """The namespace that a client asks for; None when the application fails to make it."""
+        try:
+            return self._make_namespace(name, parent)
+        except Exception as error:
+            self.report(error, None, "connection")
+            return None
+
+    def _add(
+        self, nsp: Namespace[D, U], name: str, parent: ParentNamespace | None
+    ) -> Namespace[D, U]:
+        check_unregistered(nsp)
+        if name in self._namespaces:
+            raise OptionError(
+                f"the namespace {name} is there already: register its class before anything else "
+                + ("is done with the server" if name == "/" else "asks for it")
+            )
+        nsp.attach(self, name, self.options.concurrency)
         if parent is not None:
             parent.adopt(nsp)
-        if name != "/":
-            for listener in self.sockets.listeners("new_namespace"):
+        register_methods(nsp)
+        self._namespaces[name] = nsp
+        main = self._namespaces.get("/")
+        if main is not None and nsp is not main:
+            for listener in main.listeners("new_namespace"):
                 self.guard(listener, [nsp], None, "new_namespace")
         return nsp
 
@@ -182,7 +246,7 @@ class Server(Tasks, Generic[D, U]):
 
     def find_namespace(self, name: str) -> Namespace[D, U] | None:
         """A namespace a client asked for; None when there is no such."""
-        return self._namespaces.get(name)
+        return self.sockets if name == "/" else self._namespaces.get(name)
 
     def match_namespace(self, name: str, auth: Any) -> Any:
         """Make a dynamic namespace, if the application wants one of this name.
@@ -202,7 +266,7 @@ class Server(Tasks, Generic[D, U]):
             if hasattr(verdict, "__await__"):
                 return self._match(verdict, self.parents[index:], name, auth)
             if verdict:
-                return self._make_namespace(name, parent)
+                return self._make_child(name, parent)
         return None
 
     async def _match(
@@ -213,7 +277,7 @@ class Server(Tasks, Generic[D, U]):
                 verdict = await verdict
             if verdict:
                 # Another client may have asked for it meanwhile.
-                return self._namespaces.get(name) or self._make_namespace(name, parent)
+                return self._namespaces.get(name) or self._make_child(name, parent)
             following = parents[parents.index(parent) + 1 :]
             if following:
                 verdict = following[0].ask(name, auth)
@@ -425,6 +489,7 @@ class Server(Tasks, Generic[D, U]):
         """
         from nuncio.hosts.serve import run
 
+        self.of("/")
         self._beside(options.get("app"))
         run(self.engine, host, port, **options)
 
@@ -441,6 +506,8 @@ class Server(Tasks, Generic[D, U]):
         """
         from nuncio.hosts.serve import listen
 
+        # A server that serves has its default namespace, and takes its part in the cluster.
+        self.of("/")
         self._beside(options.get("app"))
         listening = await listen(self.engine, host, port, **options)
         self._listening.append(listening)

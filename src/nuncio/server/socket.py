@@ -257,7 +257,9 @@ class Socket(Dispatcher, Generic[D, U]):
         if threads.used and threads.away():
             threads.call(self.emit_callback, payload, callback, timeout, compress)
             return TAKEN
-        handler = bind(callback, "acknowledgement", takes_socket=False, lifecycle=True)
+        handler = bind(
+            callback, "acknowledgement", takes_socket=False, lifecycle=True, injects=False
+        )
         pending = CallbackAck(self, self.nsp.next_ack_id(), handler, timeout > 0)
         if self.connected:
             return self._ask(pending, payload, timeout, compress)

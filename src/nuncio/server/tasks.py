@@ -12,9 +12,9 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from nuncio.errors import AckTimeout, ArgumentError, ConnectError
+from nuncio.errors import AckTimeout, ArgumentError, ConnectError, OptionError
 from nuncio.server.binding import bind
 from nuncio.server.handlers import Handler
 from nuncio.server.threads import Threads
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from nuncio.server.socket import Socket
 
 logger = logging.getLogger("nuncio")
+
+H = TypeVar("H", bound=Callable[..., Any])
 
 # How long a handler may take to see that it was cancelled.
 CANCEL_SECONDS = 1.0
@@ -38,27 +40,31 @@ class Tasks:
     Attributes:
         threads: tells calls that come from other threads than the loop's.
         running: what is under way.
+        dependency_overrides: in tests, what stands in for which dependency.
     """
 
     def __init__(self) -> None:
         self.threads = Threads()
         self.running: set[asyncio.Future[Any]] = set()
+        self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._on_error: list[Handler] = []
+        self._exception_handlers: dict[type[Exception], Handler] = {}
         self._executor: ThreadPoolExecutor | None = None
 
     # Threads.
 
-    def note_handler(self, handler: Handler) -> None:
-        """A handler was registered."""
-        if handler.thread:
-            self.threads.used = True
-
     def in_thread(self, handler: Handler, args: list[Any]) -> Awaitable[Any]:
         """Call a blocking handler in a thread."""
+        return self.call_in_thread(handler.function, *args)
+
+    def call_in_thread(self, function: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+        """Call something that blocks in a thread."""
+        # From now on, calls may come from there.
+        self.threads.used = True
         if self._executor is None:
             self._executor = ThreadPoolExecutor(thread_name_prefix="nuncio-handler")
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._executor, handler.function, *args)
+        return loop.run_in_executor(self._executor, function, *args)
 
     # Tasks.
 
@@ -142,7 +148,7 @@ class Tasks:
         try:
             await first
             for middleware in rest:
-                result = middleware.function(*middleware.arguments(None, ["", *payload], None))
+                result = middleware.function(*middleware.arguments(socket, ["", *payload], None))
                 if hasattr(result, "__await__"):
                     await result
             socket.dispatch(payload, id)
@@ -212,7 +218,9 @@ class Tasks:
 
     def tell_answers(self, answers: Awaitable[list[Any]], callback: Callable[..., Any]) -> None:
         """Call back with the answers to a broadcast: an error or None, and those that came."""
-        handler = bind(callback, "acknowledgement", takes_socket=False, lifecycle=True)
+        handler = bind(
+            callback, "acknowledgement", takes_socket=False, lifecycle=True, injects=False
+        )
         self.spawn(self._tell_answers(answers, handler))
 
     async def _tell_answers(self, answers: Awaitable[list[Any]], callback: Handler) -> None:
@@ -276,7 +284,7 @@ class Tasks:
     def notify(self, handler: Handler, payload: list[Any], socket: Socket, event: str) -> None:
         """Call a catch-all listener with the event's name and arguments."""
         try:
-            args = handler.arguments(None, ["", *payload], None)
+            args = handler.arguments(socket, ["", *payload], None)
         except ArgumentError as error:
             self.report(error, socket, event)
         else:
@@ -300,8 +308,70 @@ class Tasks:
         It is called with as many of these as it declares; `socket` may be None. The error is
         logged, too. The client learns nothing of it.
         """
-        self._on_error.append(bind(listener, "error", takes_socket=False, lifecycle=True))
+        self._on_error.append(_bind_error_listener(listener))
         return listener
+
+    def exception_handler(self, *kinds: type[Exception]) -> Callable[[H], H]:
+        """Answer events whose handler raised: `@io.exception_handler(KeyError)`.
+
+        The function is called with `(error, socket, event)`, as many of these as it declares, and
+        what it returns is the acknowledgement. It may be async. An exception that is handled so is
+        neither logged nor given to `on_error`. Of several functions the one for the nearest class
+        of the exception is called.
+
+        Args:
+            kinds: classes of exceptions.
+
+        Raises:
+            OptionError: when one is not.
+        """
+        for kind in kinds:
+            if not (isinstance(kind, type) and issubclass(kind, Exception)):
+                raise OptionError(f"exception_handler takes classes of exceptions, not {kind!r}")
+        if not kinds:
+            raise OptionError("exception_handler needs a class of exceptions")
+
+        def register(function: H) -> H:
+            bound = _bind_error_listener(function)
+            for kind in kinds:
+                self._exception_handlers[kind] = bound
+            return function
+
+        return register
+
+    def handle_exception(self, error: Exception, socket: Socket, reply: Any, event: str) -> bool:
+        """Have what a handler raised answered, if the application says how."""
+        if not self._exception_handlers:
+            return False
+        for kind in type(error).__mro__:
+            handler = self._exception_handlers.get(kind)
+            if handler is not None:
+                self._answer_exception(handler, error, socket, reply, event)
+                return True
+        return False
+
+    def _answer_exception(
+        self, handler: Handler, error: Exception, socket: Socket, reply: Any, event: str
+    ) -> None:
+        try:
+            result = handler.function(*handler.arguments(None, ["", error, socket, event], None))
+        except Exception as another:
+            reply.skip(event)
+            self.report(another, socket, event)
+            return
+        if hasattr(result, "__await__"):
+            self._spawn_for(socket, self._answer_later(result, socket, reply, event))
+        else:
+            reply.answer(result, event)
+
+    async def _answer_later(
+        self, result: Awaitable[Any], socket: Socket, reply: Any, event: str
+    ) -> None:
+        try:
+            reply.answer(await result, event)
+        except Exception as another:
+            reply.skip(event)
+            self.report(another, socket, event)
 
     def report(self, error: Exception, socket: Socket | None, event: str) -> None:
         """A handler failed, or a client's arguments did not fit."""
@@ -334,6 +404,10 @@ class Tasks:
         if self._executor is not None:
             self._executor.shutdown(wait=False)
             self._executor = None
+
+
+def _bind_error_listener(listener: Callable[..., Any]) -> Handler:
+    return bind(listener, "error", takes_socket=False, lifecycle=True, injects=False)
 
 
 async def _logged(awaitable: Awaitable[Any]) -> None:
