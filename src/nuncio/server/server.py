@@ -63,10 +63,9 @@ class Server(Tasks, Generic[D, U]):
     as in JavaScript.
 
     Args:
-        data: a class or function without arguments that makes `socket.data` when it is first used;
-            None for an empty dict.
         options: the official options in snake_case, durations in seconds: see `ServerOptions` and
-            `EngineOptions`.
+            `EngineOptions`. Among them `data`, a class or function without arguments that makes
+            `socket.data` when it is first used; without it that is an empty dict.
 
     Raises:
         OptionError: for an unknown option, with the nearest known name, or a value out of range.
