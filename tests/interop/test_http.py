@@ -98,7 +98,8 @@ async def test_allow_request_decides(node: Node, way: Way, verdict: str) -> None
             assert error.message == "websocket error"
         [failure] = await failures.next()
         assert isinstance(failure, ConnectionFailure)
-        assert (failure.code, failure.message) == (4, message)
+        assert (failure.code, failure.message) == (4, "Forbidden")
+        assert failure.context == {"message": message}
         assert failure.request.query["transport"] == way.name
 
 

@@ -23,6 +23,7 @@ OFFICIAL_BASE64 = [
     (b"bAQI=", b"\x01\x02"),
     (b"bAQI", b"\x01\x02"),
     (b"bAQ==", b"\x01"),
+    (b"b_-8=", b"\xff\xef"),
     (b"bAQ==ID", b"\x01"),
     (b"b4AQI", b"\xe0\x04\x08"),
     (b"b=", b""),

@@ -298,7 +298,7 @@ class Engine:
         if not self._check_origin(exchange, upgrade, admitted):
             return False
         sid = query.get("sid")
-        if sid is not None:
+        if sid:
             self._existing(exchange, upgrade, sid, name)
             return False
         if request.method != "GET":

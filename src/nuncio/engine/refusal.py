@@ -33,7 +33,7 @@ class ConnectionFailure:
     Attributes:
         request: the refused request.
         code: the reference's error code, 0 to 5.
-        message: its message.
+        message: what the code means; what a refused client reads may be in the context.
         context: details, under the reference's keys in snake_case.
     """
 
@@ -71,11 +71,11 @@ class Refusals:
             upgrade: whether it is a WebSocket handshake.
             code: the reference's error code.
             context: details for `connection_error`.
-            message: in place of the code's own.
+            message: what the client reads in place of the code's own.
         """
         text = MESSAGES[code] if message is None else message
         if self._events.listeners("connection_error"):
-            failure = ConnectionFailure(exchange.request, code, text, context)
+            failure = ConnectionFailure(exchange.request, code, MESSAGES[code], context)
             self._events.emit("connection_error", failure)
         if upgrade and self._websockets:
             headers = [("Connection", "close"), ("Content-type", "text/html")]

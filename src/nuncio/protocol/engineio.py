@@ -27,6 +27,8 @@ BINARY_MARK: Final = 98
 
 SEPARATOR: Final = b"\x1e"
 
+_URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+
 OPEN_PACKET: Final = b"0"
 CLOSE_PACKET: Final = b"1"
 PING_PACKET: Final = b"2"
@@ -156,14 +158,17 @@ def encode_binary(data: bytes) -> bytes:
 def decode_binary(packet: bytes) -> bytes:
     """The bytes of a text packet that begins with `b`.
 
-    Characters outside the base64 alphabet are skipped and missing padding is forgiven, as the
-    reference does.
+    Both alphabets of base64 are known, other characters are skipped, and missing padding is
+    forgiven, as the reference does.
 
     Raises:
         PacketError: when what is left cannot be base64 at all.
     """
+    data = packet[1:]
+    if b"-" in data or b"_" in data:
+        data = data.translate(_URL_SAFE)
     try:
-        return a2b_base64(packet[1:] + b"==")
+        return a2b_base64(data + b"==")
     except ValueError as error:
         raise PacketError("parser error") from error
 
