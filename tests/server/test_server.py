@@ -66,6 +66,7 @@ def test_an_unknown_option_unlike_any_other_is_refused() -> None:
         ("transports", ["carrier pigeon"]),
         ("transports", "websocket"),
         ("allow_request", True),
+        ("allow_eio3", 1),
         ("limits", {"rooms": 1}),
         ("max_http_buffer_size", 0.5),
     ],
