@@ -54,7 +54,6 @@ QUERIES: list[tuple[str, int, str]] = [
     *(
         (f"EIO=4&transport=polling&sid={sid}", 1, "Session ID unknown")
         for sid in (
-            "",
             "tobi",
             "__proto__",
             "constructor",
@@ -95,7 +94,6 @@ async def test_hostile_queries_are_refused(
         ("EIO=4&transport=constructor", "Transport unknown"),
         ("EIO=4&transport=websocket&transport=__class__", "Transport unknown"),
         ("EIO=4&transport=websocket&sid=__proto__", "Session ID unknown"),
-        ("EIO=4&transport=websocket&sid=", "Session ID unknown"),
         ("EIO=3&transport=websocket", "Unsupported protocol version"),
         ("EIO=4&transport=polling", "Bad request"),
     ],

@@ -112,4 +112,4 @@ def test_what_is_no_adapter(wrong: Any) -> None:
 
 def test_an_adapter_that_is_none() -> None:
     with pytest.raises(OptionError, match="Adapter"):
-        Server(adapter=lambda nsp: "no adapter")
+        Server(adapter=lambda nsp: "no adapter").of("/")
