@@ -49,7 +49,7 @@ class WindDown:
         server, wait for that.
 
         Args:
-            seconds: how long it may take altogether.
+            seconds: how long it may take altogether, the clients at most half of that.
             settle: waits for the application's handlers.
         """
         before = self._done
@@ -65,7 +65,8 @@ class WindDown:
         try:
             # One turn for handlers of the end to begin, and for what was written to leave.
             await asyncio.sleep(0)
-            await self._flush(loop, limit)
+            # Clients that have gone unnoticed take nothing: half of the time is for the handlers.
+            await self._flush(loop, limit - seconds / 2)
             if settle is not None:
                 await settle(max(0.0, limit - loop.time()))
         finally:

@@ -524,7 +524,8 @@ class Server(Tasks, Generic[D, U]):
         reaches the clients; they see `transport close` and reconnect. Closing twice does no harm.
 
         Args:
-            timeout: seconds that clients which are behind, and running handlers, may still take.
+            timeout: seconds that clients which are behind, and running handlers, may still take;
+                the clients at most half of them.
         """
         self._stop()
         await self.engine.wind_down(timeout)
