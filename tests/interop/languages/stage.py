@@ -13,7 +13,7 @@ prints a line for each:
     disconnected           it asked for the connection to be cut
     connected              it came back by itself
     sum 3                  the answer to `sum` of 1 and 2
-    done                   it has left
+    done                   it leaves; it ends when its standard input does
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from nuncio import Server, Socket
-from tests.support.aio import eventually
+from tests.support.aio import eventually, within
 from tests.support.live import listening
 
 TRANSPORTS = ("polling", "websocket", "upgrade")
@@ -57,6 +57,7 @@ SEEN: tuple[tuple[Any, ...], ...] = (
     ("sum", 1, 2),
 )
 # How a client may leave: with a packet that says so, or by closing the connection.
+# Some do both, and close before the packet has left.
 FAREWELLS = ("client namespace disconnect", "transport close")
 
 # For the clients; a proxy that the machine uses is not for them.
@@ -192,21 +193,29 @@ async def act(language: str, command: Sequence[str], transport: str, cannot: set
             *command,
             f"http://127.0.0.1:{port}",
             transport,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, **ENVIRONMENT},
         )
+        assert process.stdin and process.stdout and process.stderr
+        complaints = asyncio.ensure_future(process.stderr.read())
         try:
-            async with asyncio.timeout(18):
-                out, errors = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            out, errors = await process.communicate()
-        printed = tuple(out.decode().splitlines())
-        told = f"{printed}\n{errors.decode()[-2000:]}\nthe server saw {stage.seen}"
-        assert printed == tuple(line for line in LINES if line.split()[0] not in cannot), told
-        assert process.returncode == 0, told
-        await eventually(lambda: not stage.io.engine.sessions, "the client has left")
+            printed = await _read(process.stdout)
+            left = asyncio.ensure_future(eventually(lambda: not stage.io.sockets.sockets))
+            await asyncio.wait([left])
+            # Only now, for some clients have yet to send their goodbye.
+            process.stdin.close()
+            status = await within(process.wait())
+        finally:
+            if process.returncode is None:
+                process.kill()
+        errors = (await complaints).decode()[-2000:]
+        told = f"{printed}\n{errors}\nthe server saw {stage.seen}"
+        assert printed == [line for line in LINES if line.split()[0] not in cannot], told
+        assert status == 0, told
+        assert left.exception() is None, f"the client did not leave: {told}"
+        await eventually(lambda: not stage.io.engine.sessions, "the session has ended")
     *seen, (last, reason) = stage.seen
     assert (last, reason in FAREWELLS) == ("disconnect", True), stage.seen
     skipped = {"multiply"} if "heard" in cannot else set()
@@ -215,3 +224,17 @@ async def act(language: str, command: Sequence[str], transport: str, cannot: set
         for event in SEEN
         if event[0] not in skipped | cannot
     ]
+
+
+async def _read(output: asyncio.StreamReader) -> list[str]:
+    """The lines a client prints, until it is done, ends or says nothing for too long."""
+    printed: list[str] = []
+    try:
+        while not printed or printed[-1] != LINES[-1]:
+            line = await within(output.readline(), 14)
+            if not line:
+                break
+            printed.append(line.decode().rstrip())
+    except TimeoutError:
+        pass
+    return printed

@@ -90,6 +90,7 @@ func main() {
 	options.SetReconnectionDelay(50)
 	options.SetReconnectionDelayMax(200)
 	options.SetRandomizationFactor(0)
+	options.SetTimeout(time.Second)
 	switch transport {
 	case "polling":
 		options.SetTransports(types.NewSet(transports.Polling))
@@ -98,10 +99,22 @@ func main() {
 	default:
 		options.SetTransports(types.NewSet(transports.Polling, transports.WebSocket))
 	}
-	socket, err := client.Connect(url, options)
-	if err != nil {
-		fail(err)
+	// A socket that connects while its manager does may join twice, which ends the connection.
+	options.SetAutoConnect(false)
+	manager := client.NewManager(url, options)
+	// It may also miss that its own connection has opened, and then tries again after the time-out.
+	opened := make(chan error, 1)
+	for attempt := 1; ; attempt++ {
+		manager.Open(func(err error) { opened <- err })
+		err := <-opened
+		if err == nil {
+			break
+		}
+		if attempt == 5 {
+			fail(err)
+		}
 	}
+	socket := manager.Socket("/", options)
 	for _, name := range strings.Fields("connect disconnect text heard binary news") {
 		socket.On(types.EventName(name), func(args ...any) { events <- event{name, args} })
 	}
@@ -110,6 +123,7 @@ func main() {
 		answer([]any{args[0].(float64) * args[1].(float64)}, nil)
 	})
 	data := []byte{0, 1, 255}
+	socket.Connect()
 
 	expect("connect")
 	fmt.Println("connected")
@@ -132,4 +146,5 @@ func main() {
 	socket.Disconnect()
 	expect("disconnect")
 	fmt.Println("done")
+	io.Copy(io.Discard, os.Stdin)
 }

@@ -91,6 +91,7 @@ public class Client {
         socket.disconnect();
         expect("disconnect");
         show("done");
+        System.in.readAllBytes();
     }
 
     public static void main(String[] args) throws Exception {

@@ -114,3 +114,4 @@ if __name__ == "__main__":
         asyncio.run(with_asyncio(url, transport))
     else:
         with_threads(url, transport)
+    sys.stdin.read()

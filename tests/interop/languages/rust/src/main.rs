@@ -116,4 +116,5 @@ fn main() {
     client.disconnect().unwrap();
     expect(&events, "disconnect");
     println!("done");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
 }
