@@ -109,6 +109,7 @@ def test_reasons_are_the_official_words() -> None:
         "forced server close",
         "slow consumer",
         "auth expired",
+        "rate limited",
     }
     for reason in DisconnectReason:
         plain: str = str(reason)

@@ -6,6 +6,7 @@ from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
 from nuncio.cluster.recovery_options import RecoveryOptions as RecoveryOptions
 from nuncio.cluster.remote import RemoteSocket as RemoteSocket
+from nuncio.engine.counters import Counters as Counters
 from nuncio.engine.request import Exchange as Exchange
 from nuncio.engine.request import Request as Request
 from nuncio.engine.sent import Sent as Sent
@@ -17,16 +18,19 @@ from nuncio.errors import ClusterTimeout as ClusterTimeout
 from nuncio.errors import ConnectError as ConnectError
 from nuncio.errors import Disconnected as Disconnected
 from nuncio.errors import DisconnectReason as DisconnectReason
+from nuncio.errors import Dropped as Dropped
 from nuncio.errors import EventError as EventError
 from nuncio.errors import LimitExceeded as LimitExceeded
 from nuncio.errors import NuncioError as NuncioError
 from nuncio.errors import OptionError as OptionError
 from nuncio.errors import PacketError as PacketError
+from nuncio.errors import RateLimited as RateLimited
 from nuncio.limits import Limits as Limits
 from nuncio.protocol.msgpack import MsgPackParser as MsgPackParser
 from nuncio.protocol.parser import JSONParser as JSONParser
 from nuncio.protocol.parser import Parser as Parser
 from nuncio.protocol.socketio import Packet as Packet
+from nuncio.rate import Rate as Rate
 from nuncio.server.binding import AckCallback as AckCallback
 from nuncio.server.classes import event as event
 from nuncio.server.classes import middleware as middleware
@@ -40,6 +44,8 @@ from nuncio.server.operator import BroadcastOperator as BroadcastOperator
 from nuncio.server.parent import ParentNamespace as ParentNamespace
 from nuncio.server.server import Server as Server
 from nuncio.server.socket import Socket as Socket
+from nuncio.slow import SlowConsumer as SlowConsumer
+from nuncio.slow import conflate as conflate
 
 __all__ = [
     "Ack",
@@ -51,9 +57,11 @@ __all__ = [
     "BuildInfo",
     "ClusterTimeout",
     "ConnectError",
+    "Counters",
     "Depends",
     "DisconnectReason",
     "Disconnected",
+    "Dropped",
     "EventError",
     "Exchange",
     "Handshake",
@@ -68,18 +76,22 @@ __all__ = [
     "PacketError",
     "ParentNamespace",
     "Parser",
+    "Rate",
+    "RateLimited",
     "RecoveryOptions",
     "RemoteSocket",
     "Request",
     "Sent",
     "Server",
     "Session",
+    "SlowConsumer",
     "Socket",
     "Undelivered",
     "UndeliveredEvent",
     "__version__",
     "auth",
     "build_info",
+    "conflate",
     "event",
     "middleware",
 ]

@@ -4,8 +4,10 @@ NuncioError
  ├── ConnectError        raise it in a middleware to refuse a connection
  ├── EventError          raise it in a socket middleware to drop an event
  ├── ArgumentError       what a client sent does not fit the handler's annotations
+ ├── RateLimited         a client sent more than it may
  ├── AckError            an awaited acknowledgement will not come
  │    ├── AckTimeout     … in time; also a TimeoutError
+ │    ├── Dropped        … because the event was dropped
  │    └── Disconnected   … because the connection ended
  ├── ClusterTimeout      other servers did not answer in time; also a TimeoutError
  ├── LimitExceeded       one of `nuncio.Limits` was reached by the application itself
@@ -78,6 +80,33 @@ class ArgumentError(NuncioError):
         }
 
 
+class RateLimited(NuncioError):
+    """A client sent more than a rate allows.
+
+    Attributes:
+        event: the event's name.
+        retry_after: seconds until it may send the next one.
+    """
+
+    def __init__(self, event: str, retry_after: float) -> None:
+        super().__init__(f"event {event!r}: too many; wait {retry_after:.3g} seconds")
+        self.event = event
+        self.retry_after = retry_after
+
+    def answer(self) -> dict[str, object]:
+        """The structured acknowledgement that the client receives."""
+        return {"error": rate_limited(self.retry_after)}
+
+
+def rate_limited(retry_after: float) -> dict[str, object]:
+    """How a client is told that it sent too much, wherever it is told."""
+    return {
+        "code": "rate_limited",
+        "retry_after": round(retry_after, 3),
+        "message": "Too many requests",
+    }
+
+
 class AckError(NuncioError):
     """An acknowledgement that was waited for will not come."""
 
@@ -118,6 +147,13 @@ class ClusterTimeout(NuncioError, TimeoutError):
         self.responses = responses
 
 
+class Dropped(AckError):
+    """The event was dropped because the client was behind, so it cannot be acknowledged."""
+
+    def __init__(self) -> None:
+        super().__init__("the event was dropped: the client is behind")
+
+
 class LimitExceeded(NuncioError):
     """The application reached one of its own limits (see `nuncio.Limits`)."""
 
@@ -133,8 +169,9 @@ class OptionError(NuncioError, ValueError):
 class DisconnectReason(StrEnum):
     """Why a connection ended. Members are strings, equal to the official words.
 
-    Two are Nuncio's own. `SLOW_CONSUMER`: the peer did not read, and its outgoing buffer was full.
-    `AUTH_EXPIRED`: the time was up until which it had proved who it is.
+    Three are Nuncio's own. `SLOW_CONSUMER`: the peer did not read, and its outgoing buffer was
+    full. `RATE_LIMITED`: it sent more than it may. `AUTH_EXPIRED`: the time was up until which it
+    had proved who it is.
     """
 
     SERVER_NAMESPACE_DISCONNECT = "server namespace disconnect"
@@ -147,4 +184,5 @@ class DisconnectReason(StrEnum):
     FORCED_CLOSE = "forced close"
     FORCED_SERVER_CLOSE = "forced server close"
     SLOW_CONSUMER = "slow consumer"
+    RATE_LIMITED = "rate limited"
     AUTH_EXPIRED = "auth expired"

@@ -2,6 +2,10 @@
 
 A limit is checked before the memory it guards is taken. A peer that reaches one loses its own
 connection, or has its request refused, and nobody else notices.
+
+Rates are off unless they are set, all but one: only an application knows how much is too much for
+it, and a rate by address punishes everybody behind the same router, or behind a proxy that is not
+trusted, for one of them.
 """
 
 from __future__ import annotations
@@ -10,6 +14,13 @@ from dataclasses import dataclass, fields
 from math import inf
 
 from nuncio.errors import OptionError
+from nuncio.rate import Rate
+
+# What happens to events beyond a rate.
+ON_EVENT_RATE = ("pause", "drop", "disconnect")
+
+# Many times what a client needs that joins all its namespaces, again after each lost connection.
+JOINS = Rate(10, burst=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,8 @@ class Limits:
             with the reason `slow consumer`.
         high_water_bytes: what the operating system's side may be behind before `await emit` waits
             and volatile packets are dropped.
+        droppable_bytes: how much of `outgoing_bytes` may be events that a slow-consumer policy
+            may drop; beyond it they are dropped.
         payload_packets: packets in one long-polling request.
         header_bytes: the head of a request.
         header_seconds: how long a peer may take to send one (`io.run` and `io.listen`).
@@ -39,10 +52,26 @@ class Limits:
             connection pauses.
         handshakes: connections that have not yet joined a namespace, all together.
         close_seconds: how long a closing connection may take to say goodbye.
+        connections: sessions, all together.
+        connections_per_address: sessions of one address; None for no such limit.
+        handshakes_per_address: new sessions of one address, refused ones counted only by their
+            origin; None for no such limit.
+        joins_per_connection: attempts to join a namespace on one connection, the first not
+            counted; None for no such limit.
+        events_per_connection: events that one client sends, in all its namespaces together; None
+            for no such limit.
+        event_bytes_per_connection: the bytes of these events, in place of their number; None for
+            no such limit.
+        events_per_address: events that all clients of one address send; None for no such limit.
+        on_event_rate: what happens to events beyond one of these three rates: `pause` reading from
+            the connection until they fit, `drop` them, or `disconnect`.
+        addresses: addresses that each rate by address remembers; the one that was quiet for the
+            longest time is forgotten.
     """
 
     outgoing_bytes: int = 16 * 1024 * 1024
     high_water_bytes: int = 64 * 1024
+    droppable_bytes: int = 1024 * 1024
     payload_packets: int = 10_000
     header_bytes: int = 64 * 1024
     header_seconds: float = 20.0
@@ -59,14 +88,57 @@ class Limits:
     queued_events: int = 100
     handshakes: int = 10_000
     close_seconds: float = 10.0
+    connections: int = 1_000_000
+    connections_per_address: int | None = None
+    handshakes_per_address: Rate | None = None
+    joins_per_connection: Rate | None = JOINS
+    events_per_connection: Rate | None = None
+    event_bytes_per_connection: Rate | None = None
+    events_per_address: Rate | None = None
+    on_event_rate: str = "pause"
+    addresses: int = 65_536
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
-            whole = isinstance(field.default, int)
-            kinds = (int,) if whole else (int, float)
-            valid = isinstance(value, kinds) and not isinstance(value, bool)
-            # "No limit" is none of the choices.
-            if not valid or not 0 < value < inf:
-                kind = "a whole number" if whole else "a number"
-                raise OptionError(f"Limits({field.name}=…) must be {kind} above 0, not {value!r}")
+            name, value = field.name, getattr(self, field.name)
+            if name in _RATES:
+                if value is not None and not isinstance(value, Rate):
+                    raise OptionError(
+                        f"Limits({name}=…) must be a nuncio.Rate(count, per=seconds) or None, "
+                        f"not {value!r}"
+                    )
+            elif name == "on_event_rate":
+                if value not in ON_EVENT_RATE:
+                    words = ", ".join(ON_EVENT_RATE)
+                    raise OptionError(f"Limits({name}=…) must be one of {words}, not {value!r}")
+            elif name != "connections_per_address" or value is not None:
+                _check_number(name, value, whole=not isinstance(field.default, float))
+
+    @property
+    def event_rates(self) -> bool:
+        """Whether events are counted at all."""
+        return (
+            self.events_per_connection is not None
+            or self.event_bytes_per_connection is not None
+            or self.events_per_address is not None
+        )
+
+
+_RATES = frozenset(
+    {
+        "event_bytes_per_connection",
+        "events_per_address",
+        "events_per_connection",
+        "handshakes_per_address",
+        "joins_per_connection",
+    }
+)
+
+
+def _check_number(name: str, value: object, *, whole: bool) -> None:
+    kinds = (int,) if whole else (int, float)
+    valid = isinstance(value, kinds) and not isinstance(value, bool)
+    # "No limit" is none of the choices.
+    if not valid or not 0 < value < inf:  # type: ignore[operator]  # it is a number, if valid
+        kind = "a whole number" if whole else "a number"
+        raise OptionError(f"Limits({name}=…) must be {kind} above 0, not {value!r}")

@@ -7,9 +7,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from nuncio import AckTimeout, ClusterTimeout, RemoteSocket, Server, Socket
+from nuncio import AckTimeout, ClusterTimeout, RemoteSocket, Server, Socket, conflate
 from nuncio.cluster import LocalBus
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.messages import (
+    ClusterMessage,
+    Flags,
+    Kind,
+    Options,
+    from_wire,
+    to_wire,
+)
+from nuncio.cluster.options import BroadcastOptions
+from nuncio.slow import policy_of
 from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client
 
@@ -315,3 +324,39 @@ async def test_answers_to_questions_nobody_asked_are_ignored() -> None:
     ):
         adapter.received(ClusterMessage("other", "/", kind, data))
     assert adapter.dropped == 0
+
+
+@run_async
+async def test_what_slow_clients_of_other_servers_lose() -> None:
+    pair = Pair()
+    for sender in (pair.one, pair.two):
+        pair.ada.stall()
+        pair.bob.stall()
+        for index in range(5):
+            sender.when_slow(conflate(lambda event, *args: args[0])).emit("e", "a", index)
+            sender.when_slow(conflate(("b", 1))).emit("e", "b", index)
+        assert await pair.heard() == ([], [])
+        pair.ada.drain()
+        pair.bob.drain()
+        latest = ['2["e","a",4]', '2["e","b",4]']
+        assert await pair.heard() == (latest, latest)
+    assert pair.b.conn.dropped == pair.two.counters.dropped_events == 16
+
+
+def test_policies_travel_by_their_names() -> None:
+    for word in ("block", "drop_newest", "drop_oldest"):
+        options = BroadcastOptions()
+        options.slow = policy_of(word, "x")
+        found = from_wire(msgspec.convert(msgspec.to_builtins(to_wire(options)), Options))
+        assert found.slow is options.slow
+    options = BroadcastOptions()
+    options.slow = conflate("price").of_event("/", ["e"])
+    found = from_wire(to_wire(options))
+    assert found.slow is not None
+    assert (found.slow.word, found.slow.key) == ("conflate", "price")
+    assert from_wire(to_wire(BroadcastOptions())).slow is None
+
+
+def test_a_policy_of_another_version_is_no_reason_to_fail() -> None:
+    options = Options(flags=Flags(slow="from the future"))
+    assert from_wire(options).slow is None

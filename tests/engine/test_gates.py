@@ -319,7 +319,7 @@ async def test_the_house_may_fill_up_while_the_application_decides() -> None:
     await asyncio.sleep(0)
     door.engine.may_open = lambda: False
     decided.set_result(True)
-    assert (await knocking).answer == (503, b"")
+    assert (await knocking).answer == (503, b'{"code":503,"message":"Too many connections"}')
 
 
 # Middlewares.

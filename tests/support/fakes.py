@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nuncio.engine.counters import Counters
 from nuncio.engine.listener import Listener
 from nuncio.engine.request import Exchange, Request
 from nuncio.engine.session import Session
@@ -17,6 +18,7 @@ PING_INTERVAL = 25.0
 PING_TIMEOUT = 20.0
 UPGRADE_TIMEOUT = 10.0
 OUTGOING_BYTES = 10_000
+DROPPABLE_BYTES = 2_000
 
 
 def a_request(
@@ -202,6 +204,8 @@ class Bench:
             overrides.get("ping_timeout", PING_TIMEOUT),
             overrides.get("upgrade_timeout", UPGRADE_TIMEOUT),
             int(overrides.get("outgoing_bytes", OUTGOING_BYTES)),
+            int(overrides.get("droppable_bytes", DROPPABLE_BYTES)),
+            Counters(),
         )
         self.above = Recorder()
         if transport is not None:

@@ -35,7 +35,7 @@ from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.remote import RemoteSocket, details_of
 from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import Sent
-from nuncio.errors import AckTimeout, ClusterTimeout
+from nuncio.errors import AckTimeout, ClusterTimeout, LimitExceeded
 from nuncio.protocol.json import simplify
 from nuncio.protocol.socketio import EVENT
 
@@ -244,7 +244,11 @@ class ClusterAdapter(MemoryAdapter):
 
     def _on_join(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, SocketsRooms)
-        super().add_sockets(from_wire(told.opts), told.rooms)
+        try:
+            super().add_sockets(from_wire(told.opts), told.rooms)
+        except LimitExceeded as error:
+            # The server that asked has its own sockets to answer for, and this one these.
+            logger.warning("another server asked for too many rooms: %s", error)
 
     def _on_leave(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, SocketsRooms)

@@ -18,6 +18,7 @@ from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import Sent
 from nuncio.errors import LimitExceeded
 from nuncio.protocol.engineio import Message
+from nuncio.slow import SlowConsumer
 
 if TYPE_CHECKING:
     from nuncio.server.socket import Socket
@@ -60,6 +61,7 @@ class MemoryAdapter(Adapter):
             if room in mine:
                 continue
             if len(mine) >= self._max_rooms:
+                self.nsp.server.counters.limits_exceeded += 1
                 raise LimitExceeded(
                     f"socket {socket.id} is in {len(mine)} rooms; raise Limits(rooms=…) "
                     "if it really needs more"
@@ -185,11 +187,18 @@ class MemoryAdapter(Adapter):
         nsp = self.nsp
         log = self.log
         if log is None or options.volatile:
-            return nsp.deliver(nsp.encode(payload, -1, options.compress), payload, options)
+            unlogged = nsp.encode(payload, -1, options.compress)
+            if options.slow is not None:
+                unlogged.slow = _for_many(options.slow, nsp, payload)
+            return nsp.deliver(unlogged, payload, options)
+        slow = None
+        if options.slow is not None and not options.promised:
+            slow = _for_many(options.slow, nsp, payload)
         number = log.last + 1
         payload = [*payload, log.next_offset()]
         id = nsp.next_ack_id() if options.promised else -1
         message = nsp.encode(payload, id, options.compress)
+        message.slow = slow
         log.add(message, options, options.promised)
         if options.promised:
             return nsp.deliver_promised(id, number, message, payload, options)
@@ -207,8 +216,15 @@ class MemoryAdapter(Adapter):
 
     def add_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
         """See `Adapter.add_sockets`."""
+        error: LimitExceeded | None = None
         for socket in self.targets(options.rooms, options.excepted):
-            socket.join(rooms)
+            try:
+                socket.join(rooms)
+            except LimitExceeded as too_many:
+                # That one is in too many rooms; the others can join.
+                error = too_many
+        if error is not None:
+            raise error
 
     def remove_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
         """See `Adapter.remove_sockets`."""
@@ -265,3 +281,8 @@ class MemoryAdapter(Adapter):
         """See `Adapter.give_up_sessions`."""
         if self.log is not None:
             self.log.give_up_all()
+
+
+def _for_many(slow: SlowConsumer, nsp: Any, payload: list[Any]) -> SlowConsumer | None:
+    """A broadcast's policy: it does not fail as a whole because one of its recipients is slow."""
+    return slow.of_event(nsp.name, payload) if slow.droppable else None

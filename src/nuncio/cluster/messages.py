@@ -14,6 +14,7 @@ import msgspec
 
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
+from nuncio.slow import POLICIES, conflate
 
 
 class Kind(IntEnum):
@@ -35,12 +36,14 @@ class Kind(IntEnum):
 
 
 class Flags(msgspec.Struct, omit_defaults=True):
-    """Flags of an operation; the time-out in milliseconds."""
+    """Flags of an operation; the time-out in milliseconds, `slow` a slow-consumer policy's name."""
 
     volatile: bool = False
     compress: bool = True
     timeout: float = 0
     promised: bool = False
+    slow: str = ""
+    key: str | int = ""
 
 
 class Options(msgspec.Struct, rename={"excepted": "except"}):
@@ -138,6 +141,12 @@ def to_wire(options: BroadcastOptions) -> Options:
     flags = Flags(
         options.volatile, options.compress, round(options.timeout * 1000), options.promised
     )
+    slow = options.slow
+    if slow is not None:
+        flags.slow = slow.word
+        key = slow.key
+        # Any other key is as good in words: it is compared with its likes only.
+        flags.key = key if isinstance(key, (str, int)) else repr(key)
     return Options(list(options.rooms), list(options.excepted), flags)
 
 
@@ -148,4 +157,8 @@ def from_wire(options: Options) -> BroadcastOptions:
     found.compress = options.flags.compress
     found.timeout = options.flags.timeout / 1000
     found.promised = options.flags.promised
+    if options.flags.slow == "conflate":
+        found.slow = conflate(options.flags.key)
+    elif options.flags.slow in POLICIES:
+        found.slow = POLICIES[options.flags.slow]
     return found

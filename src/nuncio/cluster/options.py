@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from nuncio.cluster.rooms import Room
+from nuncio.slow import SlowConsumer
 
 _NOBODY: Final[frozenset[Room]] = frozenset()
 
@@ -22,9 +23,20 @@ class BroadcastOptions:
         local: only the sockets of this server.
         promised: at-least-once delivery: recipients acknowledge it, or the application is told.
         timeout: seconds to wait for answers; 0 for none.
+        slow: what becomes of it for those who are behind; None when they are disconnected once too
+            much waits for them.
     """
 
-    __slots__ = ("compress", "excepted", "local", "promised", "rooms", "timeout", "volatile")
+    __slots__ = (
+        "compress",
+        "excepted",
+        "local",
+        "promised",
+        "rooms",
+        "slow",
+        "timeout",
+        "volatile",
+    )
 
     def __init__(
         self, rooms: frozenset[Room] = _NOBODY, excepted: frozenset[Room] = _NOBODY
@@ -36,6 +48,7 @@ class BroadcastOptions:
         self.local = False
         self.promised = False
         self.timeout = 0.0
+        self.slow: SlowConsumer | None = None
 
     def copy(self) -> BroadcastOptions:
         """Another one with the same values."""
@@ -45,4 +58,5 @@ class BroadcastOptions:
         options.local = self.local
         options.promised = self.promised
         options.timeout = self.timeout
+        options.slow = self.slow
         return options

@@ -17,6 +17,8 @@ import msgspec
 from nuncio.engine.compression import HttpCompression, message_compression
 from nuncio.engine.cookies import CookieOption
 from nuncio.engine.cors import CorsPolicy
+from nuncio.engine.counters import Counters
+from nuncio.engine.door import Door
 from nuncio.engine.follow import follow_up
 from nuncio.engine.gates import Gates, Middleware
 from nuncio.engine.headers import Decorator, HeaderEvents
@@ -86,10 +88,19 @@ class Engine:
         self.on_host_stopping: Callable[[], None] | None = None
         self.settle: Callable[[float], Awaitable[None]] | None = None
         self.stopping = False
+        self.counters = Counters()
         self.hosts: list[Any] = []
         self._wind_down = WindDown(self.sessions)
         self.events = Emitter(self.spawn)
-        self._refusals = Refusals(self.events, "websocket" in self.options.transports)
+        websockets = "websocket" in self.options.transports
+        self._refusals = Refusals(self.events, websockets, self.counters)
+        self._door = Door(
+            self.options.limits,
+            self.sessions,
+            self._refusals,
+            self.counters,
+            lambda: self.config().wheel,
+        )
         self._headers = HeaderEvents(self.events)
         self._gates = Gates(self.options, self.cors, self._refusals)
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -196,6 +207,8 @@ class Engine:
                 float(options.ping_timeout),
                 float(options.upgrade_timeout),
                 options.limits.outgoing_bytes,
+                options.limits.droppable_bytes,
+                self.counters,
             )
             self._config = config
         return config
@@ -267,7 +280,7 @@ class Engine:
         except Exception as error:
             self._refusals.bad_request(exchange, upgrade, "ID_GENERATION_ERROR", error=error)
             return
-        if not exchange.done and self._has_room(exchange):
+        if not exchange.done and self._has_room(exchange, upgrade):
             self._open(exchange, upgrade, id)
 
     def _cors(self, exchange: Exchange, admitted: bool, upgrade: bool) -> bool:
@@ -309,17 +322,17 @@ class Engine:
         if (name == "websocket") != upgrade:
             self._refusals.bad_request(exchange, upgrade, "TRANSPORT_HANDSHAKE_ERROR")
             return False
-        if not self._has_room(exchange):
+        if not self._has_room(exchange, upgrade) or not self._door.knocked(exchange, upgrade):
             return False
         # With an application to ask, the protocol is checked after it was asked.
         return self.options.allow_request is not None or self._check_protocol(exchange, upgrade)
 
-    def _has_room(self, exchange: Exchange) -> bool:
+    def _has_room(self, exchange: Exchange, upgrade: bool) -> bool:
         """Whether a new session may be opened now; otherwise the request is answered."""
-        if exchange.alive and not self.stopping and (self.may_open is None or self.may_open()):
-            return True
-        exchange.respond(503, [("Retry-After", "5"), ("Connection", "close")], b"")
-        return False
+        if not exchange.alive or self.stopping:
+            exchange.respond(503, [("Retry-After", "5"), ("Connection", "close")], b"")
+            return False
+        return self._door.has_room(exchange, upgrade, self.may_open)
 
     def _check_origin(self, exchange: Exchange, upgrade: bool, admitted: bool) -> bool:
         origin = exchange.request.header(b"origin") or ""
@@ -413,6 +426,7 @@ class Engine:
         kind = Session if _revision(request) == 4 else Session3
         session = kind(self, config, id, transport, request)
         self.sessions[id] = session
+        self._door.opened(request)
         handshake = b'0{"sid":' + msgspec.json.encode(id) + self._open_tail[upgrade]
         packets = [Message(handshake, control=True)]
         initial = self.options.initial_packet
@@ -487,6 +501,7 @@ class Engine:
     def session_closed(self, session: Session) -> None:
         """Forget a session."""
         self.sessions.pop(session.id, None)
+        self._door.closed(session.request)
         if self.stopping:
             self._wind_down.session_closed()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mypy_extensions import mypyc_attr
 
+from nuncio.protocol.engineio import Message
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Listener:
@@ -18,6 +20,9 @@ class Listener:
     def binary(self, data: bytes) -> None:
         """A binary message."""
         raise NotImplementedError
+
+    def dropped(self, message: Message) -> None:
+        """A message whose acknowledgement is waited for was dropped: the peer is behind."""
 
     def closed(self, reason: str, description: str) -> None:
         """The session ended."""

@@ -15,6 +15,7 @@ from asyncio import Future
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, overload
 
+from nuncio.engine.backlog import NO_ROOM, Backlog
 from nuncio.engine.listener import Listener
 from nuncio.engine.polling import PollingTransport
 from nuncio.engine.probe import Probe
@@ -23,7 +24,7 @@ from nuncio.engine.sent import TAKEN, Sent
 from nuncio.engine.settings import SessionConfig
 from nuncio.engine.transport import PacketSink, Transport
 from nuncio.engine.wheel import TICK
-from nuncio.errors import DisconnectReason, PacketError
+from nuncio.errors import DisconnectReason, LimitExceeded, PacketError
 from nuncio.events import Emitter
 from nuncio.protocol.engineio import (
     BINARY_MARK,
@@ -45,9 +46,6 @@ CLOSED: Final = 3
 
 STATE_NAMES: Final = ("opening", "open", "closing", "closed")
 
-# Bookkeeping of one buffered message, counted beside its bytes so that many tiny ones are bounded.
-MESSAGE_OVERHEAD: Final = 100
-
 # How many pongs may be missing while reading is paused by our own side.
 MOST_OVERDUE: Final = 4
 
@@ -59,6 +57,7 @@ PARSE_ERROR: Final = str(DisconnectReason.PARSE_ERROR)
 TRANSPORT_CLOSE: Final = str(DisconnectReason.TRANSPORT_CLOSE)
 TRANSPORT_ERROR: Final = str(DisconnectReason.TRANSPORT_ERROR)
 SLOW_CONSUMER: Final = str(DisconnectReason.SLOW_CONSUMER)
+RATE_LIMITED: Final = str(DisconnectReason.RATE_LIMITED)
 
 
 class Session(PacketSink):
@@ -70,12 +69,12 @@ class Session(PacketSink):
         request: the request that opened it.
         transport: what carries it now; `transport.name` is `polling` or `websocket`.
         upgraded: whether it has left its first transport.
+        dropped: how many messages were dropped because the peer was not ready to receive.
     """
 
     __slots__ = (
         "_awaiting_pong",
         "_buffer",
-        "_buffered",
         "_config",
         "_engine",
         "_events",
@@ -85,6 +84,7 @@ class Session(PacketSink):
         "_refreshed",
         "_state",
         "_waiters",
+        "dropped",
         "id",
         "listener",
         "protocol",
@@ -106,8 +106,8 @@ class Session(PacketSink):
         self.upgraded = False
         self.listener: Listener | None = None
         self._state = OPENING
-        self._buffer: list[Message] | None = None
-        self._buffered = 0
+        self._buffer: Backlog | None = None
+        self.dropped = 0
         self._awaiting_pong = False
         self._refreshed = False
         self._overdue = 0
@@ -151,7 +151,7 @@ class Session(PacketSink):
     @property
     def buffered_bytes(self) -> int:
         """How much waits in the buffer."""
-        return self._buffered
+        return 0 if self._buffer is None else self._buffer.size
 
     @property
     def events(self) -> Emitter:
@@ -243,6 +243,9 @@ class Session(PacketSink):
         Args:
             message: shared by all its recipients.
             volatile: drop it rather than let it wait.
+
+        Raises:
+            LimitExceeded: when there is no room for it, and its policy is to wait.
         """
         transport = self.transport
         if transport.writable and self._buffer is None:
@@ -252,22 +255,61 @@ class Session(PacketSink):
                     return TAKEN
                 return Sent(self)
             return TAKEN
-        if volatile or self._state != OPEN:
+        if self._state != OPEN:
+            return TAKEN
+        if volatile:
+            self.dropped += 1
+            self._config.counters.dropped_volatile += 1
             return TAKEN
         return self._hold(message)
 
     def _hold(self, message: Message) -> Sent:
-        self._buffered += message.size + MESSAGE_OVERHEAD
-        if self._buffered > self._config.outgoing_bytes:
-            self.transport.abort()
-            self._finish(SLOW_CONSUMER, "the peer does not read")
-            return TAKEN
         buffer = self._buffer
         if buffer is None:
-            self._buffer = [message]
-        else:
-            buffer.append(message)
+            buffer = self._new_backlog()
+        verdict = buffer.offer(message)
+        if len(buffer) > 0:
+            self._buffer = buffer
+        if buffer.lost is not None:
+            self._lose(buffer)
+        if verdict == NO_ROOM:
+            self._no_room(message)
+            return TAKEN
+        # Whoever awaits what was dropped waits as long as for what was kept.
         return Sent(self)
+
+    def _new_backlog(self) -> Backlog:
+        config = self._config
+        return Backlog(config.outgoing_bytes, config.droppable_bytes)
+
+    def _lose(self, buffer: Backlog) -> None:
+        """Tell what was dropped, now that the buffer is in order again."""
+        lost = buffer.lost
+        assert lost is not None
+        buffer.lost = None
+        self.dropped += len(lost)
+        self._config.counters.dropped_events += len(lost)
+        listener = self.listener
+        for message in lost:
+            slow = message.slow
+            if slow is not None and slow.ack >= 0 and listener is not None:
+                listener.dropped(message)
+
+    def _no_room(self, message: Message) -> None:
+        config = self._config
+        if message.slow is not None:
+            config.counters.limits_exceeded += 1
+            raise LimitExceeded(
+                f"{config.outgoing_bytes} bytes wait for a client that does not read: await what "
+                "emit returns, or raise Limits(outgoing_bytes=…)"
+            )
+        config.counters.slow_consumers += 1
+        self.transport.abort()
+        self._finish(SLOW_CONSUMER, "the peer does not read")
+
+    def call_soon(self, function: Any, *args: Any) -> None:
+        """Call a function in the loop's next turn."""
+        self._config.loop.call_soon(function, *args)
 
     def pause_reading(self) -> None:
         """Take no more from the peer until `resume_reading`."""
@@ -387,12 +429,12 @@ class Session(PacketSink):
         buffer = self._buffer
         if buffer is not None:
             self._buffer = None
-            self._buffered = 0
-            for index in range(len(buffer)):
+            messages = buffer.take()
+            for index in range(len(messages)):
                 if not transport.writable:
-                    self._rebuffer(buffer[index:])
+                    self._rebuffer(messages[index:])
                     return
-                transport.send(buffer[index])
+                transport.send(messages[index])
             if transport.name == "polling":
                 transport.flush()
         if self._state == CLOSING:
@@ -402,9 +444,10 @@ class Session(PacketSink):
         self._release_waiters()
 
     def _rebuffer(self, messages: list[Message]) -> None:
-        self._buffer = messages
+        buffer = self._new_backlog()
         for message in messages:
-            self._buffered += message.size + MESSAGE_OVERHEAD
+            buffer.append(message)
+        self._buffer = buffer
 
     def ended(self, transport: Transport, reason: str, description: str) -> None:
         """See `PacketSink.ended`."""
@@ -475,6 +518,7 @@ class Session(PacketSink):
     # Ending.
 
     def _parse_error(self) -> None:
+        self._config.counters.parse_errors += 1
         self._abort_transport(PARSE_ERROR, "")
 
     def _abort_transport(self, reason: str, description: str) -> None:
@@ -505,6 +549,10 @@ class Session(PacketSink):
             self.transport.abort()
             self._finish(FORCED_CLOSE, "")
 
+    def rate_limit(self, description: str) -> None:
+        """End because the peer sent more than it may."""
+        self._abort_transport(RATE_LIMITED, description)
+
     def abandon(self) -> None:
         """End without touching the transport, whose event loop is gone."""
         if self._state != CLOSED:
@@ -530,7 +578,6 @@ class Session(PacketSink):
         if self._events is not None:
             self._events.emit("close", reason, description)
         self._buffer = None
-        self._buffered = 0
         self._release_waiters()
 
     def _release_waiters(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 
+from nuncio.engine.counters import Counters
 from nuncio.engine.transport import Flusher
 from nuncio.engine.wheel import TimerWheel
 
@@ -12,6 +13,8 @@ class SessionConfig:
     """What all sessions of an engine share."""
 
     __slots__ = (
+        "counters",
+        "droppable_bytes",
         "flusher",
         "loop",
         "outgoing_bytes",
@@ -30,6 +33,8 @@ class SessionConfig:
         ping_timeout: float,
         upgrade_timeout: float,
         outgoing_bytes: int,
+        droppable_bytes: int,
+        counters: Counters,
     ) -> None:
         self.loop = loop
         self.wheel = wheel
@@ -38,3 +43,5 @@ class SessionConfig:
         self.ping_timeout = ping_timeout
         self.upgrade_timeout = upgrade_timeout
         self.outgoing_bytes = outgoing_bytes
+        self.droppable_bytes = droppable_bytes
+        self.counters = counters

@@ -15,6 +15,7 @@ from typing import Final
 
 from nuncio.errors import PacketError
 from nuncio.protocol.frames import BINARY, TEXT, encode
+from nuncio.slow import SlowConsumer
 
 OPEN: Final = 48
 CLOSE: Final = 49
@@ -49,6 +50,9 @@ class Message:
         compress: whether the transport may compress it.
         control: whether this is the transport's own packet (open, ping), which is never compressed
             and does not count as the application's.
+
+    Attributes:
+        slow: what becomes of it for a peer that is behind; None when it must not be dropped.
     """
 
     __slots__ = (
@@ -60,6 +64,7 @@ class Message:
         "compress",
         "control",
         "size",
+        "slow",
         "text",
     )
 
@@ -74,6 +79,7 @@ class Message:
         self.attachments = attachments
         self.compress = compress
         self.control = control
+        self.slow: SlowConsumer | None = None
         self._frames: bytes | None = None
         self._payload: bytes | None = None
         self._deflated: dict[int, bytes] | None = None

@@ -15,6 +15,7 @@ import msgspec
 
 from nuncio.errors import OptionError
 from nuncio.options import unknown_option, whole
+from nuncio.rate import Rate
 from nuncio.server.annotations import annotation_of, quiet_annotation_of
 from nuncio.server.dependencies import dependency_of, given_slot, is_marker
 from nuncio.server.handlers import Converter, Handler
@@ -39,7 +40,7 @@ _LIFECYCLE = {
     "disconnecting": 2,
 }
 
-_OPTIONS = ("concurrency", "thread")
+_OPTIONS = ("concurrency", "rate", "thread")
 
 
 def check_registration(event: object, options: Mapping[str, object]) -> None:
@@ -70,6 +71,7 @@ def bind(
     concurrency: int | None = None,
     once: bool = False,
     injects: bool = True,
+    rate: Rate | None = None,
 ) -> Handler:
     """Work out how to call a handler.
 
@@ -82,6 +84,7 @@ def bind(
         concurrency: how many may run at once for one socket.
         once: remove it when it is called.
         injects: whether it may have dependencies; they need a socket.
+        rate: how often it may run for one socket.
 
     Raises:
         OptionError: when it cannot be called with an event's arguments.
@@ -92,6 +95,11 @@ def bind(
     if thread and is_async:
         raise OptionError(f"the handler of {event!r} is async: thread=True is for def functions")
     limit = 0 if concurrency is None else whole("concurrency", concurrency)
+    if rate is not None and (lifecycle or not isinstance(rate, Rate)):
+        raise OptionError(
+            f"rate: what limits {event!r} must be a nuncio.Rate(count, per=seconds), and the "
+            f"event one that clients send; this is {rate!r}"
+        )
     shape = _Shape(function, event, takes_socket, lifecycle, injects)
     called = function
     gets_socket = shape.takes_socket
@@ -104,7 +112,7 @@ def bind(
         gets_socket = True
         is_async = injected.is_async
         thread = False
-    return Handler(
+    handler = Handler(
         called,
         event,
         gets_socket,
@@ -121,6 +129,8 @@ def bind(
         once,
         function,
     )
+    handler.rate = rate
+    return handler
 
 
 def bind_middleware(function: Any) -> Callable[..., Any]:

@@ -29,6 +29,7 @@ from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.operator import BroadcastOperator
 from nuncio.server.threads import Threads
+from nuncio.slow import CONFLATE, SlowConsumer, policy_of
 
 if TYPE_CHECKING:
     from nuncio.server.socket import Socket
@@ -73,6 +74,7 @@ class Broadcaster(Generic[D, U]):
         sockets: connected sockets by id.
         adapter: its rooms, and the other servers.
         promised: whether events are delivered at least once unless they say otherwise.
+        slow: what becomes of events for clients that are behind; None for `disconnect`.
         recovering: whether clients that lost their link may recover what they missed.
         threads: the server's.
         parser: the server's.
@@ -89,6 +91,7 @@ class Broadcaster(Generic[D, U]):
         "promised",
         "recovering",
         "server",
+        "slow",
         "sockets",
         "threads",
     )
@@ -109,6 +112,7 @@ class Broadcaster(Generic[D, U]):
         self.prefix = self.parser.prefix(name)
         self.recovering: bool = server.recovery is not None
         self.promised = self.checked_delivery(server.options.delivery)
+        self.slow = policy_of(server.options.slow_consumer, "slow_consumer")
         adapter: Adapter = server.make_adapter(self)
         self.adapter = adapter
 
@@ -121,13 +125,34 @@ class Broadcaster(Generic[D, U]):
     def _all(self) -> BroadcastOperator:
         options = BroadcastOptions()
         options.promised = self.promised
+        options.slow = self.slow
         return BroadcastOperator(self, options)
 
     def all_but(self, id: str) -> BroadcastOptions:
         """Everybody but one socket, as `socket.broadcast` means it."""
         options = BroadcastOptions(_NO_ROOMS, frozenset((id,)))
         options.promised = self.promised
+        options.slow = self.slow
         return options
+
+    @property
+    def slow_consumer(self) -> Any:
+        """What becomes of events for clients that are behind, unless an emit says otherwise.
+
+        `disconnect`, `block`, `drop_oldest`, `drop_newest`, or `nuncio.conflate(key)`. May be
+        assigned at any time.
+
+        Raises:
+            OptionError: for what is none of these.
+        """
+        slow = self.slow
+        if slow is None:
+            return "disconnect"
+        return slow if slow.kind == CONFLATE else slow.word
+
+    @slow_consumer.setter
+    def slow_consumer(self, policy: Any) -> None:
+        self.slow = policy_of(policy, "slow_consumer")
 
     def emit(self, event: str, *args: object) -> Sent:
         """Send an event to everybody in the namespace; see `BroadcastOperator.emit`."""
@@ -173,6 +198,10 @@ class Broadcaster(Generic[D, U]):
         """See `BroadcastOperator.delivery`."""
         return self._all().delivery(guarantee)
 
+    def when_slow(self, policy: str | SlowConsumer) -> BroadcastOperator:
+        """See `BroadcastOperator.when_slow`."""
+        return self._all().when_slow(policy)
+
     def emit_with_ack(self, event: str, *args: object) -> Awaitable[list[Any]]:
         """See `BroadcastOperator.emit_with_ack`; needs `timeout`."""
         return self._all().emit_with_ack(event, *args)
@@ -205,13 +234,27 @@ class Broadcaster(Generic[D, U]):
         if threads.used and threads.away():
             threads.call(self.broadcast, payload, options)
             return TAKEN
+        if options.slow is not None:
+            options = self._decided(options, payload)
         return self.adapter.broadcast(payload, options)
+
+    def _decided(self, options: BroadcastOptions, payload: list[Any]) -> BroadcastOptions:
+        """With the key of this event, where its policy has keys."""
+        slow = options.slow
+        assert slow is not None
+        of_event = slow.of_event(self.name, payload)
+        if of_event is not slow:
+            options = options.copy()
+            options.slow = of_event
+        return options
 
     def broadcast_with_ack(
         self, payload: list[Any], options: BroadcastOptions
     ) -> Awaitable[list[Any]]:
         """Send an event to many and gather the answers."""
         future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        if options.slow is not None:
+            options = self._decided(options, payload)
         self.adapter.broadcast_with_ack(payload, options, self.server.gather_acks(future))
         return future
 
@@ -309,6 +352,9 @@ class Broadcaster(Generic[D, U]):
         sockets = self.adapter.targets(options.rooms, options.excepted)
         id = self.next_ack_id()
         message = self.encode(payload, id, options.compress)
+        slow = options.slow
+        if slow is not None and slow.droppable:
+            message.slow = slow.of_event(self.name, payload).with_ack(self.name, id)
         gathering.expect(len(sockets))
         for socket in sockets:
             socket.notify_outgoing(payload)

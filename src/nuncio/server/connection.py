@@ -10,10 +10,12 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from nuncio.engine.counters import Counters
 from nuncio.engine.listener import Listener
+from nuncio.engine.rates import Bucket
 from nuncio.engine.session import Session
 from nuncio.engine.wheel import Timer, TimerWheel
-from nuncio.errors import DisconnectReason, PacketError
+from nuncio.errors import DisconnectReason, PacketError, RateLimited, rate_limited
 from nuncio.ids import new_id
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.parser import Parser, Reader
@@ -25,6 +27,7 @@ from nuncio.protocol.socketio import (
     Packet,
     Pending,
 )
+from nuncio.server.meter import Meter
 
 if TYPE_CHECKING:
     from nuncio.server.namespace import Namespace
@@ -43,12 +46,15 @@ class Connection(Listener):
     Attributes:
         session: the Engine.IO session.
         wheel: the loop's timers.
+        counters: the server's.
     """
 
     __slots__ = (
         "_deadline",
         "_joining",
+        "_joins",
         "_main",
+        "_meter",
         "_others",
         "_pauses",
         "_pending",
@@ -56,6 +62,7 @@ class Connection(Listener):
         "_server",
         "_tasks",
         "_tasks_pause",
+        "counters",
         "session",
         "wheel",
     )
@@ -67,6 +74,9 @@ class Connection(Listener):
         self._reader: Reader = parser.reader(limits.attachments, limits.attachment_bytes)
         self.session = session
         self.wheel = wheel
+        self.counters: Counters = server.counters
+        self._meter: Meter | None = server.meter(self)
+        self._joins: Bucket | None = None
         # Most connections have the default namespace only, and so no dictionary.
         self._main: Socket | None = None
         self._others: dict[str, Socket] | None = None
@@ -95,6 +105,8 @@ class Connection(Listener):
 
     def text(self, data: bytes) -> None:
         """See `Listener.text`."""
+        if self._meter is not None:
+            self._meter.size = len(data)
         try:
             if self._pending is not None:
                 raise PacketError("got plaintext data when reconstructing a packet")
@@ -126,6 +138,8 @@ class Connection(Listener):
 
     def binary(self, data: bytes) -> None:
         """See `Listener.binary`."""
+        if self._meter is not None:
+            self._meter.size += len(data)
         pending = self._pending
         packet: Packet | None = None
         complete = False
@@ -162,7 +176,8 @@ class Connection(Listener):
         kind = packet.type
         data: Any = packet.data
         if kind == EVENT:
-            socket.on_event(data, packet.id)
+            if self._meter is None or self._admits(self._meter, packet, socket):
+                socket.on_event(data, packet.id)
         elif kind == ACK:
             socket.on_ack(packet.id, data)
         elif kind == DISCONNECT:
@@ -170,7 +185,29 @@ class Connection(Listener):
         else:
             self._violation()
 
+    def _admits(self, meter: Meter, packet: Packet, socket: Socket) -> bool:
+        """Whether an event may be handled, as rates go; otherwise it has been refused."""
+        wait = meter.admit()
+        meter.size = 0
+        if wait <= 0.0:
+            return True
+        if packet.id >= 0 and self.session.is_open:
+            payload: Any = packet.data
+            answer = RateLimited(str(payload[0]), wait).answer()
+            nsp = socket.nsp
+            self.session.push(nsp.parser.encode_ack(nsp.prefix, packet.id, [answer]))
+        return False
+
+    def dropped(self, message: Message) -> None:
+        """See `Listener.dropped`."""
+        slow = message.slow
+        socket = None if slow is None else self._socket(slow.nsp)
+        if slow is not None and socket is not None:
+            # Later, as any answer; never while its own emit has not returned.
+            self.session.call_soon(socket.lose_ack, slow.ack)
+
     def _undecodable(self, error: PacketError) -> None:
+        self.counters.parse_errors += 1
         logger.debug("undecodable packet: %s", error, exc_info=error.__cause__)
         for socket in self.sockets:
             socket.fire("error", [error])
@@ -178,6 +215,7 @@ class Connection(Listener):
         self.session.close()
 
     def _violation(self) -> None:
+        self.counters.protocol_errors += 1
         session = self.session
         session.close()
         if session.ready_state == "closing":
@@ -192,6 +230,10 @@ class Connection(Listener):
         if socket is not None or (joining is not None and name in joining):
             self._violation()
             return
+        if self._meter is not None:
+            self._meter.size = 0
+        if self._admitted() and self._joins_too_often(name):
+            return
         server = self._server
         auth: Any = packet.data
         nsp: Namespace | None = server.find_namespace(name)
@@ -204,6 +246,24 @@ class Connection(Listener):
             nsp = found
         self.enter(name, nsp, auth)
 
+    def _joins_too_often(self, name: str) -> bool:
+        """Count an attempt to join; True when it is one too many, and has been refused."""
+        rate = self._server.limits.joins_per_connection
+        if rate is None:
+            return False
+        joins = self._joins
+        if joins is None:
+            joins = Bucket(rate)
+            self._joins = joins
+        now = self.wheel.now()
+        wait = joins.wait(now)
+        if wait <= 0.0:
+            joins.take(now)
+            return False
+        self.counters.refused_joins += 1
+        self._refuse(name, "Too many requests", rate_limited(wait))
+        return True
+
     def enter(self, name: str, nsp: Namespace | None, auth: Any) -> None:
         """Join a namespace, now that it is known; None when there is no such."""
         self.end_joining(name)
@@ -212,6 +272,7 @@ class Connection(Listener):
         if nsp is None:
             self._refuse(name, "Invalid namespace")
         elif self._full(self._joining):
+            self.counters.refused_joins += 1
             self._refuse(name, "Too many namespaces")
         else:
             nsp.admit(self, auth)
@@ -238,9 +299,9 @@ class Connection(Listener):
         """What tells the client that it is not let in."""
         return parser.encode_connect_error(prefix, message, data)
 
-    def _refuse(self, nsp: str, message: str) -> None:
+    def _refuse(self, nsp: str, message: str, data: object = None) -> None:
         parser: Parser = self._server.parser
-        self.session.push(parser.encode_connect_error(parser.prefix(nsp), message, None))
+        self.session.push(parser.encode_connect_error(parser.prefix(nsp), message, data))
 
     def begin_joining(self, nsp: str) -> None:
         """A namespace is deciding about this client."""
@@ -322,6 +383,8 @@ class Connection(Listener):
     def closed(self, reason: str, description: str) -> None:
         """See `Listener.closed`."""
         self._disarm()
+        if self._meter is not None:
+            self._meter.stop()
         self._pending = None
         self._forget_decoder()
         if not self._admitted():

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from nuncio.engine.rates import Bucket
 from nuncio.engine.sent import Sent
-from nuncio.errors import ArgumentError, EventError
+from nuncio.errors import ArgumentError, EventError, RateLimited
 from nuncio.server.handlers import Ack, Handler
 from nuncio.server.listeners import Listeners
 
@@ -45,6 +46,7 @@ class Dispatcher(Listeners):
         "_held",
         "_paused",
         "_queue",
+        "_rates",
         "_running",
         "_running_by",
         "_unstarted",
@@ -61,6 +63,7 @@ class Dispatcher(Listeners):
         self._running_by: dict[Handler, int] | None = None
         self._unstarted = 0
         self._paused = False
+        self._rates: dict[Handler, Bucket] | None = None
 
     @property
     def awaits_answers(self) -> bool:
@@ -96,6 +99,7 @@ class Dispatcher(Listeners):
             limit *= WAITING_FOR_ANSWERS
         if not self._paused and length >= limit:
             self._paused = True
+            self._connection.counters.queue_pauses += 1
             self._connection.pause_reading()
         elif self._paused and length <= limit // 2:
             self._paused = False
@@ -224,6 +228,8 @@ class Dispatcher(Listeners):
         if handler.once:
             self._forget(handler, name)
         try:
+            if handler.rate is not None:
+                self._spend(handler, name)
             if handler.simple and len(payload) == 2 and not handler.thread:
                 if handler.takes_socket:
                     result = handler.function(self, payload[1])
@@ -257,6 +263,8 @@ class Dispatcher(Listeners):
         if handler.once:
             self._forget(handler, name)
         try:
+            if handler.rate is not None:
+                self._spend(handler, name)
             args = handler.arguments(self, payload, reply)
             if handler.thread:
                 result = self.nsp.server.in_thread(handler, args)
@@ -269,6 +277,29 @@ class Dispatcher(Listeners):
             self._start(handler, result, reply, name)
         elif handler.ack_index < 0:
             reply.give(result, name)
+
+    def _spend(self, handler: Handler, name: str) -> None:
+        """Count one run of a handler that has a rate.
+
+        Raises:
+            RateLimited: when it is one too many.
+        """
+        rates = self._rates
+        if rates is None:
+            rates = {}
+            self._rates = rates
+        bucket = rates.get(handler)
+        if bucket is None:
+            rate = handler.rate
+            assert rate is not None
+            bucket = Bucket(rate)
+            rates[handler] = bucket
+        now = self._connection.wheel.now()
+        wait = bucket.wait(now)
+        if wait > 0.0:
+            self._connection.counters.rate_limited_events += 1
+            raise RateLimited(name, wait)
+        bucket.take(now)
 
     def _forget(self, handler: Handler, name: str) -> None:
         # It is the namespace's or this socket's; the other does not know it.
@@ -284,7 +315,7 @@ class Dispatcher(Listeners):
             reply.skip(name)
             self.fire("error", [error])
             return
-        if isinstance(error, ArgumentError):
+        if isinstance(error, (ArgumentError, RateLimited)):
             reply.answer(error.answer(), name)
         else:
             reply.skip(name)

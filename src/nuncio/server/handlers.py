@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 from nuncio.errors import ArgumentError
+from nuncio.rate import Rate
 
 Converter = Callable[[Any], Any]
 
@@ -49,6 +50,7 @@ class Handler:
         concurrency: how many may run at once for one socket; 0 for the namespace's number.
         once: whether it is removed when called.
         listener: what the application registered: the function, if nothing is wrapped around it.
+        rate: how often it may run for one socket, or None.
     """
 
     __slots__ = (
@@ -64,6 +66,7 @@ class Handler:
         "most",
         "names",
         "once",
+        "rate",
         "rest",
         "simple",
         "takes_socket",
@@ -102,6 +105,7 @@ class Handler:
         self.concurrency = concurrency
         self.once = once
         self.listener = listener
+        self.rate: Rate | None = None
         checked = rest is not None
         for converter in converters:
             checked = checked or converter is not None

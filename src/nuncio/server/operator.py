@@ -14,6 +14,7 @@ from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import OptionError
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.socketio import RESERVED_EVENTS
+from nuncio.slow import SlowConsumer, policy_of
 
 if TYPE_CHECKING:
     from nuncio.server.broadcasting import Broadcaster
@@ -92,6 +93,12 @@ class BroadcastOperator:
         """What is promised of the delivery: `at-most-once` or `at-least-once`; see the guide."""
         options = self._options.copy()
         options.promised = self._nsp.checked_delivery(guarantee)
+        return BroadcastOperator(self._nsp, options)
+
+    def when_slow(self, policy: str | SlowConsumer) -> BroadcastOperator:
+        """What becomes of it for those who are behind; see `Namespace.slow_consumer`."""
+        options = self._options.copy()
+        options.slow = policy_of(policy, "policy")
         return BroadcastOperator(self._nsp, options)
 
     def emit(self, event: str, *args: object) -> Sent:
@@ -176,9 +183,10 @@ class SocketOperator:
         compress: whether the transport may compress it.
         timeout: seconds to wait for the acknowledgement; 0 for none.
         promised: see `delivery`.
+        slow: see `when_slow`.
     """
 
-    __slots__ = ("_compress", "_is_volatile", "_promised", "_socket", "_timeout")
+    __slots__ = ("_compress", "_is_volatile", "_promised", "_slow", "_socket", "_timeout")
 
     def __init__(
         self,
@@ -187,16 +195,23 @@ class SocketOperator:
         compress: bool = True,
         timeout: float = 0.0,
         promised: bool = False,
+        slow: SlowConsumer | None = None,
     ) -> None:
         self._socket = socket
         self._is_volatile = volatile
         self._compress = compress
         self._timeout = timeout
         self._promised = promised
+        self._slow = slow
 
     def _copy(self) -> SocketOperator:
         return SocketOperator(
-            self._socket, self._is_volatile, self._compress, self._timeout, self._promised
+            self._socket,
+            self._is_volatile,
+            self._compress,
+            self._timeout,
+            self._promised,
+            self._slow,
         )
 
     @property
@@ -224,6 +239,12 @@ class SocketOperator:
         operator._promised = self._socket.nsp.checked_delivery(guarantee)
         return operator
 
+    def when_slow(self, policy: str | SlowConsumer) -> SocketOperator:
+        """See `Socket.when_slow`."""
+        operator = self._copy()
+        operator._slow = policy_of(policy, "policy")
+        return operator
+
     @property
     def broadcast(self) -> BroadcastOperator:
         """Everybody but this socket, with the same flags."""
@@ -233,6 +254,7 @@ class SocketOperator:
         options.compress = self._compress
         options.timeout = self._timeout
         options.promised = self._promised
+        options.slow = self._slow
         return BroadcastOperator(socket.nsp, options)
 
     @property
@@ -256,10 +278,10 @@ class SocketOperator:
         """See `Socket.emit`; after `timeout`, a callback's first argument is an error or None."""
         if args and callable(args[-1]):
             return self._socket.emit_callback(
-                [event, *args[:-1]], args[-1], self._timeout, self._compress
+                [event, *args[:-1]], args[-1], self._timeout, self._compress, self._slow
             )
         return self._socket.send_event(
-            [event, *args], -1, self._is_volatile, self._compress, self._promised
+            [event, *args], -1, self._is_volatile, self._compress, self._promised, self._slow
         )
 
     def send(self, *args: object) -> Sent:
@@ -268,4 +290,4 @@ class SocketOperator:
 
     def emit_with_ack(self, event: str, *args: object) -> Awaitable[Any]:
         """See `Socket.emit_with_ack`."""
-        return self._socket.request_ack([event, *args], self._timeout, self._compress)
+        return self._socket.request_ack([event, *args], self._timeout, self._compress, self._slow)

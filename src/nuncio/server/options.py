@@ -11,6 +11,7 @@ from nuncio.errors import OptionError
 from nuncio.options import HOUR, build, seconds, whole
 from nuncio.protocol.parser import JSONParser, Parser
 from nuncio.server.client_files import AUTO, ServeClientOption
+from nuncio.slow import policy_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class ServerOptions:
         cleanup_empty_child_namespaces: whether a dynamic namespace without clients is removed.
         threads: whether `emit` and the like may be called from threads of your own. Handlers with
             `thread=True`, and another application beside the server, switch it on by themselves.
+        slow_consumer: what becomes of events for a client that is behind: `disconnect`, `block`,
+            `drop_oldest`, `drop_newest` or `nuncio.conflate(key)`; see the guide.
         adapter: called with each namespace, returns its adapter; None for rooms in this process.
         serve_client: which browser's client is served under the path of the server: `"auto"`, the
             one that comes with Nuncio, where one does; True, the same, and it must be there; False;
@@ -44,6 +47,7 @@ class ServerOptions:
     delivery: str = "at-most-once"
     cleanup_empty_child_namespaces: bool = False
     threads: bool = False
+    slow_consumer: Any = "disconnect"
     adapter: Any = None
     serve_client: ServeClientOption = AUTO
     data: Callable[[], Any] | None = None
@@ -60,6 +64,7 @@ class ServerOptions:
             )
         seconds("connect_timeout", self.connect_timeout, most=HOUR)
         whole("concurrency", self.concurrency)
+        policy_of(self.slow_consumer, "slow_consumer")
         if not isinstance(self.parser, Parser):
             raise OptionError(
                 "parser must be an object whose class derives from nuncio.Parser, "

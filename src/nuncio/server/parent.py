@@ -75,6 +75,7 @@ class ParentNamespace(Namespace):
             child.lifecycle[event] = handlers + child.lifecycle.get(event, [])
         child.concurrency = self.concurrency
         child.promised = self.promised
+        child.slow = self.slow
         child._middlewares = self._middlewares + child._middlewares
         self.children[child.name] = child
 
@@ -97,7 +98,8 @@ class ParentNamespace(Namespace):
         children = list(self.children.values())
         gathering = self.server.gather_acks(future, len(children))
         for child in children:
-            child.adapter.broadcast_with_ack(payload, options, gathering)
+            decided = options if options.slow is None else child._decided(options, payload)
+            child.adapter.broadcast_with_ack(payload, decided, gathering)
         return future
 
     def fetch(self, options: BroadcastOptions) -> Awaitable[list[Any]]:

@@ -14,6 +14,7 @@ from nuncio.cluster.memory import MemoryAdapter
 from nuncio.cluster.rooms import Room
 from nuncio.engine.engine import Engine
 from nuncio.engine.options import EngineOptions
+from nuncio.engine.rates import Buckets, address_of
 from nuncio.engine.request import Exchange
 from nuncio.engine.sent import Sent
 from nuncio.engine.session import Session
@@ -31,6 +32,7 @@ from nuncio.server.connection import Connection
 from nuncio.server.delivery import Undelivered, UndeliveredEvent
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
+from nuncio.server.meter import Meter
 from nuncio.server.namespace import Namespace
 from nuncio.server.oldclients import OldConnection
 from nuncio.server.operator import BroadcastOperator
@@ -38,6 +40,7 @@ from nuncio.server.options import ServerOptions, recovery_options
 from nuncio.server.parent import ParentNamespace
 from nuncio.server.socket import Socket
 from nuncio.server.tasks import Tasks
+from nuncio.slow import SlowConsumer
 
 H = TypeVar("H", bound=Callable[..., Any])
 N = TypeVar("N", bound=Namespace)
@@ -73,6 +76,7 @@ class Server(Tasks, Generic[D, U]):
     Attributes:
         engine: the Engine.IO server: `engine.use`, `engine.on`, `engine.clients_count`.
         parser: how its packets are written.
+        counters: what was refused, dropped or cut off; see `Counters`.
     """
 
     @overload
@@ -96,6 +100,8 @@ class Server(Tasks, Generic[D, U]):
         self.options = build(ServerOptions, mine, "Server")
         self.engine = Engine(**{"path": "/socket.io", **options})
         self.limits = self.engine.options.limits
+        self.counters = self.engine.counters
+        self._addresses: Buckets | None = None
         self.parser = self.options.parser
         self.recovery = recovery_options(self.options.connection_state_recovery)
         promises(self.options.delivery, self.recovery is not None)
@@ -254,6 +260,7 @@ class Server(Tasks, Generic[D, U]):
             The namespace, or None; or an awaitable of these.
         """
         if sum(len(parent.children) for parent in self.parents) >= self.limits.dynamic_namespaces:
+            self.counters.refused_joins += 1
             return None
         for index, parent in enumerate(self.parents):
             try:
@@ -408,6 +415,10 @@ class Server(Tasks, Generic[D, U]):
         """See `BroadcastOperator.delivery`."""
         return self.sockets.delivery(guarantee)
 
+    def when_slow(self, policy: str | SlowConsumer) -> BroadcastOperator:
+        """See `BroadcastOperator.when_slow`."""
+        return self.sockets.when_slow(policy)
+
     def fetch_sockets(self) -> Awaitable[list[Any]]:
         """See `BroadcastOperator.fetch_sockets`."""
         return self.sockets.fetch_sockets()
@@ -443,6 +454,24 @@ class Server(Tasks, Generic[D, U]):
     def on_server(self, event: str, handler: Any = None) -> Any:
         """See `Namespace.on_server`."""
         return self.sockets.on_server(event, handler)
+
+    def stats(self) -> dict[str, int]:
+        """Numbers as they are now: what there is, and all of `counters`.
+
+        Returns:
+            `connections`, `handshakes` (those of them that have not joined a namespace yet),
+            `sockets`, `namespaces`, `tasks` (handlers and others that wait), and what `Counters`
+            has.
+        """
+        namespaces = self._namespaces.values()
+        return {
+            "connections": len(self.engine.sessions),
+            "handshakes": self.handshakes,
+            "sockets": sum(len(nsp.sockets) for nsp in namespaces),
+            "namespaces": len(namespaces),
+            "tasks": len(self.running),
+            **self.counters.snapshot(),
+        }
 
     # Serving.
 
@@ -558,6 +587,20 @@ class Server(Tasks, Generic[D, U]):
 
     def _may_open(self) -> bool:
         return self.handshakes < self.limits.handshakes
+
+    def meter(self, connection: Connection) -> Meter | None:
+        """What counts the events of a new connection; None where nothing limits them."""
+        limits = self.limits
+        if not limits.event_rates:
+            return None
+        addresses, address = self._addresses, ""
+        if limits.events_per_address is not None:
+            wheel = connection.wheel
+            address = address_of(connection.session.request.client)
+            if addresses is None or addresses.wheel is not wheel:
+                addresses = Buckets(limits.events_per_address, limits.addresses, wheel)
+                self._addresses = addresses
+        return Meter(connection, limits, addresses, address, self.counters)
 
     def _accept(self, session: Session) -> Connection:
         self.threads.bind(self.engine.config().loop)

@@ -16,7 +16,7 @@ from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room, is_room, rooms_of
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.engine.session import Session
-from nuncio.errors import Disconnected, DisconnectReason, LimitExceeded, OptionError
+from nuncio.errors import Disconnected, DisconnectReason, Dropped, LimitExceeded, OptionError
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.socketio import RESERVED_EVENTS
@@ -28,6 +28,7 @@ from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.handshake import Handshake
 from nuncio.server.operator import BroadcastOperator, SocketOperator, check_event
+from nuncio.slow import SlowConsumer
 
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection
@@ -203,10 +204,13 @@ class Socket(Dispatcher, Generic[D, U]):
         Raises:
             OptionError: for a reserved name.
             TypeError: for data that cannot be sent.
+            LimitExceeded: when the client is behind, there is no room for more, and the policy is
+                `block`.
         """
         if args and callable(args[-1]):
-            return self.emit_callback([event, *args[:-1]], args[-1], 0.0, True)
-        return self.send_event([event, *args], -1, False, True, self.nsp.promised)
+            return self.emit_callback([event, *args[:-1]], args[-1], 0.0, True, self.nsp.slow)
+        nsp = self.nsp
+        return self.send_event([event, *args], -1, False, True, nsp.promised, nsp.slow)
 
     def send(self, *args: object) -> Sent:
         """Send a `message` event."""
@@ -227,13 +231,16 @@ class Socket(Dispatcher, Generic[D, U]):
 
         Raises:
             AckTimeout: when it did not come in time.
+            Dropped: when the client is behind, and its policy let the event be dropped.
             Disconnected: when the connection ended first.
             LimitExceeded: when too many acknowledgements are being waited for.
         """
         limit = 0.0 if timeout is None else checked_seconds("timeout", timeout)
-        return self.request_ack([event, *args], limit, True)
+        return self.request_ack([event, *args], limit, True, self.nsp.slow)
 
-    def request_ack(self, payload: list[object], timeout: float, compress: bool) -> Awaitable[Any]:
+    def request_ack(
+        self, payload: list[object], timeout: float, compress: bool, slow: SlowConsumer | None
+    ) -> Awaitable[Any]:
         """See `emit_with_ack`; a time-out of 0 is none."""
         threads = self.nsp.threads
         if threads.used and threads.away():
@@ -244,56 +251,78 @@ class Socket(Dispatcher, Generic[D, U]):
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         pending = FutureAck(self, self.nsp.next_ack_id(), future)
         if self.connected:
-            self._ask(pending, payload, timeout, compress)
+            self._ask(pending, payload, timeout, compress, slow)
         else:
             pending.fail(Disconnected("not connected"))
         return future
 
     def emit_callback(
-        self, payload: list[object], callback: Any, timeout: float, compress: bool
+        self,
+        payload: list[object],
+        callback: Any,
+        timeout: float,
+        compress: bool,
+        slow: SlowConsumer | None,
     ) -> Sent:
         """See `emit` with a callable; with a time-out its first argument is an error or None."""
         threads = self.nsp.threads
         if threads.used and threads.away():
-            threads.call(self.emit_callback, payload, callback, timeout, compress)
+            threads.call(self.emit_callback, payload, callback, timeout, compress, _patient(slow))
             return TAKEN
         handler = bind(
             callback, "acknowledgement", takes_socket=False, lifecycle=True, injects=False
         )
         pending = CallbackAck(self, self.nsp.next_ack_id(), handler, timeout > 0)
         if self.connected:
-            return self._ask(pending, payload, timeout, compress)
+            return self._ask(pending, payload, timeout, compress, slow)
         # Later, as any answer; never while its own emit has not returned.
         asyncio.get_running_loop().call_soon(pending.fail, Disconnected("not connected"))
         return TAKEN
 
     def _ask(
-        self, pending: PendingAck, payload: list[object], timeout: float, compress: bool
+        self,
+        pending: PendingAck,
+        payload: list[object],
+        timeout: float,
+        compress: bool,
+        slow: SlowConsumer | None,
     ) -> Sent:
         """Send an event and wait for its answer, unless it cannot be sent."""
         self._wait_for_ack(pending, timeout)
         try:
-            return self.send_event(payload, pending.id, False, compress, False)
+            return self.send_event(payload, pending.id, False, compress, False, slow)
         except Exception:
             self.forget_ack(pending.id)
             self._connection.wheel.cancel(pending)
             raise
 
     def send_event(
-        self, payload: list[Any], id: int, volatile: bool, compress: bool, promised: bool
+        self,
+        payload: list[Any],
+        id: int,
+        volatile: bool,
+        compress: bool,
+        promised: bool,
+        slow: SlowConsumer | None,
     ) -> Sent:
         """See `emit`: the event's name and arguments, the acknowledgement's id or -1, flags."""
         check_event(payload[0])
         if self.nsp.recovering and id < 0 and not volatile and self._reachable:
-            return self._send_logged(payload, compress, promised)
+            return self._send_logged(payload, compress, promised, slow)
         if self._any_out is not None:
             self.notify_outgoing(payload)
         if self.closed:
             return TAKEN
         nsp = self.nsp
-        return self.deliver(nsp.parser.encode_event(nsp.prefix, id, payload, compress), volatile)
+        message = nsp.parser.encode_event(nsp.prefix, id, payload, compress)
+        if slow is not None:
+            slow = slow.of_event(nsp.name, payload)
+            message.slow = slow if id < 0 else slow.with_ack(nsp.name, id)
+        return self.deliver(message, volatile)
 
-    def _send_logged(self, payload: list[Any], compress: bool, promised: bool) -> Sent:
+    def _send_logged(
+        self, payload: list[Any], compress: bool, promised: bool, slow: SlowConsumer | None
+    ) -> Sent:
         """Send an event that the client receives later if not now."""
         nsp = self.nsp
         if promised and not self.connected and not nsp.adapter.remembers(self.pid):
@@ -302,6 +331,7 @@ class Socket(Dispatcher, Generic[D, U]):
         options = BroadcastOptions(frozenset((self.id,)))
         options.compress = compress
         options.promised = promised
+        options.slow = slow
         return nsp.broadcast(payload, options)
 
     @property
@@ -318,6 +348,7 @@ class Socket(Dispatcher, Generic[D, U]):
         """Send an encoded packet; broadcasts share one."""
         threads = self.nsp.threads
         if threads.used and threads.away():
+            message.slow = _patient(message.slow)
             threads.call(self._connection.session.push, message, volatile)
             return TAKEN
         return self._connection.session.push(message, volatile)
@@ -340,6 +371,7 @@ class Socket(Dispatcher, Generic[D, U]):
             acks = {}
             self._acks = acks
         if len(acks) >= self.nsp.server.limits.pending_acks and not _drop_abandoned(acks):
+            self._connection.counters.limits_exceeded += 1
             raise LimitExceeded(
                 f"socket {self.id} already waits for {len(acks)} acknowledgements; "
                 "use time-outs, or raise Limits(pending_acks=…)"
@@ -354,6 +386,13 @@ class Socket(Dispatcher, Generic[D, U]):
         """An acknowledgement is not waited for any longer."""
         if self._acks is not None:
             self._acks.pop(id, None)
+
+    def lose_ack(self, id: int) -> None:
+        """The event was dropped that an acknowledgement is waited for."""
+        pending = None if self._acks is None else self._acks.pop(id, None)
+        if pending is not None:
+            self._connection.wheel.cancel(pending)
+            pending.fail(Dropped())
 
     def on_ack(self, id: int, values: list[Any]) -> None:
         """The client answered; unknown and late answers are ignored."""
@@ -428,19 +467,36 @@ class Socket(Dispatcher, Generic[D, U]):
     @property
     def volatile(self) -> SocketOperator:
         """What is emitted with it is dropped when the client is not ready to receive."""
-        return SocketOperator(self, volatile=True, promised=self.nsp.promised)
+        operator = self._with_defaults()
+        operator._is_volatile = True
+        return operator
 
     def compress(self, compress: bool) -> SocketOperator:
         """Whether the transport may compress what is emitted with it."""
-        return SocketOperator(self, compress=compress, promised=self.nsp.promised)
+        return self._with_defaults().compress(compress)
 
     def timeout(self, seconds: float) -> SocketOperator:
         """How long what is emitted with it waits for its acknowledgement."""
-        return SocketOperator(self, promised=self.nsp.promised).timeout(seconds)
+        return self._with_defaults().timeout(seconds)
 
     def delivery(self, guarantee: str) -> SocketOperator:
         """See `BroadcastOperator.delivery`."""
-        return SocketOperator(self).delivery(guarantee)
+        return self._with_defaults().delivery(guarantee)
+
+    def when_slow(self, policy: str | SlowConsumer) -> SocketOperator:
+        """What becomes of what is emitted with it, if the client is behind.
+
+        Args:
+            policy: see `Namespace.slow_consumer`.
+
+        Raises:
+            OptionError: for what is no policy.
+        """
+        return self._with_defaults().when_slow(policy)
+
+    def _with_defaults(self) -> SocketOperator:
+        nsp = self.nsp
+        return SocketOperator(self, promised=nsp.promised, slow=nsp.slow)
 
     # Ending.
 
@@ -699,6 +755,11 @@ class Socket(Dispatcher, Generic[D, U]):
     def set_own_room(self, member: bool) -> None:
         """Join or leave the room of its own id."""
         self._left_own = not member
+
+
+def _patient(slow: SlowConsumer | None) -> SlowConsumer | None:
+    """The policy of what another thread emits, which can no longer be told that it must wait."""
+    return slow if slow is None or slow.droppable else None
 
 
 def _drop_abandoned(acks: dict[int, PendingAck]) -> bool:

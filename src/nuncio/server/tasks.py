@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from nuncio.errors import AckTimeout, ArgumentError, ConnectError, OptionError
+from nuncio.errors import AckTimeout, ArgumentError, ConnectError, OptionError, RateLimited
 from nuncio.server.binding import bind
 from nuncio.server.handlers import Handler
 from nuncio.server.threads import Threads
@@ -376,7 +376,7 @@ class Tasks:
     def report(self, error: Exception, socket: Socket | None, event: str) -> None:
         """A handler failed, or a client's arguments did not fit."""
         who = "a task" if socket is None else f"socket {socket.id} of {socket.nsp.name}"
-        if isinstance(error, ArgumentError):
+        if isinstance(error, (ArgumentError, RateLimited)):
             # The peer's doing: it must not be able to fill the log.
             logger.debug("%s: %s", who, error)
         else:
