@@ -190,6 +190,40 @@ async def test_a_namespace_and_an_emit_have_policies_of_their_own() -> None:
     assert [one.rpartition(",")[2] for one in came()] == [f"{index}]" for index in range(10)]
 
 
+def ways(io: Server, client: Client, other: Client) -> list[Any]:
+    """All that can be told to emit something to a client."""
+    socket, nsp = client.socket, io.sockets
+    everybody = [io, nsp, io.local, io.compress(False), io.except_("nobody"), nsp.timeout(5)]
+    rooms = [io.to(socket.id), io.in_("room"), nsp.to(["room", "x"]), io.local.to("room")]
+    others = [
+        other.socket.broadcast,
+        other.socket.to("room"),
+        other.socket.compress(False).broadcast,
+    ]
+    own = [socket, socket.compress(False), socket.timeout(5)]
+    return everybody + rooms + others + own
+
+
+@run_async
+async def test_whatever_is_told_to_emit_keeps_to_the_policy_of_the_namespace() -> None:
+    io, client = slow_client(slow_consumer=conflate())
+    client.socket.join("room")
+    other = Client.join(io)
+    sent = ways(io, client, other)
+    for n, sender in enumerate(sent):
+        sender.emit("e", n)
+    assert numbers(client) == [len(sent) - 1]
+    io.sockets.slow_consumer = "disconnect"
+    client.stall()
+    for n, sender in enumerate(ways(io, client, other)):
+        sender.emit("e", n)
+    assert numbers(client) == list(range(len(sent)))
+    client.stall()
+    for n, sender in enumerate(ways(io, client, other)):
+        sender.when_slow(conflate("k")).emit("e", n)
+    assert numbers(client) == [len(sent) - 1]
+
+
 @run_async
 async def test_an_emit_may_insist() -> None:
     _, client = slow_client(slow_consumer="drop_oldest")
@@ -400,7 +434,7 @@ async def test_whoever_awaits_what_was_dropped_waits_for_the_client() -> None:
 
 @run_async
 async def test_a_thread_cannot_be_told_to_wait() -> None:
-    _, client = slow_client(slow_consumer="block")
+    _, client = slow_client(slow_consumer="block", threads=True)
     socket = client.socket
 
     def emit() -> None:

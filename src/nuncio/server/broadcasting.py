@@ -166,6 +166,7 @@ class Broadcaster(Generic[D, U]):
         """Everybody in a room, or in any of several."""
         options = BroadcastOptions(frozenset(rooms_of(rooms, "rooms")))
         options.promised = self.promised
+        options.slow = self.slow
         return BroadcastOperator(self, options)
 
     def in_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
