@@ -22,7 +22,11 @@ from tests.docs.samples import PAGES, ROOT, blocks_of
 
 GUIDE = ROOT / "docs" / "guide"
 # Defaults that are no literals.
-OBJECTS = {"nuncio.Limits()": nuncio.Limits(), "nuncio.JSONParser()": nuncio.JSONParser}
+OBJECTS = {
+    "nuncio.Limits()": nuncio.Limits(),
+    "nuncio.JSONParser()": nuncio.JSONParser,
+    "nuncio.Rate(10, burst=1000)": nuncio.Rate(10, burst=1000),
+}
 
 
 def rows(page: Path, heading: str) -> list[list[str]]:
@@ -62,8 +66,14 @@ def fields_of(*objects: Any) -> dict[str, Any]:
 
 
 def test_every_limit_is_documented_with_its_default() -> None:
-    table = rows(GUIDE / "errors-and-limits.md", "Limits")
+    table = rows(GUIDE / "limits.md", "Every limit")
     assert defaults(table) == fields_of(nuncio.Limits())
+
+
+def test_every_counter_is_documented() -> None:
+    text = (GUIDE / "limits.md").read_text()
+    named = set(re.findall(r"^\| `([a-z_]+)` \|", text[text.index("## Counters") :], re.MULTILINE))
+    assert named == set(nuncio.Server().stats())
 
 
 def test_every_option_is_documented_with_its_default() -> None:

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from tests.support.aio import eventually, run_async
-from tests.support.rawclient import Peer, WebSocket, fetch, websocket_target
+from tests.support.rawclient import Peer, Polling, WebSocket, fetch, websocket_target
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "examples"
@@ -34,6 +34,7 @@ APPLICATIONS = [
     "documents/app.py",
     "fastapi/app.py",
     "recovery/app.py",
+    "ticker/app.py",
 ]
 
 
@@ -148,3 +149,32 @@ async def test_the_documents_of_the_documents_example() -> None:
         await heard(ws)
         assert await heard(ws) == '42/document-recipes,["text","soup"]'
         await ws.close()
+
+
+@run_async
+async def test_the_prices_of_the_ticker_example() -> None:
+    example = load(EXAMPLES / "ticker" / "app.py", "ticker_example")
+    io = example.io
+    async with await io.listen(0, app=example.page) as listening:
+        page = await fetch(listening.port, "/")
+        assert "<title>Ticker</title>" in page.text
+        async with await Peer.join(listening.port) as peer:
+            session = await Polling.open(listening.port)
+            await session.post("40")
+            await session.receive()
+            for _ in range(500):
+                example.tick()
+            # Who polls gets the latest price of each symbol; who reads, all of them.
+            late = await session.receive()
+            assert sorted(packet[11:16] for packet in late) == sorted(
+                f'"{symbol}"' for symbol in example.SYMBOLS
+            )
+            latest = {}
+            for _ in range(500):
+                packet = await peer.receive()
+                latest[packet[11:16]] = packet
+            assert sorted(late) == sorted(latest.values())
+            assert io.counters.dropped_events == 495
+            answers = [(await peer.ask("order", "EUR", 100))[0] for _ in range(4)]
+            assert [answer.get("number") for answer in answers] == [1, 2, 3, None]
+            assert answers[3]["error"]["code"] == "rate_limited"
