@@ -29,7 +29,7 @@ from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.operator import BroadcastOperator
 from nuncio.server.threads import Threads
-from nuncio.slow import CONFLATE, SlowConsumer, policy_of
+from nuncio.slow import CONFLATE, policy_of
 
 if TYPE_CHECKING:
     from nuncio.server.socket import Socket
@@ -199,7 +199,7 @@ class Broadcaster(Generic[D, U]):
         """See `BroadcastOperator.delivery`."""
         return self._all().delivery(guarantee)
 
-    def when_slow(self, policy: str | SlowConsumer) -> BroadcastOperator:
+    def when_slow(self, policy: Any) -> BroadcastOperator:
         """See `BroadcastOperator.when_slow`."""
         return self._all().when_slow(policy)
 

@@ -95,7 +95,7 @@ class BroadcastOperator:
         options.promised = self._nsp.checked_delivery(guarantee)
         return BroadcastOperator(self._nsp, options)
 
-    def when_slow(self, policy: str | SlowConsumer) -> BroadcastOperator:
+    def when_slow(self, policy: Any) -> BroadcastOperator:
         """What becomes of it for those who are behind; see `Namespace.slow_consumer`."""
         options = self._options.copy()
         options.slow = policy_of(policy, "policy")
@@ -239,7 +239,7 @@ class SocketOperator:
         operator._promised = self._socket.nsp.checked_delivery(guarantee)
         return operator
 
-    def when_slow(self, policy: str | SlowConsumer) -> SocketOperator:
+    def when_slow(self, policy: Any) -> SocketOperator:
         """See `Socket.when_slow`."""
         operator = self._copy()
         operator._slow = policy_of(policy, "policy")

@@ -40,7 +40,6 @@ from nuncio.server.options import ServerOptions, recovery_options
 from nuncio.server.parent import ParentNamespace
 from nuncio.server.socket import Socket
 from nuncio.server.tasks import Tasks
-from nuncio.slow import SlowConsumer
 
 H = TypeVar("H", bound=Callable[..., Any])
 N = TypeVar("N", bound=Namespace)
@@ -415,7 +414,7 @@ class Server(Tasks, Generic[D, U]):
         """See `BroadcastOperator.delivery`."""
         return self.sockets.delivery(guarantee)
 
-    def when_slow(self, policy: str | SlowConsumer) -> BroadcastOperator:
+    def when_slow(self, policy: Any) -> BroadcastOperator:
         """See `BroadcastOperator.when_slow`."""
         return self.sockets.when_slow(policy)
 

@@ -483,7 +483,7 @@ class Socket(Dispatcher, Generic[D, U]):
         """See `BroadcastOperator.delivery`."""
         return self._with_defaults().delivery(guarantee)
 
-    def when_slow(self, policy: str | SlowConsumer) -> SocketOperator:
+    def when_slow(self, policy: Any) -> SocketOperator:
         """What becomes of what is emitted with it, if the client is behind.
 
         Args:
