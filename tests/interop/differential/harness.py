@@ -257,9 +257,13 @@ class Reference(SharedLoop):
     async def _nuncio(self, job: dict[str, Any], scene: Scenario) -> Actors:
         reader, writer = await self._connect()
 
+        early: list[Any] | None = []
+
         def say(line: Any) -> None:
+            if early is not None:
+                early.append(line)
             # What is said later, while the server stops, is no part of the transcript.
-            if not writer.is_closing():
+            elif not writer.is_closing():
                 writer.write(json.dumps(line).encode() + b"\n")
 
         io = Server(**scene.options)
@@ -268,7 +272,9 @@ class Reference(SharedLoop):
         listening = await io.listen(0)
         calls: list[asyncio.Future[None]] = []
         try:
-            say({**job, "port": listening.port})
+            said, early = early, None
+            for line in ({**job, "port": listening.port}, *said):
+                say(line)
             while True:
                 line = json.loads(await reader.readline())
                 if "transcript" in line:

@@ -52,7 +52,7 @@ def test_a_websocket_that_does_not_answer(io: Server, log: Log) -> None:
     await server.until("closed");
     await a.get();
     """,
-    options=SHORT,
+    options={"ping_interval": 0.05, "ping_timeout": 0.5},
 )
 def test_a_poll_that_does_not_answer(io: Server, log: Log) -> None:
     watches(io, log)

@@ -39,6 +39,23 @@ def _fatal(*packets: str) -> str:
 
 @scenario(
     server=WATCHES,
+    client=_fatal("'4'", "'47'", "'4x'", "'48[\"x\"]'", "'49'", "'4-1[\"x\"]'", "'4{}'"),
+    differs=[
+        Differs("the text tells what came", "server", [["error", theirs]], [["error", ours]])
+        for theirs, ours in (
+            ("Cannot read properties of undefined (reading 'base64')", "unknown packet type"),
+            ("unknown packet type NaN", "unknown packet type 'x'"),
+            ("unknown packet type NaN", "unknown packet type '-'"),
+            ("unknown packet type NaN", "unknown packet type '{'"),
+        )
+    ],
+)
+def test_types_that_are_none(io: Server, log: Log) -> None:
+    watches(io, log)
+
+
+@scenario(
+    server=WATCHES,
     client=_fatal(
         "'42{}'",
         "'42[]'",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nuncio import Server
+from nuncio import Server, Socket
 from tests.interop.differential.apps import WATCHES, watches
 from tests.interop.differential.harness import Differs, Log, refused, scenario
 
@@ -183,6 +183,55 @@ def test_frames_in_parts(io: Server, log: Log) -> None:
 )
 def test_compression_is_off(io: Server, log: Log) -> None:
     watches(io, log)
+
+
+@scenario(
+    server=WATCHES
+    + """
+    io.on("connection", (socket) => {
+      socket.on("large", () => socket.emit("large", "x".repeat(2000)));
+    });
+    """,
+    client="""
+    const a = await ws("", { perMessageDeflate: true });
+    note("extensions", a.socket.extensions.split(";")[0]);
+    await a.enter();
+    a.send('42["large"]');
+    await a.next();
+    a.send(`42["${"y".repeat(2000)}"]`);
+    await server.until("event");
+    await server.until("event");
+    const b = await connect("/", { perMessageDeflate: { threshold: 10 } });
+    b.emit("large");
+    await b.until("large");
+    b.emit("z".repeat(3000));
+    """,
+    options={"per_message_deflate": True},
+    differs=[
+        Differs(
+            "nothing is kept between messages, to bound memory",
+            "a",
+            [["open", {"sec-websocket-extensions": "permessage-deflate"}]],
+            [
+                [
+                    "open",
+                    {
+                        "sec-websocket-extensions": (
+                            "permessage-deflate; server_no_context_takeover; "
+                            "client_no_context_takeover"
+                        )
+                    },
+                ]
+            ],
+        )
+    ],
+)
+def test_compression(io: Server, log: Log) -> None:
+    watches(io, log)
+
+    @io.on("large")
+    def large(socket: Socket) -> None:
+        socket.emit("large", "x" * 2000)
 
 
 @scenario(
