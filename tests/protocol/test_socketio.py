@@ -154,8 +154,8 @@ OFFICIAL_ERRORS: list[tuple[str, str]] = [
     ('599999999-["a"]', "too many attachments"),
     ("7", "unknown packet type 7"),
     ('9["a"]', "unknown packet type 9"),
-    ("x", "unknown packet type"),
-    ("-", "unknown packet type"),
+    ("x", "unknown packet type 'x'"),
+    ("-", "unknown packet type '-'"),
     ('["a"]', "unknown packet type"),
 ]
 

@@ -89,7 +89,8 @@ def decode(data: bytes, start: int, max_attachments: int) -> Packet:
     if kind == EVENT and position < size and data[position] == _BRACKET:
         return Packet(EVENT, "/", -1, _event_payload(loads(data[position:])), 0)
     if kind < CONNECT or kind > BINARY_ACK:
-        raise PacketError(f"unknown packet type {kind}")
+        said = str(kind) if BINARY_ACK < kind <= 9 else repr(chr(data[start]))
+        raise PacketError(f"unknown packet type {said}")
     attachments = 0
     if kind >= BINARY_EVENT:
         end = data.find(b"-", position, position + 12)
