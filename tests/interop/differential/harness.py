@@ -257,10 +257,11 @@ class Reference(SharedLoop):
     async def _nuncio(self, job: dict[str, Any], scene: Scenario) -> Actors:
         reader, writer = await self._connect()
 
-        early: list[Any] | None = []
+        early: list[Any] = []
+        started = False
 
         def say(line: Any) -> None:
-            if early is not None:
+            if not started:
                 early.append(line)
             # What is said later, while the server stops, is no part of the transcript.
             elif not writer.is_closing():
@@ -272,8 +273,8 @@ class Reference(SharedLoop):
         listening = await io.listen(0)
         calls: list[asyncio.Future[None]] = []
         try:
-            said, early = early, None
-            for line in ({**job, "port": listening.port}, *said):
+            started = True
+            for line in ({**job, "port": listening.port}, *early):
                 say(line)
             while True:
                 line = json.loads(await reader.readline())

@@ -60,6 +60,7 @@ JOINED = """
 const a = await connect();
 const b = join(a, "/admin");
 await b.until("connect");
+if (way.name === "polling") await server.polled(a.engine.id);
 """
 
 
@@ -163,6 +164,7 @@ def test_the_server_ends_while_polled(io: Server, log: Log) -> None:
     server=ENDS,
     client="""
     const a = await connect();
+    if (way.name === "polling") await server.polled(a.engine.id);
     await server.do("sendAndLeave");
     await a.until("disconnect");
     await server.sessions(0);
