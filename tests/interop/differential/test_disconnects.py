@@ -127,35 +127,19 @@ def test_the_server_closes_the_connection_at_once(io: Server, log: Log) -> None:
     ends(io, log)
 
 
-CLOSE_SERVER = """
-await server.do("closeServer");
-await a.until("disconnect");
-await b.until("disconnect");
-await server.sessions(0);
-note("active", a.socket.active, b.socket.active);
-"""
-
-
-@scenario(ways=(WEBSOCKET, UPGRADED), server=ENDS, client=JOINED + CLOSE_SERVER)
-def test_the_server_ends(io: Server, log: Log) -> None:
-    ends(io, log)
-
-
 @scenario(
-    ways=(POLLING,),
+    ways=ALL,
     server=ENDS,
-    client=JOINED + CLOSE_SERVER,
-    differs=[
-        Differs(
-            "the poll is answered before its connection is closed",
-            actor,
-            [["disconnect", "transport error", 0]],
-            [["disconnect", "transport close", "transport closed by the server"]],
-        )
-        for actor in ("a", "b")
-    ],
+    client=JOINED
+    + """
+    await server.do("closeServer");
+    await a.until("disconnect");
+    await b.until("disconnect");
+    await server.sessions(0);
+    note("active", a.socket.active, b.socket.active);
+    """,
 )
-def test_the_server_ends_while_polled(io: Server, log: Log) -> None:
+def test_the_server_ends(io: Server, log: Log) -> None:
     ends(io, log)
 
 

@@ -205,6 +205,8 @@ def test_compression_is_off(io: Server, log: Log) -> None:
     b.emit("large");
     await b.until("large");
     b.emit("z".repeat(3000));
+    await server.until("event");
+    await server.until("event");
     """,
     options={"per_message_deflate": True},
     differs=[
