@@ -11,7 +11,6 @@ from nuncio import Server, Socket
 from nuncio.auth import JWT
 from tests.auth.tokens import OTHER, SECRET, token
 from tests.docs.samples import blocks
-from tests.interop.test_recovery import cut, recoverable
 from tests.support.aio import eventually, run_async
 from tests.support.inbox import Inbox
 from tests.support.node import JSError, Node, Way
@@ -169,16 +168,16 @@ async def test_a_session_is_recovered_by_its_user_alone(node: Node, way: Way) ->
     io = Server(connection_state_recovery=True)
     io.use(JWT(SECRET, algorithms=["HS256"]))
     async with node.clients(io) as clients:
-        client = await recoverable(clients, way, auth={"token": token()})
+        client = await clients.connect(way=way, auth={"token": token()})
         sid = await client.value("socket.id")
-        await cut(client, io)
-        await client.next("connect")
+        await client.cut(io)
+        await client.back()
         assert await client.value("[socket.id, socket.recovered]") == [sid, True]
         assert (await client.peer(io)).user["sub"] == "ada"
         # The same page, after somebody else has signed in.
         await client.run("socket.auth.token = args[0]", token(sub="grace"))
-        await cut(client, io)
-        await client.next("connect")
+        await client.cut(io)
+        await client.back()
         assert await client.value("socket.recovered") is False
         assert await client.value("socket.id") != sid
         assert (await client.peer(io)).user["sub"] == "grace"

@@ -24,7 +24,7 @@ from typing import Any
 
 from nuncio import Server, Socket
 from nuncio.engine import Engine
-from tests.support.aio import SharedLoop, within
+from tests.support.aio import SharedLoop, eventually, within
 from tests.support.live import listening
 
 DRIVER = Path(__file__).parent.parent / "interop" / "driver.js"
@@ -405,6 +405,17 @@ class Client(Thing):
     async def disconnect(self) -> None:
         """Call its `disconnect()`."""
         await self.run("socket.disconnect()")
+
+    async def cut(self, io: Server) -> None:
+        """Break its link, and wait until the server has noticed; it stays away until `back`."""
+        socket = await self.peer(io)
+        await self.run("socket.io.engine.close()")
+        await eventually(lambda: not socket.connected)
+
+    async def back(self) -> None:
+        """Connect again after `cut`."""
+        await self.run("socket.connect()")
+        await self.next("connect")
 
     async def transport(self) -> str:
         """The name of its present transport."""
