@@ -219,6 +219,28 @@ async def test_clients_cannot_make_any_number_of_namespaces(node: Node) -> None:
 
 
 @run_async
+async def test_nor_while_the_application_considers_them(node: Node) -> None:
+    io = Server(limits=Limits(dynamic_namespaces=1))
+    asked: list[str] = []
+    decided = asyncio.Event()
+
+    async def consider(name: str) -> bool:
+        asked.append(name)
+        await decided.wait()
+        return True
+
+    parent = io.of(consider)
+    async with node.clients(io) as clients:
+        first = await clients.start("/x")
+        second = await clients.start("/y")
+        await eventually(lambda: len(asked) == 2)
+        decided.set()
+        await eventually(lambda: first.names() and second.names())
+        assert sorted(first.names() + second.names()) == ["connect", "connect_error"]
+        assert len(parent.children) == 1
+
+
+@run_async
 async def test_the_parent_speaks_for_all_its_children(node: Node) -> None:
     io = Server()
     rooms = io.of(ROOMS)

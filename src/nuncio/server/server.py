@@ -258,8 +258,7 @@ class Server(Tasks, Generic[D, U]):
         Returns:
             The namespace, or None; or an awaitable of these.
         """
-        if sum(len(parent.children) for parent in self.parents) >= self.limits.dynamic_namespaces:
-            self.counters.refused_joins += 1
+        if self._too_many_children():
             return None
         for index, parent in enumerate(self.parents):
             try:
@@ -277,16 +276,26 @@ class Server(Tasks, Generic[D, U]):
     async def _match(
         self, verdict: Any, parents: list[ParentNamespace], name: str, auth: Any
     ) -> Namespace | None:
-        for parent in parents:
+        """Go on where the first of these parents asks for time."""
+        for index, parent in enumerate(parents):
+            if index:
+                verdict = parent.ask(name, auth)
             if hasattr(verdict, "__await__"):
                 verdict = await verdict
+            # Meanwhile other clients may have asked for it, or for others.
+            there = self._namespaces.get(name)
+            if there is not None:
+                return there
             if verdict:
-                # Another client may have asked for it meanwhile.
-                return self._namespaces.get(name) or self._make_child(name, parent)
-            following = parents[parents.index(parent) + 1 :]
-            if following:
-                verdict = following[0].ask(name, auth)
-        return self._namespaces.get(name)
+                return None if self._too_many_children() else self._make_child(name, parent)
+        return None
+
+    def _too_many_children(self) -> bool:
+        there = sum(len(parent.children) for parent in self.parents)
+        if there < self.limits.dynamic_namespaces:
+            return False
+        self.counters.refused_joins += 1
+        return True
 
     def child_emptied(self, nsp: Namespace) -> None:
         """A dynamic namespace has no clients any longer."""
