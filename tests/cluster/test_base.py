@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import msgspec
@@ -145,6 +147,32 @@ async def test_sockets_of_other_servers_are_remote() -> None:
     assert abs(here.issued - there.issued) < 0.001
     assert [one.id for one in await pair.one.in_("x").fetch_sockets()] == [pair.b.id]
     assert [one.id for one in await pair.one.local.fetch_sockets()] == [pair.a.id]
+
+
+@run_async
+async def test_a_socket_whose_data_cannot_be_sent_is_found_without_it() -> None:
+    pair = Pair()
+    Client.join(pair.two).socket.data = object()
+    found = await within(pair.one.fetch_sockets())
+    assert [one.data for one in found[1:]] in ([{}, None], [None, {}])
+
+
+@run_async
+async def test_what_messagepack_cannot_hold_is_told_as_near_as_can_be() -> None:
+    pair = Pair()
+    strange = {"\ud800": ["a\udfff", 2**64, -(2**63) - 1, 10**400]}
+    near = {"\ufffd": ["a\ufffd", 2.0**64, -(2.0**63), inf]}
+    eve = Client.join(pair.two, auth=strange)
+    found = {one.id: one for one in await within(pair.one.fetch_sockets())}
+    assert found[eve.socket.id].handshake.auth == near
+    waiting = asyncio.ensure_future(pair.one.timeout(5).emit_with_ack("q"))
+    await pair.heard()
+    pair.ada.send("30[1]")
+    pair.bob.send("30[2]")
+    eve.send(f"30{json.dumps([strange])}")
+    assert near in await within(waiting)
+    pair.one.emit("e", "a\udfff")
+    assert await pair.heard() == ([r'2["e","a\udfff"]'], ['2["e","a\ufffd"]'])
 
 
 @run_async

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from nuncio.cluster.base import ClusterAdapter
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.messages import ClusterMessage, encode
 
 _decoder = msgspec.msgpack.Decoder(ClusterMessage)
 
@@ -81,7 +81,7 @@ class LocalAdapter(ClusterAdapter):
 
 
 def _post(adapters: list[LocalAdapter], message: ClusterMessage) -> None:
-    data = msgspec.msgpack.encode(message)
+    data = encode(message)
     loop = asyncio.get_running_loop()
     for adapter in adapters:
         loop.call_soon(adapter.take, data)

@@ -8,6 +8,7 @@ anything.
 from __future__ import annotations
 
 from enum import IntEnum
+from math import inf
 from typing import Any
 
 import msgspec
@@ -134,6 +135,34 @@ class ClusterMessage(msgspec.Struct, omit_defaults=True):
     nsp: str
     type: int
     data: Any = None
+
+
+def encode(message: ClusterMessage) -> bytes:
+    """The message as MessagePack.
+
+    Clients say what MessagePack cannot hold, and other clients are told it. Surrogates that belong
+    to no pair are replaced, and integers beyond 64 bits become floats, as they are in JavaScript.
+    """
+    try:
+        return msgspec.msgpack.encode(message)
+    except (UnicodeEncodeError, OverflowError):
+        told = _representable(msgspec.to_builtins(message, builtin_types=(bytes,)))
+        return msgspec.msgpack.encode(told)
+
+
+def _representable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        try:
+            return float(value)
+        except OverflowError:
+            return inf if value > 0 else -inf
+    if isinstance(value, list):
+        return [_representable(item) for item in value]
+    if isinstance(value, dict):
+        return {_representable(key): _representable(item) for key, item in value.items()}
+    return value
 
 
 def to_wire(options: BroadcastOptions) -> Options:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from nuncio.cluster.messages import RemoteDetails
 from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import Sent
+from nuncio.protocol.json import simplify
 
 if TYPE_CHECKING:
     from nuncio.server.broadcasting import Broadcaster
     from nuncio.server.operator import BroadcastOperator
+
+logger = logging.getLogger("nuncio")
 
 
 class RemoteHandshake:
@@ -45,7 +49,7 @@ class RemoteSocket:
         id: its public id.
         handshake: what was known when it connected.
         rooms: the rooms it was in when the other server was asked.
-        data: the application's own, a copy.
+        data: the application's own, a copy; None when it cannot be sent.
     """
 
     def __init__(self, nsp: Broadcaster, details: RemoteDetails) -> None:
@@ -120,4 +124,10 @@ def details_of(socket: Any) -> RemoteDetails:
         "query": handshake.query,
         "auth": handshake.auth,
     }
-    return RemoteDetails(socket.id, told, list(socket.rooms), socket.data)
+    try:
+        data = simplify(socket.data)
+    except (TypeError, ValueError, RecursionError) as error:
+        # All the other sockets are to be found none the less.
+        logger.debug("the data of socket %s stays on its server: %s", socket.id, error)
+        data = None
+    return RemoteDetails(socket.id, told, list(socket.rooms), data)
