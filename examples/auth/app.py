@@ -25,6 +25,9 @@ from starlette.middleware.sessions import SessionMiddleware
 
 import nuncio
 
+HERE = Path(__file__).parent
+CLIENT = HERE.parent / "chat" / "node_modules" / "socket.io-client" / "dist"
+
 # In production both come from the outside, or nobody stays signed in when the server restarts.
 TOKEN_SECRET = os.environ.get("TOKEN_SECRET") or secrets.token_urlsafe(64)
 SESSION_SECRET = os.environ.get("SESSION_SECRET") or secrets.token_urlsafe(64)
@@ -105,7 +108,7 @@ async def logout(request: fastapi.Request) -> dict[str, bool]:
 @api.get("/")
 def page() -> fastapi.responses.FileResponse:
     """The page."""
-    return fastapi.responses.FileResponse(Path(__file__).with_name("index.html"))
+    return fastapi.responses.FileResponse(HERE / "index.html")
 
 
 # Socket.IO: tokens.
@@ -120,7 +123,11 @@ class Data:
 
 Socket = nuncio.Socket[Data, User]
 
-io: nuncio.Server[Data, User] = nuncio.Server(data=Data)
+io: nuncio.Server[Data, User] = nuncio.Server(
+    data=Data,
+    # The page loads /socket.io/socket.io.min.js.
+    serve_client=CLIENT if CLIENT.is_dir() else "auto",
+)
 
 
 def load_user(claims: dict[str, Any]) -> User | None:
