@@ -86,6 +86,10 @@ class Person:
         """Load the page."""
         self._run(self.page.goto(url))
 
+    def reloads(self) -> None:
+        """Load the page again and wait for the new one: what follows never meets the old."""
+        self._run(self.page.reload())
+
     def block(self, pattern: str) -> None:
         """Let requests for these addresses fail."""
         self._run(self.page.route(pattern, lambda route: route.abort()))

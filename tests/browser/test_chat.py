@@ -292,7 +292,7 @@ def test_a_message_whose_answer_was_lost_is_there_once(visit: Visit) -> None:
     ada, grace = visit(), visit()
     grace.joins("Grace")
     ada.loses_the_next_answer()
-    ada.script("location.reload()")
+    ada.reloads()
     ada.joins("Ada")
     ada.sees("#link", "live over WebSocket")
     ada.says("only once")
@@ -313,7 +313,7 @@ def test_a_nickname_belongs_to_one_person(visit: Visit) -> None:
     other.joins("Ada II")
     # A reload is the same person.
     ada.open(ada.page.url)
-    ada.script("location.reload()")
+    ada.reloads()
     ada.joins("Ada")
 
 
