@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nuncio.engine.transport import Flusher, PacketSink, Transport
-from nuncio.engine.websocket import WebSocketTransport
+from nuncio.engine.websocket import OPEN, WebSocketTransport
 from nuncio.engine.wheel import TimerWheel
 from nuncio.protocol import engineio3
 from nuncio.protocol.dialects import Dialect
@@ -41,8 +41,14 @@ class DialectWebSocketTransport(WebSocketTransport):
         )
         self._dialect = dialect
 
-    def _frames(self, message: Message) -> bytes:
-        return self._dialect.frames(message)
+    def send(self, message: Message) -> None:
+        """See `Transport.send`."""
+        if self._state != OPEN:
+            return
+        if self._deflate is not None and self._to_compress(message):
+            self._write(self._compressed(message))
+        else:
+            self._write(self._dialect.frames(message))
 
     def _compressed(self, message: Message) -> bytes:
         parts: list[bytes] = []

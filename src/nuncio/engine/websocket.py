@@ -113,7 +113,7 @@ class WebSocketTransport(Transport):
         reader = self._reader
         self._busy = True
         try:
-            while not self._held:
+            while reader.more and not self._held:
                 opcode = reader.next()
                 if opcode == NEED_DATA:
                     break
@@ -135,6 +135,8 @@ class WebSocketTransport(Transport):
             self._fail(error.code, error.reason)
         finally:
             self._busy = False
+            # An idle connection keeps nothing.
+            reader.payload = b""
         if self._out is not None:
             self.flush()
 
@@ -185,14 +187,13 @@ class WebSocketTransport(Transport):
         """See `Transport.send`."""
         if self._state != OPEN:
             return
-        if self._deflate is not None and message.size >= self._threshold:
-            if message.compress and not message.control:
-                self._write(self._compressed(message))
-                return
-        self._write(self._frames(message))
+        if self._deflate is not None and self._to_compress(message):
+            self._write(self._compressed(message))
+        else:
+            self._write(message.frames())
 
-    def _frames(self, message: Message) -> bytes:
-        return message.frames()
+    def _to_compress(self, message: Message) -> bool:
+        return message.size >= self._threshold and message.compress and not message.control
 
     def _compressed(self, message: Message) -> bytes:
         shared: int = self._deflate.shared

@@ -94,15 +94,18 @@ class Message:
         """Its WebSocket frames, unmasked and joined: the same bytes for every recipient."""
         frames = self._frames
         if frames is None:
-            frames = self._build_frames()
+            text = self.text
+            if text is not None and self.attachments is None:
+                frames = encode(TEXT, text)
+            else:
+                frames = self._join_frames(text)
             self._frames = frames
         return frames
 
-    def _build_frames(self) -> bytes:
-        text = self.text
+    def _join_frames(self, text: bytes | None) -> bytes:
         attachments = self.attachments
         if attachments is None:
-            return encode(TEXT, b"" if text is None else text)
+            return encode(TEXT, b"")
         parts = [] if text is None else [encode(TEXT, text)]
         for attachment in attachments:
             parts.append(encode(BINARY, attachment))

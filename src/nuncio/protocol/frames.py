@@ -47,6 +47,8 @@ _WHOLE_BINARY: Final = 0x82
 _SHORT: Final = 125  # the longest length the second byte holds by itself, and any control frame's
 _MAX_MAX_SIZE: Final = 1 << 60  # keeps every sum of offsets within 64 bits
 
+_SHORT_TEXTS: Final = tuple(bytes((_WHOLE_TEXT, size)) for size in range(_SHORT + 1))
+
 _from_bytes: Final = int.from_bytes  # looked up once: compiled code would do it at each call
 
 
@@ -92,8 +94,10 @@ class FrameReader:
     Feed it what arrived, then call `next` until it answers `NEED_DATA`:
 
         reader.feed(data)
-        while (opcode := reader.next()) != NEED_DATA:
+        while reader.more and (opcode := reader.next()) != NEED_DATA:
             use(opcode, reader.payload)
+
+    Asking for `more` is not needed; it saves a call when frames come one by one.
 
     The fragments of a message are joined; control frames come out between them, as they arrived.
     After a close frame everything else is ignored (section 5.5.1), and so it is after an error.
@@ -107,6 +111,7 @@ class FrameReader:
         payload: the bytes of what `next` returned; empty after `NEED_DATA`.
         close_code: the code of the close frame, 1005 when it had none; 0 before one arrived.
         close_reason: the reason of the close frame.
+        more: whether something is left that `next` has not looked at.
     """
 
     __slots__ = (
@@ -123,6 +128,7 @@ class FrameReader:
         "_pos",
         "close_code",
         "close_reason",
+        "more",
         "payload",
     )
 
@@ -154,6 +160,7 @@ class FrameReader:
         self.payload: bytes = b""
         self.close_code: int = 0
         self.close_reason: str = ""
+        self.more: bool = False
         self._max_size: i64 = max_size
         self._masked: bool = masked
         self._max_fragments: int = max_fragments
@@ -175,6 +182,7 @@ class FrameReader:
         """
         if self._done:
             return
+        self.more = True
         if self._gather is not None:
             self._gather += data
         elif not self._data:
@@ -199,12 +207,14 @@ class FrameReader:
         if self._done:
             return self._after_end()
         if self._gather is not None and not self._take_gathered():
+            self.more = False
             return NEED_DATA
         masked = self._masked
         while True:
             data = self._data
             pos: i64 = self._pos
-            have: i64 = len(data) - pos
+            size: i64 = len(data)
+            have: i64 = size - pos
             if have < 2:
                 return self._wait(2)
             first: i64 = data[pos]
@@ -231,7 +241,12 @@ class FrameReader:
             payload = data[start:end]
             if masked:
                 payload = mask(payload, data[start - 4 : start])
-            self._pos = end
+            if end == size:
+                self._data = b""
+                self._pos = 0
+                self.more = False
+            else:
+                self._pos = end
             if plain:
                 if first == _WHOLE_TEXT and not payload.isascii():
                     self._check_text(payload)
@@ -247,6 +262,7 @@ class FrameReader:
             self._data = self._data[self._pos :]
             self._pos = 0
         self._need = need
+        self.more = False
         self.payload = b""
         return NEED_DATA
 
@@ -362,6 +378,7 @@ class FrameReader:
         self._pos = 0
         self._gather = None
         self._message = None
+        self.more = False
         self.payload = b""
 
     def _after_end(self) -> int:
@@ -397,7 +414,10 @@ def encode(opcode: int, payload: bytes, rsv1: bool = False) -> bytes:
         ValueError: if `opcode` is none of these, or `payload` is longer than 125 bytes in a
             control frame.
     """
-    return _head(opcode, len(payload), rsv1, 0) + payload
+    size = len(payload)
+    if opcode == TEXT and size <= _SHORT and not rsv1:
+        return _SHORT_TEXTS[size] + payload
+    return _head(opcode, size, rsv1, 0) + payload
 
 
 def encode_masked(opcode: int, payload: bytes, key: bytes, rsv1: bool = False) -> bytes:

@@ -80,8 +80,10 @@ class Dispatcher(Listeners):
             self._limit_queue()
         elif self._middlewares is not None:
             self._through_middlewares(payload, id)
-        else:
+        elif self._running:
             self.dispatch(payload, id)
+        else:
+            self._run_all(payload, id)
 
     def _waiting(self) -> deque[tuple[list[Any], int, bool]]:
         queue = self._queue
@@ -156,7 +158,7 @@ class Dispatcher(Listeners):
 
     def dispatch(self, payload: list[Any], id: int) -> None:
         """Run the handlers of an event which the middlewares let through, in its turn."""
-        if self._running and self._busy(payload):
+        if self._busy(payload):
             self._waiting().appendleft((payload, id, True))
             self._limit_queue()
         else:
