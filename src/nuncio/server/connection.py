@@ -62,6 +62,7 @@ class Connection(Listener):
         "_server",
         "_tasks",
         "_tasks_pause",
+        "_timed",
         "counters",
         "session",
         "wheel",
@@ -85,6 +86,7 @@ class Connection(Listener):
         self._pauses = 0
         self._tasks = 0
         self._tasks_pause = False
+        self._timed = True
         self._deadline: _Deadline | None = _Deadline(self)
         wheel.arm(self._deadline, server.options.connect_timeout)
 
@@ -120,9 +122,9 @@ class Connection(Listener):
             self._receive(packet)
 
     def _receive(self, packet: Packet) -> None:
-        if self._deadline is not None and self._admitted():
+        if self._timed and self._admitted():
             # Parts of this packet came earlier.
-            self._disarm()
+            self._timed = False
         socket = self._main if packet.nsp == "/" else self._socket(packet.nsp)
         if packet.type == CONNECT:
             self._connect(packet, socket)
@@ -165,12 +167,12 @@ class Connection(Listener):
 
     def _incomplete(self) -> None:
         # Who has not joined yet is already waited for.
-        if self._deadline is None and self._admitted():
+        if not self._timed and self._admitted():
             self._arm(self._server.limits.attachment_seconds)
 
     def _completed(self, packet: Packet) -> None:
         self._pending = None
-        self._disarm()
+        self._timed = False
         socket = self._socket(packet.nsp)
         # It may have left between its packet and the last attachment.
         if socket is not None:
@@ -409,6 +411,7 @@ class Connection(Listener):
     # Deadlines: to join a namespace, and to complete a packet with attachments.
 
     def _arm(self, seconds: float) -> None:
+        self._timed = True
         deadline = self._deadline
         if deadline is None:
             deadline = _Deadline(self)
@@ -416,6 +419,7 @@ class Connection(Listener):
         self.wheel.arm(deadline, seconds)
 
     def _disarm(self) -> None:
+        self._timed = False
         deadline = self._deadline
         if deadline is not None:
             self._deadline = None
@@ -424,6 +428,10 @@ class Connection(Listener):
     def overdue(self) -> None:
         """A deadline has passed."""
         self._deadline = None
+        if not self._timed:
+            # What was waited for came; the timer stayed, for arming it anew costs less.
+            return
+        self._timed = False
         if self._admitted():
             self._undecodable(PacketError("attachments did not come in time"))
         else:
