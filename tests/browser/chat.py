@@ -12,12 +12,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.ports import free_port
+
 if TYPE_CHECKING:
     from playwright.async_api import Locator, Page, WebSocket, WebSocketRoute
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "chat"
-START_WITHIN = 20.0  # seconds
-SEE_WITHIN = 10_000  # milliseconds
+START_WITHIN = STOP_WITHIN = 40.0  # seconds
+SEE_WITHIN = 30_000  # milliseconds
+
+# Keeps every text that an element has shown, however briefly.
+KEEP = """(selector) => {
+    const element = document.querySelector(selector);
+    const seen = ((window.seen ??= {})[selector] = []);
+    const shown = () => element.checkVisibility({ visibilityProperty: true });
+    const look = () => shown() && seen.push(element.textContent);
+    new MutationObserver(look).observe(element, {
+        attributes: true, childList: true, characterData: true, subtree: true,
+    });
+}"""
 
 
 def client_installed() -> bool:
@@ -29,8 +42,7 @@ class Chat:
     """`examples/chat/app.py` in a process of its own, always on the same port."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port: int = listener.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -55,7 +67,7 @@ class Chat:
             return
         self._process.terminate()
         try:
-            self._process.wait(20)
+            self._process.wait(STOP_WITHIN)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -121,6 +133,10 @@ class Person:
         """Go away, at once."""
         self._run(self.page.context.close())
 
+    def keeps_watching(self, selector: str) -> None:
+        """From now on nothing that the element shows is missed: see `saw`."""
+        self.script(KEEP, selector)
+
     def screenshot(self, path: Path) -> None:
         """Keep what the page shows now, still."""
         self._run(self.page.screenshot(path=path, animations="disabled"))
@@ -165,10 +181,22 @@ class Person:
         """Click the one element that the selector, and the text in it, name."""
         self._run(self._one(selector, text).click(timeout=SEE_WITHIN))
 
+    def chooses(self, room: str) -> None:
+        """Click on a room until it is open: a click is lost when the list is drawn anew in it."""
+        from playwright.async_api import TimeoutError
+
+        deadline = time.monotonic() + SEE_WITHIN / 1000
+        name = self._one("#room-name", room)
+        while True:
+            self.clicks(".room", room)
+            try:
+                return self._run(name.wait_for(state="visible", timeout=2000))
+            except TimeoutError:
+                assert time.monotonic() < deadline, f"{room} does not open"
+
     def enters(self, room: str) -> None:
-        """Choose a room from the list and wait until it is open."""
-        self.clicks(".room", room)
-        self.sees("#room-name", room)
+        """Choose a room from the list and wait until they are in it."""
+        self.chooses(room)
         self.sees("#people .you:visible", "you")
 
     # --- seeing
@@ -180,6 +208,22 @@ class Person:
     def sees_no(self, selector: str, text: str | re.Pattern[str] = "") -> None:
         """No such element is to be seen any more."""
         self._run(self._one(selector, text).wait_for(state="hidden", timeout=SEE_WITHIN))
+
+    def saw(self, selector: str, text: str) -> None:
+        """Since `keeps_watching` the element has shown this, and may have ceased to."""
+        code = "([selector, text]) => seen[selector].some((shown) => shown.includes(text))"
+        self._run(self.page.wait_for_function(code, arg=[selector, text], timeout=SEE_WITHIN))
+
+    def has_focus(self, selector: str) -> None:
+        """What is typed goes there."""
+        self.sees(f"{selector}:focus")
+
+    def received_binary(self, content: bytes) -> None:
+        """A WebSocket has brought these bytes."""
+        deadline = time.monotonic() + SEE_WITHIN / 1000
+        while content not in self.binary_received:
+            assert time.monotonic() < deadline, "no WebSocket brought the bytes"
+            time.sleep(0.02)
 
     def sees_message(self, author: str, text: str) -> None:
         """Somebody else's message is shown with its author."""

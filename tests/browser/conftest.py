@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from tests.browser.chat import Chat, Person, client_installed
+from tests.browser.chat import SEE_WITHIN, Chat, Person, client_installed
 from tests.conftest import find_program
 
 if TYPE_CHECKING:
@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
 
+# Longer than anything that a page waits for, which tells better what did not come.
+RUN_WITHIN = 2 * SEE_WITHIN / 1000
+
 # The last three: the browser makes no connections of its own, which a closed network would refuse.
 ARGUMENTS = [
     "--no-sandbox",
+    # Containers give little shared memory, and pages die of that.
+    "--disable-dev-shm-usage",
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -51,7 +56,7 @@ def run() -> Iterator[Run[Any]]:
     thread.start()
 
     def wait(coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(30)
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(RUN_WITHIN)
 
     yield wait
     loop.call_soon_threadsafe(loop.stop)

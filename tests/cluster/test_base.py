@@ -102,7 +102,7 @@ async def test_the_order_of_broadcasts_and_joins_is_kept() -> None:
 @run_async
 async def test_acknowledgements_come_from_all_servers() -> None:
     pair = Pair()
-    waiting = asyncio.ensure_future(pair.one.timeout(5).emit_with_ack("q"))
+    waiting = asyncio.ensure_future(pair.one.timeout(30).emit_with_ack("q"))
     await pair.heard()
     pair.bob.send('30["b"]')
     pair.ada.send('30["a"]')
@@ -124,11 +124,11 @@ async def test_missing_acknowledgements_are_told() -> None:
 @run_async
 async def test_acknowledgements_of_this_server_alone() -> None:
     pair = Pair()
-    waiting = asyncio.ensure_future(pair.one.local.timeout(5).emit_with_ack("q"))
+    waiting = asyncio.ensure_future(pair.one.local.timeout(30).emit_with_ack("q"))
     await pair.heard()
     pair.ada.send('30["a"]')
     assert await within(waiting) == ["a"]
-    assert await within(pair.one.to("nobody").timeout(5).emit_with_ack("q")) == []
+    assert await within(pair.one.to("nobody").timeout(30).emit_with_ack("q")) == []
 
 
 @run_async
@@ -165,7 +165,7 @@ async def test_what_messagepack_cannot_hold_is_told_as_near_as_can_be() -> None:
     eve = Client.join(pair.two, auth=strange)
     found = {one.id: one for one in await within(pair.one.fetch_sockets())}
     assert found[eve.socket.id].handshake.auth == near
-    waiting = asyncio.ensure_future(pair.one.timeout(5).emit_with_ack("q"))
+    waiting = asyncio.ensure_future(pair.one.timeout(30).emit_with_ack("q"))
     await pair.heard()
     pair.ada.send("30[1]")
     pair.bob.send("30[2]")
@@ -184,7 +184,7 @@ async def test_a_remote_socket_can_be_acted_on() -> None:
     remote.leave("y")
     assert await pair.heard() == ([], ['2["e",1]'])
     assert pair.b.rooms == {pair.b.id, "x"}
-    waiting = remote.timeout(5).emit_with_ack("q")
+    waiting = remote.timeout(30).emit_with_ack("q")
     await pair.heard()
     pair.bob.send('30["yes","more"]')
     assert await within(waiting) == "yes"

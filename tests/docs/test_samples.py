@@ -20,8 +20,9 @@ import socketio
 import nuncio
 from tests.browser.conftest import Run, missing
 from tests.docs.samples import PAGES, Block, blocks, blocks_of, compiled, marked, run_fragments
-from tests.hosts.process import ROOT, free_port, python, running
+from tests.hosts.process import ROOT, python, running
 from tests.support.aio import run_async, within
+from tests.support.ports import free_port
 from tests.support.rawclient import Refused, WebSocket, fetch, websocket_target
 
 if TYPE_CHECKING:

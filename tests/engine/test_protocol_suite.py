@@ -27,37 +27,50 @@ from tests.support.rawclient import (
 )
 
 PATH = "/engine.io/"
-PING_INTERVAL = 0.3
-PING_TIMEOUT = 0.2
 
 
-@pytest.fixture(scope="module", params=HOSTS)
-def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+def echoing(host: str, **options: Any) -> Iterator[Home]:
     """An engine that sends every message back."""
-    engine = Engine(ping_interval=PING_INTERVAL, ping_timeout=PING_TIMEOUT)
+    engine = Engine(**options)
 
     @engine.on("connection")
     def connection(session: Session) -> None:
         session.on("message", session.send)
 
-    home = Home(engine, request.param)
+    home = Home(engine, host)
     yield home
     home.close()
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """An engine whose heartbeat no test lives to see."""
+    yield from echoing(request.param)
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def pinging(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """An engine that pings often and waits long."""
+    yield from echoing(request.param, ping_interval=0.3)
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def impatient(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """An engine that pings often and does not wait."""
+    yield from echoing(request.param, ping_interval=0.3, ping_timeout=0.2)
 
 
 def check_open_packet(opened: dict[str, Any], upgrades: list[str]) -> None:
     assert isinstance(opened["sid"], str)
     assert opened["upgrades"] == upgrades
-    assert opened["pingInterval"] == 300
-    assert opened["pingTimeout"] == 200
+    assert opened["pingInterval"] == 25_000
+    assert opened["pingTimeout"] == 20_000
     assert opened["maxPayload"] == 1_000_000
 
 
 async def open_websocket(port: int) -> WebSocket:
     socket = await WebSocket.open(port, websocket_target(PATH))
-    opening = await socket.receive()
-    assert isinstance(opening, str)
-    check_open_packet(json.loads(opening[1:]), [])
+    assert str(await socket.receive()).startswith("0{")
     return socket
 
 
@@ -103,8 +116,10 @@ async def test_a_polling_session_opens_with_get_alone(home: Home, method: str) -
 
 @run_async
 async def test_a_websocket_session_opens(home: Home) -> None:
-    async with await open_websocket(home.port):
-        pass
+    async with await WebSocket.open(home.port, websocket_target(PATH)) as socket:
+        opening = await socket.receive()
+        assert isinstance(opening, str) and opening[0] == "0"
+        check_open_packet(json.loads(opening[1:]), [])
 
 
 @pytest.mark.parametrize(
@@ -166,7 +181,7 @@ async def test_two_polls_at_once_close_the_session(home: Home) -> None:
 async def test_a_poll_that_is_cancelled_closes_the_session(home: Home) -> None:
     session = await Polling.open(home.port, PATH)
     poll = await session.begin_poll()
-    await asyncio.sleep(0.02)
+    await home.polled(session.sid)
     await poll.close()
     await eventually(lambda: home.unknown(session.sid))
     await is_gone(session)
@@ -191,31 +206,31 @@ async def test_garbage_closes_a_websocket(home: Home) -> None:
 
 
 @run_async
-async def test_pings_over_polling(home: Home) -> None:
-    session = await Polling.open(home.port, PATH)
+async def test_pings_over_polling(pinging: Home) -> None:
+    session = await Polling.open(pinging.port, PATH)
     for _ in range(3):
         assert await session.receive() == ["2"]
         assert (await session.post("3")).text == "ok"
 
 
 @run_async
-async def test_a_polling_session_that_does_not_answer_pings_is_closed(home: Home) -> None:
-    session = await Polling.open(home.port, PATH)
-    await eventually(lambda: home.unknown(session.sid))
+async def test_a_polling_session_that_does_not_answer_pings_is_closed(impatient: Home) -> None:
+    session = await Polling.open(impatient.port, PATH)
+    await eventually(lambda: impatient.unknown(session.sid))
     await is_gone(session)
 
 
 @run_async
-async def test_pings_over_a_websocket(home: Home) -> None:
-    async with await open_websocket(home.port) as socket:
+async def test_pings_over_a_websocket(pinging: Home) -> None:
+    async with await open_websocket(pinging.port) as socket:
         for _ in range(3):
             assert await socket.receive() == "2"
             await socket.send("3")
 
 
 @run_async
-async def test_a_websocket_that_does_not_answer_pings_is_closed(home: Home) -> None:
-    async with await open_websocket(home.port) as socket:
+async def test_a_websocket_that_does_not_answer_pings_is_closed(impatient: Home) -> None:
+    async with await open_websocket(impatient.port) as socket:
         assert await socket.receive() == "2"
         with pytest.raises(Closed):
             await socket.receive()
@@ -227,16 +242,12 @@ async def test_a_websocket_that_does_not_answer_pings_is_closed(home: Home) -> N
 @run_async
 async def test_a_client_closes_its_polling_session(home: Home) -> None:
     session = await Polling.open(home.port, PATH)
-    poll, posted = await asyncio.gather(session.get(), _soon(session.post("1")))
+    poll = asyncio.ensure_future(session.get())
+    await home.polled(session.sid)
+    posted = await session.post("1")
     assert (posted.status, posted.text) == (200, "ok")
-    assert (poll.status, poll.text) == (200, "6")
+    assert ((await poll).status, (await poll).text) == (200, "6")
     await is_gone(session)
-
-
-async def _soon(awaitable: Any) -> Any:
-    # After the poll, which is sent first, is there.
-    await asyncio.sleep(0.05)
-    return await awaitable
 
 
 @run_async

@@ -30,18 +30,29 @@ PATH = "/engine.io/"
 OCTETS = [("Content-Type", "application/octet-stream")]
 
 
-@pytest.fixture(scope="module", params=HOSTS)
-def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+def echoing(host: str, **options: Any) -> Iterator[Home]:
     """An engine that sends every message back."""
-    engine = Engine(allow_eio3=True, ping_interval=0.3, ping_timeout=0.2)
+    engine = Engine(allow_eio3=True, **options)
 
     @engine.on("connection")
     def connection(session: Session) -> None:
         session.on("message", session.send)
 
-    home = Home(engine, request.param)
+    home = Home(engine, host)
     yield home
     home.close()
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """An engine whose patience no test outlives."""
+    yield from echoing(request.param)
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def impatient(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """An engine that wants to hear from its clients often."""
+    yield from echoing(request.param, ping_interval=0.3, ping_timeout=0.2)
 
 
 class OldPolling:
@@ -93,8 +104,8 @@ async def test_a_polling_session_opens(home: Home) -> None:
     assert session.opened == {
         "sid": session.sid,
         "upgrades": ["websocket"],
-        "pingInterval": 300,
-        "pingTimeout": 200,
+        "pingInterval": 25_000,
+        "pingTimeout": 20_000,
         "maxPayload": 1_000_000,
     }
     assert session.opening.header("content-type") == "text/plain; charset=UTF-8"
@@ -264,18 +275,18 @@ async def test_pings_over_a_websocket(home: Home) -> None:
 
 
 @run_async
-async def test_who_does_not_ping_is_closed(home: Home) -> None:
-    session = await OldPolling.open(home.port)
-    async with await open_websocket(home.port) as socket:
+async def test_who_does_not_ping_is_closed(impatient: Home) -> None:
+    session = await OldPolling.open(impatient.port)
+    async with await open_websocket(impatient.port) as socket:
         with pytest.raises(Closed):
             await socket.receive()
-    await eventually(lambda: home.unknown(session.sid))
+    await eventually(lambda: impatient.unknown(session.sid))
     await session.is_gone()
 
 
 @run_async
-async def test_messages_are_no_pings(home: Home) -> None:
-    async with await open_websocket(home.port) as socket:
+async def test_messages_are_no_pings(impatient: Home) -> None:
+    async with await open_websocket(impatient.port) as socket:
         with pytest.raises(Closed):
             while True:
                 await socket.send("4still here")

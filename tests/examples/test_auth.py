@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.process import ROOT, free_port, python, running
+from tests.hosts.process import ROOT, python, running
 from tests.support.aio import run_async
+from tests.support.ports import free_port
 from tests.support.rawclient import Peer, Response, WebSocket, fetch, websocket_target
 
 EXAMPLES = ROOT / "examples"

@@ -11,14 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-DEADLINE = 20.0
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+DEADLINE = 40.0
 
 
 def wait_for_port(port: int, process: subprocess.Popen[str]) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosts.process import free_port, python, running
+from tests.hosts.process import python, running
 from tests.support.aio import run_async
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
+from tests.support.ports import free_port
 
 CONFIGURATION = """
 {user}

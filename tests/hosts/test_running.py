@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from nuncio import OptionError, Server
-from tests.hosts.process import free_port, python, running
+from tests.hosts.process import python, running
 from tests.support.aio import eventually, run_async, within
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
+from tests.support.ports import free_port
 
 PROGRAM = """
 import asyncio, sys

@@ -11,9 +11,10 @@ import httpx
 import pytest
 import websockets
 
-from tests.hosts.process import free_port, python, running
+from tests.hosts.process import python, running
 from tests.support.aio import run_async, within
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
+from tests.support.ports import free_port
 
 APP = "tests.hosts.application:app"
 FILE = Path(__file__).with_name("application.py")

@@ -12,6 +12,7 @@ from nuncio import DisconnectReason, Server, Socket
 from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
 from tests.support.node import POLLING, UPGRADED, UPGRADING, WEBSOCKET, Client, Node, Way
+from tests.support.ports import free_port
 
 # What happens once a client has settled; `upgrading` has tests of its own.
 SETTLED = pytest.mark.parametrize("way", [POLLING, WEBSOCKET, UPGRADED], ids=lambda way: way.name)
@@ -157,7 +158,7 @@ async def test_the_client_ends_it(node: Node, way: Way, end: str) -> None:
 @SETTLED
 @run_async
 async def test_the_client_does_not_answer_pings(node: Node, way: Way) -> None:
-    farewell = Farewell(ping_interval=0.1, ping_timeout=0.1)
+    farewell = Farewell(ping_interval=0.1, ping_timeout=1)
     async with node.clients(farewell.io) as clients:
         client = await clients.connect(way=way)
         socket = await farewell.meet(client)
@@ -168,6 +169,9 @@ async def test_the_client_does_not_answer_pings(node: Node, way: Way) -> None:
             engine._sendPacket = (type, ...rest) => {
               if (type !== "pong") send.call(engine, type, ...rest);
             };
+            // It would give up by itself, at about the same time.
+            engine._resetPingTimeout = () => {};
+            engine.clearTimeoutFn(engine._pingTimeoutTimer);
             """
         )
         assert await farewell.reason(socket) == "ping timeout"
@@ -177,7 +181,7 @@ async def test_the_client_does_not_answer_pings(node: Node, way: Way) -> None:
 @SETTLED
 @run_async
 async def test_pings_are_answered(node: Node, way: Way) -> None:
-    farewell = Farewell(ping_interval=0.02, ping_timeout=5)
+    farewell = Farewell(ping_interval=0.02, ping_timeout=20)
     async with node.clients(farewell.io) as clients:
         client = await clients.connect(way=way)
         socket = await farewell.meet(client)
@@ -351,8 +355,9 @@ async def test_clients_come_back_to_a_server_that_was_restarted(node: Node, way:
     gone = Inbox()
     first.on("disconnect", gone)
     async with node.clients(port=0) as clients:
-        listening = await first.listen(0)
-        clients.port = listening.port
+        # Not one of those that its own attempts to connect are made from.
+        clients.port = free_port()
+        await first.listen(clients.port)
         client = await clients.start(
             way=way, reconnection=True, reconnectionDelay=10, reconnectionDelayMax=50
         )

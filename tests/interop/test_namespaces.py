@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nuncio import ConnectError, Limits, Namespace, OptionError, Server, Socket
-from tests.support.aio import eventually, run_async
+from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
 from tests.support.node import Node, Way
 
@@ -243,8 +243,7 @@ async def test_a_client_that_leaves_while_a_middleware_decides(node: Node, way: 
     io.on("disconnect", lambda socket: seen.append("disconnect"))
     async with node.clients(io) as clients:
         client = await clients.start(way=way)
-        async with asyncio.timeout(10):
-            await deciding.wait()
+        await within(deciding.wait())
         await client.run("socket.io.engine.close()")
         await eventually(lambda: io.engine.clients_count == 0)
         decide.set()
@@ -256,7 +255,7 @@ async def test_a_client_that_leaves_while_a_middleware_decides(node: Node, way: 
 
 @run_async
 async def test_a_client_that_joins_nothing_is_sent_away(node: Node) -> None:
-    io = Server(connect_timeout=0.5)
+    io = Server(connect_timeout=1.5)
     async with node.clients(io) as clients:
         member = await clients.connect()
         refused = await clients.start("/nowhere")

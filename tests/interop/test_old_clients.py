@@ -134,7 +134,7 @@ async def test_both_kinds_of_clients_in_one_room(node: Node, way: Way) -> None:
                         assert await client.next("said") == args
         for client in everybody:
             await client.on("count", "(ack) => ack(1)")
-        assert await within(io.timeout(5).emit_with_ack("count")) == [1, 1, 1]
+        assert await within(io.timeout(30).emit_with_ack("count")) == [1, 1, 1]
 
 
 @run_async
@@ -189,7 +189,8 @@ async def test_leaving_and_being_told_to_leave(node: Node, way: Way) -> None:
 @pytest.mark.parametrize("carrier", [POLLING, WEBSOCKET, UPGRADED], ids=lambda way: way.name)
 @run_async
 async def test_the_client_keeps_the_connection_alive(node: Node, carrier: Way) -> None:
-    io = old_server(ping_interval=0.1, ping_timeout=0.2)
+    # A client, and the machine, may stand still for the better part of a second.
+    io = old_server(ping_interval=0.1, ping_timeout=0.9)
     reasons = Inbox()
     io.on("disconnect", lambda socket, reason: reasons.put(str(reason)))
     async with node.clients(io) as clients:
@@ -198,7 +199,7 @@ async def test_the_client_keeps_the_connection_alive(node: Node, carrier: Way) -
         beats: list[None] = []
         socket.conn.on("heartbeat", lambda: beats.append(None))
         # More of them than fit into the time a silent client has.
-        await eventually(lambda: len(beats) >= 5)
+        await eventually(lambda: len(beats) >= 12)
         await client.run("socket.io.engine.ping = () => {}")
         assert await reasons.next() == ["ping timeout"]
 

@@ -64,7 +64,7 @@ async def test_an_acknowledged_broadcast_by_callback(node: Node) -> None:
         for _ in range(2):
             client = await clients.connect()
             await client.on("q", "(a, answer) => answer(a * 2)")
-        io.timeout(5).emit("q", 4, lambda error, responses: answers.append((error, responses)))
+        io.timeout(30).emit("q", 4, lambda error, responses: answers.append((error, responses)))
         await eventually(lambda: answers)
         assert answers == [(None, [8, 8])]
 

@@ -167,7 +167,7 @@ async def test_a_time_out_is_a_number_of_seconds(seconds: float) -> None:
 async def test_a_callback_receives_the_answers_to_a_broadcast() -> None:
     party = Party()
     told: asyncio.Future[tuple[Any, Any]] = asyncio.get_running_loop().create_future()
-    party.io.to("a").timeout(5).emit("q", lambda error, answers: told.set_result((error, answers)))
+    party.io.to("a").timeout(30).emit("q", lambda error, answers: told.set_result((error, answers)))
     party.ada.send('30["yes"]')
     assert await within(told) == (None, ["yes"])
 

@@ -29,10 +29,9 @@ from tests.support.rawclient import (
 PATH = "/socket.io/"
 
 
-@pytest.fixture(scope="module", params=HOSTS)
-def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+def serving(host: str, **options: Any) -> Iterator[Home]:
     """A server with two namespaces that send back what they get."""
-    io = nuncio.Server(ping_interval=0.3, ping_timeout=0.2, connect_timeout=0.4)
+    io = nuncio.Server(**options)
 
     @io.on("connection")
     def connection(socket: nuncio.Socket) -> None:
@@ -50,11 +49,34 @@ def home(request: pytest.FixtureRequest) -> Iterator[Home]:
     def custom(socket: nuncio.Socket) -> None:
         socket.emit("auth", socket.handshake.auth)
 
-    home = Home(io, request.param)
+    home = Home(io, host)
     yield home
-    home.run(eventually(lambda: not io.engine.sessions))
+
+    async def end() -> None:
+        io.engine.close(discard=True)
+        await eventually(lambda: not io.engine.sessions)
+
+    home.run(end())
     assert io.handshakes == 0
     home.close()
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """A server whose patience no test outlives."""
+    yield from serving(request.param)
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def pinging(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """A server that pings often, and waits long enough for who does answer."""
+    yield from serving(request.param, ping_interval=0.3, ping_timeout=1)
+
+
+@pytest.fixture(scope="module", params=HOSTS)
+def impatient(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """A server where one has to join soon."""
+    yield from serving(request.param, connect_timeout=0.4)
 
 
 async def connect(port: int) -> WebSocket:
@@ -99,8 +121,8 @@ async def test_sessions_open(home: Home) -> None:
     assert opened == {
         "sid": session.sid,
         "upgrades": ["websocket"],
-        "pingInterval": 300,
-        "pingTimeout": 200,
+        "pingInterval": 25_000,
+        "pingTimeout": 20_000,
         "maxPayload": 1_000_000,
     }
     async with await connect(home.port):
@@ -132,8 +154,8 @@ async def test_sessions_open_with_get_alone(home: Home, method: str) -> None:
 
 
 @run_async
-async def test_heartbeats_over_polling(home: Home) -> None:
-    session = await Polling.open(home.port)
+async def test_heartbeats_over_polling(pinging: Home) -> None:
+    session = await Polling.open(pinging.port)
     await session.post("40")
     assert len(await session.receive()) == 2
     for _ in range(2):
@@ -145,8 +167,8 @@ async def test_heartbeats_over_polling(home: Home) -> None:
 
 
 @run_async
-async def test_heartbeats_over_a_websocket(home: Home) -> None:
-    async with await join(home.port) as socket:
+async def test_heartbeats_over_a_websocket(pinging: Home) -> None:
+    async with await join(pinging.port) as socket:
         for _ in range(2):
             assert await socket.receive() == "2"
             await socket.send("3")
@@ -159,7 +181,7 @@ async def test_heartbeats_over_a_websocket(home: Home) -> None:
 async def test_clients_close_their_sessions(home: Home) -> None:
     session = await Polling.open(home.port)
     poll = asyncio.ensure_future(session.get())
-    await asyncio.sleep(0.05)
+    await home.polled(session.sid)
     assert (await session.post("1")).text == "ok"
     assert (await poll).text == "6"
     assert (await session.get()).status == 400
@@ -218,10 +240,10 @@ async def test_an_invalid_handshake_closes_the_connection(home: Home) -> None:
 
 
 @run_async
-async def test_who_never_joins_a_namespace_is_closed(home: Home) -> None:
-    async with await connect(home.port) as socket:
+async def test_who_never_joins_a_namespace_is_closed(impatient: Home) -> None:
+    async with await connect(impatient.port) as socket:
         await is_closed(socket)
-    async with await connect(home.port) as socket:
+    async with await connect(impatient.port) as socket:
         await socket.send("40/random")
         await is_closed(socket)
 

@@ -295,7 +295,7 @@ async def test_compress_tells_the_transport() -> None:
     socket.compress(True).emit("c")
     socket.volatile.compress(False).emit("d")
     io.compress(False).emit("e")
-    socket.compress(False).timeout(5).emit("f", lambda: None)
+    socket.compress(False).timeout(30).emit("f", lambda: None)
     waiting = socket.compress(False).emit_with_ack("g")
     assert client.wire.compressed == [True, False, True, False, False, False, False]
     del waiting

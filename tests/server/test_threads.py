@@ -82,7 +82,7 @@ async def test_a_thread_may_answer_and_ask() -> None:
     def work(socket: Socket, ack: AckCallback) -> None:
         ack("early")
         socket.emit("question", lambda value: answers.append(value))
-        socket.timeout(5).emit("question", lambda error, value: answers.append((error, value)))
+        socket.timeout(30).emit("question", lambda error, value: answers.append((error, value)))
         asked.append(1)
 
     client.emit("work", id=1)

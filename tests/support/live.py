@@ -9,7 +9,7 @@ import uvicorn
 
 from nuncio import Server
 from nuncio.engine import Engine
-from tests.support.aio import SharedLoop
+from tests.support.aio import SharedLoop, eventually
 
 HOSTS = ("native", "asgi")
 
@@ -68,6 +68,11 @@ class Home(SharedLoop):
     def unknown(self, sid: str) -> bool:
         """Whether there is no such session, or no longer."""
         return sid not in self.engine.sessions
+
+    async def polled(self, sid: str) -> None:
+        """Wait until a poll of this session is waiting at the server."""
+        transport = self.engine.sessions[sid].transport
+        await eventually(lambda: transport.writable, "a poll waits")
 
     def close(self) -> None:
         """Stop the server and end the loop."""

@@ -143,7 +143,7 @@ class Node(SharedLoop):
     def close(self) -> None:
         """End the process and the loop."""
         self.run(self._stopped())
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=30)
         super().close()
 
     async def _stopped(self) -> None:
