@@ -78,7 +78,8 @@ def program_running(
     """
     port = free_port()
     file = folder / "app.py"
-    source = marked(name).text.replace("3000", str(port)).replace("8000", str(page_port))
+    ports = {"3000": str(port), "8000": str(page_port)}
+    source = re.sub("3000|8000", lambda found: ports[found[0]], marked(name).text)
     file.write_text(source)
     if not uvicorn:
         command = python(str(file))
@@ -274,7 +275,7 @@ def test_the_graceful_program_lets_its_handler_finish(tmp_path: Path) -> None:
 
     with program_running("graceful", tmp_path) as (port, process):
         run_async(begin)(port)
-        assert process.communicate(timeout=20)[0] == "finished\n"
+        assert process.communicate(timeout=40)[0] == "finished\n"
         assert process.returncode == 0
 
 

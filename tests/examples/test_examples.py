@@ -22,7 +22,7 @@ EXAMPLES = ROOT / "examples"
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a Python at the root, as the pages of the examples say."""
     return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=50
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100
     )
 
 

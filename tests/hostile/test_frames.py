@@ -287,7 +287,7 @@ async def test_the_memory_of_an_announced_message_is_not_taken(arena: Arena) -> 
             ]
             for socket in sockets:
                 await socket.raw(frame(TEXT, b"4", size=MAX_SIZE))
-            await asyncio.sleep(0.05)
+            await arena.settled()
             current, _ = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

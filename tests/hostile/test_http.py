@@ -362,7 +362,7 @@ async def test_a_body_that_never_ends_holds_up_nobody(any_arena: Arena) -> None:
         session = await Polling.open(any_arena.port)
         connection = await Connection.open(any_arena.port)
         await connection.send(request(session.target, "POST", [("Content-Length", "1000")], b"4a"))
-        await asyncio.sleep(0.02)
+        await any_arena.settled()
         second = await session.post("4b")
         assert (second.status, second.body) == (400, b"")
         assert any_arena.sessions[session.sid] == (
@@ -389,7 +389,7 @@ async def test_requests_whose_client_goes_away_end_the_session(
                     request(session.target, "POST", [("Content-Length", "9")], b"4a")
                 )
                 description = "data request connection closed prematurely"
-            await asyncio.sleep(0.02)
+            await any_arena.settled()
             if reset:
                 connection.reset()
             else:
@@ -404,7 +404,7 @@ async def test_two_polls_at_once_end_the_session(any_arena: Arena) -> None:
     async with any_arena.watched():
         session = await Polling.open(any_arena.port)
         async with await session.begin_poll() as first:
-            await asyncio.sleep(0.02)
+            await any_arena.polled(session.sid)
             second = await session.get()
             assert (second.status, second.body) == (400, b"")
             answer = await first.response()
@@ -418,7 +418,7 @@ async def test_pipelined_requests_are_not_answered_after_the_first(arena: Arena)
         one = request("/socket.io/?EIO=4&transport=tobi")
         session = await Polling.open(arena.port)
         await connection.send(request(session.target) + one * 50)
-        await asyncio.sleep(0.02)
+        await arena.polled(session.sid)
         await session.post("1")
         response = await connection.response()
         assert (response.status, response.text) == (200, "6")

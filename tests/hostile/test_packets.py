@@ -481,7 +481,7 @@ async def test_hostile_payloads_end_their_session(
         await session.post("40")
         await session.receive()
         poll = await session.begin_poll()
-        await asyncio.sleep(0.02)
+        await any_arena.polled(session.sid)
         response = await session.post(body)
         assert (response.status, response.text) == (200, "ok")
         answer = await poll.response()

@@ -31,7 +31,7 @@ from tests.support.rawclient import (
 )
 
 PING_INTERVAL = 0.3
-PING_TIMEOUT = 0.2
+PING_TIMEOUT = 0.7
 
 
 @pytest.fixture(scope="module", params=["native", "asgi"])
@@ -50,7 +50,7 @@ def arena(request: pytest.FixtureRequest) -> Iterator[Arena]:
             rooms=10,
         ),
         max_http_buffer_size=50_000,
-        connect_timeout=0.3,
+        connect_timeout=1.5,
         concurrency=4,
     )
     yield arena

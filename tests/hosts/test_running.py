@@ -56,7 +56,7 @@ async def test_a_signal_ends_it_in_order(node: Node, way: Way, number: signal.Si
             assert await client.ask("ask", 1) == [1]
             process.send_signal(number)
             assert (await client.next("disconnect"))[0] == "transport close"
-            output, _ = await asyncio.to_thread(process.communicate, None, 15)
+            output, _ = await asyncio.to_thread(process.communicate, None, 40)
     assert process.returncode == 0
     lines = output.splitlines()
     assert lines[0].startswith(f"Nuncio listening on http://127.0.0.1:{port}/socket.io/ (")

@@ -96,7 +96,7 @@ async def test_a_peer_that_does_not_go_is_left_after_the_time_out() -> None:
     async with await WebSocket.open(listening.port, websocket_target()) as silent:
         await silent.receive()
         # It gets its close frame, never answers and never hangs up.
-        await within(listening.close(), 8)
+        await within(listening.close(), 9)
         opcode, _ = await silent.receive_frame()
         assert opcode == CLOSE
     assert io.engine.clients_count == 0
@@ -105,9 +105,9 @@ async def test_a_peer_that_does_not_go_is_left_after_the_time_out() -> None:
 @run_async
 async def test_connections_without_a_request_do_not_hold_it_up() -> None:
     io = Server()
-    listening = await io.listen(0)
+    listening = await io.listen(0, shutdown_timeout=300)
     async with await Connection.open(listening.port) as idle:
-        await within(listening.close(), 5)
+        await within(listening.close())
         assert await idle.rest() == b""
 
 
@@ -131,7 +131,7 @@ async def test_a_poll_after_the_end_began_brings_what_was_emitted_before() -> No
     io = Server()
     reasons: list[str] = []
     io.on("disconnect", lambda socket, reason: reasons.append(reason))
-    listening = await io.listen(0)
+    listening = await io.listen(0, shutdown_timeout=300)
     client = await Polling.open(listening.port)
     await client.post("40")
     await client.receive()
@@ -141,7 +141,7 @@ async def test_a_poll_after_the_end_began_brings_what_was_emitted_before() -> No
     # Each poll of this client is a connection of its own.
     assert await client.receive() == ['42["last"]']
     assert await client.receive() == ["6", "1"]
-    await within(closing, 5)
+    await within(closing)
     assert io.engine.clients_count == 0
 
 
@@ -169,7 +169,7 @@ async def test_a_reader_that_never_reads_is_cut_off_after_the_time_out(way: str)
     listening = await io.listen(0, shutdown_timeout=1)
     async with await Peer.join(listening.port):
         await _fall_behind(io)
-        await within(io.close(timeout=0.1) if way == "server" else listening.close(), 10)
+        await within(io.close(timeout=0.1) if way == "server" else listening.close())
         assert io.engine.clients_count == 0
 
 

@@ -136,4 +136,4 @@ async def test_who_is_told_to_stop_stops(node: Node, server: str) -> None:
 
 
 def _wait(process: subprocess.Popen[str]) -> None:
-    process.wait(timeout=15)
+    process.wait(timeout=40)

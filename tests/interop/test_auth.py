@@ -133,7 +133,7 @@ async def test_when_the_time_is_up_the_client_is_told_why(
 async def test_a_token_ends_the_connection_by_itself(node: Node) -> None:
     io = serving(notice=0)
     async with node.clients(io) as clients:
-        client = await clients.connect(auth={"token": token(exp=soon(2))})
+        client = await clients.connect(auth={"token": token(exp=soon(4))})
         assert await client.next("disconnect_reason") == ["auth expired"]
         assert (await client.next("disconnect"))[0] == "io server disconnect"
 

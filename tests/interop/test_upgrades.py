@@ -202,7 +202,7 @@ async def test_an_upgrade_that_is_refused_leaves_the_session_as_it_is(node: Node
 
 @run_async
 async def test_an_upgrade_that_is_never_completed_is_given_up(node: Node) -> None:
-    io = Server(upgrade_timeout=0.1)
+    io = Server(upgrade_timeout=0.3)
     io.on("echo", lambda socket, value: value)
     async with node.clients(io) as clients:
         client = await clients.connect(way=POLLING)

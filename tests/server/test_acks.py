@@ -218,7 +218,7 @@ async def test_a_callback_may_be_async() -> None:
 
     client.socket.emit("q", callback)
     client.send("30[5]")
-    await io.settle(5)
+    await io.settle(30)
     assert calls == [5]
 
 

@@ -86,7 +86,7 @@ async def test_namespaces_that_are_still_deciding_count() -> None:
     client = Client(io)
     client.send("0/a,", "0/b,", "0/c,")
     assert client.take() == ['4/c,{"message":"Too many namespaces"}']
-    await io.settle(5)
+    await io.settle(30)
     assert client.take() == ['4/a,{"message":"no"}', '4/b,{"message":"no"}']
 
 
@@ -165,7 +165,7 @@ async def test_joining_twice_while_the_first_is_being_decided_ends_all() -> None
     client = Client(io)
     client.send("0", "0")
     assert client.wire.ended == "closed"
-    await io.settle(5)
+    await io.settle(30)
     assert calls == ["middleware"]
     assert io.sockets.sockets == {}
 
@@ -429,7 +429,7 @@ async def test_a_client_that_leaves_during_its_admission_is_counted_once() -> No
         client = Client(io)
         client.send("0")
         client.lose()
-        await io.settle(5)
+        await io.settle(30)
     assert io.handshakes == 0
 
 

@@ -762,7 +762,7 @@ async def test_lifecycle_handlers_get_dependencies() -> None:
         log.append(f"{name} leaves")
 
     client = Client.join(io)
-    await io.settle(5)
+    await io.settle(30)
     assert log == ["opened", "user", "connection ada", "closed"]
     log.clear()
     client.lose()
@@ -955,7 +955,7 @@ async def test_an_override_may_be_async_where_the_dependency_is_not_and_the_othe
     assert await ask(io, client, "blocking") == [["async fake", False]]
     log.clear()
     client.lose()
-    await io.settle(5)
+    await io.settle(30)
     assert log == ["opened", "async fake", "closed"]
 
 

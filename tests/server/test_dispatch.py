@@ -236,7 +236,7 @@ async def test_an_async_handler_with_the_acknowledgement_function_returns_no_ans
         return "ignored"
 
     client.emit("slow", id=1)
-    await io.settle(5)
+    await io.settle(30)
     assert client.take() == ['31["early"]']
 
 
@@ -347,7 +347,7 @@ async def test_arguments_that_do_not_fit_are_answered_and_the_handler_does_not_r
     client.emit("order")
     client.emit("guest", {"name": ""}, id=4)
     client.emit("guest", {"name": "ada"}, id=5)
-    await io.settle(5)
+    await io.settle(30)
     assert calls == [(Order(1), "hot"), Guest(name="ada")]
     assert client.answers(0) == ["ok"]
     assert client.answers(5) == ["welcome"]
@@ -433,7 +433,7 @@ async def test_what_a_handler_raises_is_logged_and_reported_and_closes_nothing(
     io.on("fine", lambda: "fine")
     for number, event in enumerate(("plain", "slow", "future")):
         client.emit(event, id=number)
-    await io.settle(5)
+    await io.settle(30)
     client.emit("fine", id=9)
     # No answer: the client's own time-out tells it, and nothing leaks.
     assert client.take() == ['39["fine"]']
@@ -469,7 +469,7 @@ async def test_events_are_handled_in_the_order_in_which_they_arrive() -> None:
     for number in range(0, 40, 2):
         client.emit("slow", number)
         client.emit("slow", number + 1)
-    await io.settle(5)
+    await io.settle(30)
     assert calls == list(range(40))
 
 
@@ -804,7 +804,7 @@ async def test_middlewares_see_the_event_in_order_before_the_handlers() -> None:
     client.socket.use(lambda *args: calls.append(("three", *args)))
     io.on("x", lambda socket, value: calls.append(("handler", value)))
     client.emit("x", 1)
-    await io.settle(5)
+    await io.settle(30)
     assert calls == [
         ("one", "x", 1),
         ("two", "x", 1),
@@ -861,7 +861,7 @@ async def test_an_event_error_drops_the_event_and_reaches_the_error_listeners() 
     io.on("x", lambda socket, value: calls.append(value))
     for value in ("sync", "async", "fine"):
         client.emit("x", value, id=1)
-    await io.settle(5)
+    await io.settle(30)
     assert [(one.message, one.data) for one in heard] == [
         ("refused at once", {"code": 1}),
         ("refused later", None),
@@ -905,7 +905,7 @@ async def test_other_errors_of_middlewares_drop_the_event_and_are_reported() -> 
     io.on("x", lambda socket, value: calls.append(value))
     for how in ("sync", "async", "not at all"):
         client.emit("x", how)
-    await io.settle(5)
+    await io.settle(30)
     assert calls == ["not at all"]
     assert reported == [("sync", client.socket, "x"), ("async", client.socket, "x")]
 

@@ -77,7 +77,7 @@ async def test_every_way_to_register_a_handler() -> None:
     client = Client.join(io)
     for name in "abcdefgh":
         client.emit(name)
-    await io.settle(5)
+    await io.settle(30)
     assert calls == ["a", "b", "c", "d", "e", "f", "g", "g"]
 
 
@@ -249,7 +249,7 @@ async def test_middlewares_run_in_order_before_the_client_is_connected() -> None
     client = Client(io)
     client.send('0{"user":"ada"}')
     assert client.take() == []
-    await io.settle(5)
+    await io.settle(30)
     assert calls == [
         ("first", False, set(), {"user": "ada"}),
         "second begins",
@@ -282,7 +282,7 @@ async def test_a_connect_error_refuses_with_its_message_and_data(waits: bool) ->
     io.on_error(lambda: calls.append("error"))
     client = Client(io)
     client.send("0")
-    await io.settle(5)
+    await io.settle(30)
     assert client.take() == ['4{"message":"not authorised","data":{"retry":false}}']
     assert calls == []
     assert io.sockets.sockets == {}
@@ -331,7 +331,7 @@ async def test_any_other_error_refuses_without_leaking_its_text(
     io.use(fails)
     client = Client(io)
     client.send("0")
-    await io.settle(5)
+    await io.settle(30)
     assert client.take() == ['4{"message":"internal error"}']
     assert errors == [("the password of the database", "connection")]
     assert "the password of the database" in caplog.text
@@ -369,7 +369,7 @@ async def test_a_client_that_leaves_while_a_middleware_waits_is_forgotten() -> N
     await eventually(lambda: io.sockets.adapter.rooms)
     client.lose()
     gate.set()
-    await io.settle(5)
+    await io.settle(30)
     assert calls == ["middleware ends"]
     assert io.sockets.sockets == {}
     assert io.sockets.adapter.rooms == {}
@@ -387,9 +387,9 @@ async def test_a_client_that_was_refused_may_try_again() -> None:
 
     client = Client(io)
     client.send("0")
-    await io.settle(5)
+    await io.settle(30)
     client.send('0{"token":"right"}')
-    await io.settle(5)
+    await io.settle(30)
     refused, admitted = client.take()
     assert refused == '4{"message":"no"}'
     assert str(admitted).startswith('0{"sid":')
@@ -450,7 +450,7 @@ async def test_events_that_arrive_during_admission_are_a_violation() -> None:
     client = Client(io)
     client.send("0", '2["x"]')
     assert client.wire.ended == "closed"
-    await io.settle(5)
+    await io.settle(30)
 
 
 @run_async
@@ -495,7 +495,7 @@ async def test_awaiting_a_broadcast_waits_for_those_who_are_behind() -> None:
         await within(sent, SOON)
     clients[2].lose()
     assert sent.taken
-    await within(sent, 1)
+    await within(sent)
 
 
 # Acknowledged broadcasts.
@@ -542,7 +542,7 @@ async def test_a_client_that_leaves_does_not_answer() -> None:
     staying.send('30["here"]')
     leaving.lose()
     with pytest.raises(AckTimeout) as caught:
-        await within(waiting, 1)
+        await within(waiting)
     assert caught.value.responses == ["here"]
 
 
@@ -565,7 +565,7 @@ async def test_a_client_that_already_owes_too_many_answers_does_not_stop_the_oth
     waiting = io.timeout(30).emit_with_ack("q")
     fine.send('31["fine"]')
     with pytest.raises(AckTimeout) as caught:
-        await within(waiting, 1)
+        await within(waiting)
     assert caught.value.responses == ["fine"]
     assert debtor.take() == ['20["first"]']
     debtor.send('30["paid"]')

@@ -227,7 +227,7 @@ async def test_close_waits_for_handlers_that_are_running() -> None:
     client = Client.join(io)
     client.emit("work")
     client.emit("forever")
-    await within(io.close(timeout=0.2), 5)
+    await within(io.close(timeout=1))
     assert sorted(calls) == ["disconnect ended", "work ended"]
     assert not io.running
 
@@ -267,7 +267,7 @@ async def test_close_may_be_called_by_a_handler() -> None:
     async with await Peer.join(listening.port) as peer:
         await peer.socket.send('42["stop"]')
         assert await peer.socket.closed()
-    await within(listening.wait(), 10)
+    await within(listening.wait())
 
 
 @run_async
@@ -392,7 +392,7 @@ async def test_nothing_is_left_of_a_client_that_has_gone() -> None:
 
     for _ in range(3):
         visit()
-    await io.settle(5)
+    await io.settle(30)
     await asyncio.sleep(0)
     gc.collect()
     assert [reference() for reference in found] == [None] * 3

@@ -223,7 +223,7 @@ async def test_awaiting_an_emit_waits_for_a_peer_that_is_behind() -> None:
     client = Client.join(io)
     sent = client.socket.emit("a")
     assert sent.taken
-    await within(sent, 1)
+    await within(sent)
     client.stall()
     sent = client.socket.emit("b")
     assert not sent.taken
@@ -231,7 +231,7 @@ async def test_awaiting_an_emit_waits_for_a_peer_that_is_behind() -> None:
         await within(sent, 0.01)
     assert client.take() == ['2["a"]']
     client.drain()
-    await within(sent, 1)
+    await within(sent)
     assert client.take() == ['2["b"]']
 
 
@@ -243,8 +243,8 @@ async def test_awaiting_an_emit_ends_when_the_client_does() -> None:
     sent = client.socket.emit("b")
     everybody = io.emit("c")
     client.lose()
-    await within(sent, 1)
-    await within(everybody, 1)
+    await within(sent)
+    await within(everybody)
 
 
 @run_async

@@ -53,7 +53,7 @@ async def test_on_error_may_be_async() -> None:
 
     io.on("x", fails)
     client.emit("x")
-    await io.settle(5)
+    await io.settle(30)
     assert calls == [("failed", client.socket)]
 
 
@@ -81,7 +81,7 @@ async def test_an_on_error_listener_that_fails_is_logged_and_stops_nothing(
     io.on_error(lambda: calls.append("second"))
     io.on("x", fails)
     client.emit("x")
-    await io.settle(5)
+    await io.settle(30)
     assert calls == ["second"]
     assert "an on_error listener failed" in caplog.text
     assert "the listener itself" in caplog.text
@@ -172,7 +172,7 @@ async def test_settle_waits_and_then_cancels() -> None:
 
     client.emit("quick")
     client.emit("never")
-    await io.settle(0.1)
+    await io.settle(0.5)
     await eventually(lambda: calls == ["quick", "cancelled"])
     assert not io.running
 
@@ -316,7 +316,7 @@ async def test_an_exception_handler_answers_the_event(caplog: pytest.LogCaptureF
     for id, event in enumerate(("first", "second", "third")):
         client.emit(event, id=id)
     await eventually(lambda: client.answers(2))
-    await io.settle(5)
+    await io.settle(30)
     assert client.answers(0) == [{"error": "first: first", "id": client.sid}]
     assert client.answers(1) == ["error", "ZeroDivisionError"]
     assert client.answers(2) == ["error", "KeyError"]
@@ -379,7 +379,7 @@ async def test_an_exception_handler_that_fails_is_reported() -> None:
 
     for n in range(3):
         client.emit("message", n, id=n)
-    await io.settle(5)
+    await io.settle(30)
     assert sorted(map(repr, told)) == ["OSError()", "ValueError('in place')", "ValueError('later')"]
     assert [client.answers(n) for n in range(3)] == [None, None, None]
 

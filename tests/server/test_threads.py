@@ -23,7 +23,7 @@ async def test_a_blocking_handler_runs_in_a_thread_and_blocks_nobody() -> None:
     @io.event(thread=True)
     def blocks(socket: Socket, value: int) -> int:
         threads.append(threading.current_thread().name)
-        assert release.wait(10)
+        assert release.wait(30)
         return value + 1
 
     io.on("quick", lambda: "quick")

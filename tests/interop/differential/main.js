@@ -16,7 +16,7 @@ const { Script } = require("./client.js");
 const { Reference } = require("./reference.js");
 const { Transcript } = require("./transcript.js");
 
-const DEADLINE = 15000;
+const DEADLINE = 60000;
 const AsyncFunction = (async () => {}).constructor;
 
 /** Why a script failed: what it was told, or where it is wrong. */

@@ -69,7 +69,7 @@ def test_handlers_answer(io: Server, log: Log) -> None:
     await a.ask("binary");
     a.socket.timeout(20).emit("never", (...args) => note("late", ...args));
     await a.socket.timeout(20).emitWithAck("never").catch((error) => note("late", error.message));
-    note("answered", await a.socket.timeout(5000).emitWithAck("later"));
+    note("answered", await a.socket.timeout(30000).emitWithAck("later"));
     """,
 )
 def test_callbacks_answer(io: Server, log: Log) -> None:

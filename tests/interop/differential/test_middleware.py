@@ -131,7 +131,8 @@ def test_namespaces_have_their_own(io: Server, log: Log) -> None:
 
 @scenario(
     server="""
-    io.use((socket, next) => { setTimeout(() => { log("decided"); next(); }, 50); });
+    const decided = new Promise((resolve) => { does.decide = () => resolve() });
+    io.use(async (socket, next) => { log("asked"); await decided; log("decided"); next(); });
     io.on("connection", (socket) => {
       log("connection");
       socket.on("disconnect", () => log("disconnect"));
@@ -141,9 +142,10 @@ def test_namespaces_have_their_own(io: Server, log: Log) -> None:
     const a = await ws();
     await a.next();
     a.send("40");
-    await server.sessions(1);
+    await server.until("asked");
     a.socket.terminate();
     await server.sessions(0);
+    await server.do("decide");
     await server.until("decided");
     // Somebody else, so that what the first one could cause has happened.
     await connect();
@@ -151,10 +153,17 @@ def test_namespaces_have_their_own(io: Server, log: Log) -> None:
     """,
 )
 def test_a_client_that_leaves_meanwhile(io: Server, log: Log) -> None:
+    decided = asyncio.Event()
+
     @io.use
     async def middleware(socket: Socket) -> None:
-        await asyncio.sleep(0.05)
+        log("asked")
+        await decided.wait()
         log("decided")
+
+    @log.does
+    def decide() -> None:
+        decided.set()
 
     @io.on("connection")
     def connection(socket: Socket) -> None:

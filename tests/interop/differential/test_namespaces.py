@@ -175,7 +175,7 @@ def test_refusals(io: Server, log: Log) -> None:
     // It had joined once.
     await c.enter();
     """,
-    options={"connect_timeout": 0.1},
+    options={"connect_timeout": 0.5},
 )
 def test_who_never_joins(io: Server, log: Log) -> None:
     watches(io, log)

@@ -152,7 +152,7 @@ def test_one_probe_at_a_time(io: Server, log: Log) -> None:
     a.send('42["after"]');
     await server.until("event");
     """,
-    options={"upgrade_timeout": 0.05},
+    options={"upgrade_timeout": 0.5},
 )
 def test_a_websocket_has_nowhere_to_move(io: Server, log: Log) -> None:
     upgrades(io, log)
@@ -172,7 +172,7 @@ def test_a_websocket_has_nowhere_to_move(io: Server, log: Log) -> None:
     await a.post('42["still"]');
     await server.until("event");
     """,
-    options={"upgrade_timeout": 0.05},
+    options={"upgrade_timeout": 0.5},
 )
 def test_probes_that_take_too_long(io: Server, log: Log) -> None:
     upgrades(io, log)

@@ -150,7 +150,7 @@ class Stage:
 
         @io.event
         async def question(socket: Socket, *args: Any) -> None:
-            answer = await socket.timeout(10).emit_with_ack("multiply", 6, 7)
+            answer = await socket.timeout(30).emit_with_ack("multiply", 6, 7)
             seen.append(("multiply", answer))
             socket.emit("heard", answer)
 
@@ -231,7 +231,7 @@ async def _read(output: asyncio.StreamReader) -> list[str]:
     printed: list[str] = []
     try:
         while not printed or printed[-1] != LINES[-1]:
-            line = await within(output.readline(), 14)
+            line = await within(output.readline(), 35)
             if not line:
                 break
             printed.append(line.decode().rstrip())

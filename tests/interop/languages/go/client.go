@@ -16,7 +16,7 @@ import (
 	"github.com/zishang520/socket.io/v3/pkg/types"
 )
 
-const wait = 10 * time.Second
+const wait = 30 * time.Second
 
 type event struct {
 	name string

@@ -14,7 +14,7 @@ import org.json.JSONObject;
 
 /** Acts the play of stage.py: Client URL TRANSPORT. */
 public class Client {
-    private static final long WAIT = 10;
+    private static final long WAIT = 30;
     private static final PrintStream OUT = new PrintStream(System.out, true, StandardCharsets.UTF_8);
 
     private record Event(String name, Object[] args) {}

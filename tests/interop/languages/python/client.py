@@ -10,7 +10,7 @@ from typing import Any
 
 import socketio
 
-WAIT = 10.0
+WAIT = 30.0
 DATA = b"\x00\x01\xff"
 TEXT = ("Grüße, 世界", 42, {"nested": [1, None]})
 OPTIONS: dict[str, Any] = {

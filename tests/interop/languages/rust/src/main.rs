@@ -9,7 +9,7 @@ use serde_json::{json, Value};
 use std::sync::mpsc::{channel, Receiver};
 use std::time::Duration;
 
-const WAIT: Duration = Duration::from_secs(10);
+const WAIT: Duration = Duration::from_secs(30);
 
 /// The next thing that happened, which has to be this one.
 fn expect(events: &Receiver<(&'static str, Payload)>, name: &str) -> Payload {
