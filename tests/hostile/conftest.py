@@ -12,10 +12,10 @@ from tests.support.arena import Arena
 LIMITS = Limits(
     payload_packets=100,
     header_bytes=16_384,
-    header_seconds=0.4,
+    header_seconds=1.5,
     fragments=50,
     attachment_bytes=20_000,
-    attachment_seconds=0.3,
+    attachment_seconds=1.0,
     namespaces=3,
     close_seconds=0.3,
 )
@@ -29,7 +29,7 @@ def make(host: str) -> Arena:
         uvloop=host == "native",
         limits=LIMITS,
         max_http_buffer_size=MAX_SIZE,
-        upgrade_timeout=0.4,
+        upgrade_timeout=1.5,
     )
 
 

@@ -19,17 +19,12 @@ CANNOT = {
     "rust": {"heard", "blob"},
 }
 # While a poll waits it does not send anything, so long-polling alone does not work.
-# Over long-polling the client with threads has been seen not to end in time.
-WAYS = {"go": ("websocket", "upgrade"), "threads": ("websocket", "upgrade")}
+WAYS = {"go": ("websocket", "upgrade")}
 
 
 @pytest.mark.parametrize(
     "kind, transport",
-    [
-        (kind, transport)
-        for kind in ("asyncio", "threads")
-        for transport in WAYS.get(kind, TRANSPORTS)
-    ],
+    [(kind, transport) for kind in ("asyncio", "threads") for transport in TRANSPORTS],
 )
 @run_async
 async def test_python(kind: str, transport: str) -> None:

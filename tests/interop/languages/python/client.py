@@ -1,4 +1,9 @@
-"""Acts the play of `stage.py` with python-socketio: client.py asyncio|threads URL TRANSPORT."""
+"""Acts the play of `stage.py` with python-socketio: client.py asyncio|threads URL TRANSPORT.
+
+Before it leaves it waits until its last request has been answered. Otherwise the task that sends
+would find on its return that the client is about to leave, and end without sending the goodbye:
+an answer that comes by a poll may be sooner than that of the request which asked the question.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +71,7 @@ async def with_asyncio(url: str, transport: str) -> None:
     await expect("connect")
     show("connected")
     show("sum", await client.call("sum", (1, 2), timeout=WAIT))
+    await client.eio.queue.join()
     await client.disconnect()
     show("done")
 
@@ -104,6 +110,7 @@ def with_threads(url: str, transport: str) -> None:
     expect("connect")
     show("connected")
     show("sum", client.call("sum", (1, 2), timeout=WAIT))
+    client.eio.queue.join()
     client.disconnect()
     show("done")
 
