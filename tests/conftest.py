@@ -7,8 +7,16 @@ import shutil
 from collections.abc import Callable
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nuncio._build import build_info
+
+# Machines may be slow and busy, so no example has a time limit. And the same sources meet the same
+# examples, so that a change is not refused for what somebody else's has done;
+# `--hypothesis-profile=explore` looks for new ones.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("steady", settings.get_profile("explore"), derandomize=True)
+settings.load_profile("steady")
 
 
 def pytest_report_header() -> str:
