@@ -190,7 +190,8 @@ class Person:
         while True:
             self.clicks(".room", room)
             try:
-                return self._run(name.wait_for(state="visible", timeout=2000))
+                self._run(name.wait_for(state="visible", timeout=2000))
+                return
             except TimeoutError:
                 assert time.monotonic() < deadline, f"{room} does not open"
 
