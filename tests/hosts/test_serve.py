@@ -210,6 +210,34 @@ async def test_clients_of_nested_servers_are_told() -> None:
     assert one.engine.hosts == two.engine.hosts == []
 
 
+@pytest.mark.parametrize("how", ["inner", "outer"])
+@run_async
+async def test_a_nested_server_ends_alone_and_the_one_that_listens_ends_all(how: str) -> None:
+    outer, inner = Server(), Server(path="/inner")
+    outer.on("ask", lambda: "here")
+    listening = await outer.listen(0, app=outer.asgi(inner.asgi()))
+    (host,) = outer.engine.hosts
+    async with (
+        await Peer.join(listening.port) as first,
+        await Peer.join(listening.port, path="/inner/") as second,
+    ):
+        closing = asyncio.ensure_future(inner.close() if how == "inner" else outer.close())
+        with pytest.raises(Closed):
+            await second.receive()
+        await second.socket.close()
+        if how == "inner":
+            await within(closing)
+            assert not host.should_exit
+            assert await first.ask("ask") == ["here"]
+            assert (await fetch(listening.port, OPEN.replace("socket.io", "inner"))).status == 503
+            closing = asyncio.ensure_future(listening.close())
+        with pytest.raises(Closed):
+            await first.receive()
+        await first.socket.close()
+        await within(closing)
+    assert host.should_exit
+
+
 @run_async
 async def test_the_servers_own_application_serves_beside() -> None:
     io = Server()

@@ -80,8 +80,8 @@ class NuncioServer(uvicorn.Server):
         for engine in self._engines:
             engine.resume()
         await super().startup(sockets)
-        for engine in self._engines:
-            engine.hosts.append(self)
+        # Its end ends the host. Those nested behind it may end alone.
+        self._engine.hosts.append(self)
 
     async def shutdown(self, sockets: Any = None) -> None:
         """End the sessions, stop listening, then end everything else."""
@@ -93,9 +93,8 @@ class NuncioServer(uvicorn.Server):
         await self._wind_down(seconds)
         self.config.timeout_graceful_shutdown = max(1, round(limit - loop.time()))
         await super().shutdown(sockets)
-        for engine in self._engines:
-            if self in engine.hosts:
-                engine.hosts.remove(self)
+        if self in self._engine.hosts:
+            self._engine.hosts.remove(self)
         # A stop in order is a success: uvicorn would raise the signal that asked for it again.
         self._captured_signals.clear()
 
