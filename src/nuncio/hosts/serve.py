@@ -15,7 +15,7 @@ from nuncio._build import build_info
 from nuncio.engine.engine import Engine
 from nuncio.engine.winddown import LOOK_SECONDS
 from nuncio.errors import OptionError
-from nuncio.hosts.asgi import ASGIApp
+from nuncio.hosts.asgi import ASGIApp, abandon, start
 from nuncio.hosts.http import NuncioHTTPProtocol
 from nuncio.hosts.uvicorn import NuncioProtocol
 from nuncio.options import seconds, unknown_option
@@ -76,10 +76,27 @@ class NuncioServer(uvicorn.Server):
         self._engines: list[Engine] = app.engines()
 
     async def startup(self, sockets: Any = None) -> None:
-        """Begin to listen."""
-        for engine in self._engines:
-            engine.resume()
-        await super().startup(sockets)
+        """Begin to listen, once the engines have started.
+
+        Raises:
+            Exception: what kept one of them from starting.
+        """
+        app: Any = self.config.app
+        app.failure = None
+        try:
+            # With an application beside, they start when that has.
+            if self.config.lifespan == "off":
+                await start(self._engines)
+            await super().startup(sockets)
+        except SystemExit:
+            # uvicorn ends the process, whatever the reason is.
+            if app.failure is not None:
+                raise app.failure from None
+            await abandon(self._engines)
+            raise
+        except BaseException:
+            await abandon(self._engines)
+            raise
         for engine in self._engines:
             engine.hosts.append(self)
 
@@ -215,7 +232,12 @@ def run(engine: Engine, host: str, port: int, **options: Any) -> None:
         OSError: when the address cannot be listened on.
     """
     server = _Announcing(_config(engine, host, port, options), engine)
-    server.run(_bind(server.config))
+    sockets = _bind(server.config)
+    try:
+        server.run(sockets)
+    finally:
+        for sock in sockets or ():
+            sock.close()
 
 
 class _Announcing(NuncioServer):

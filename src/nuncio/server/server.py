@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -45,6 +47,9 @@ H = TypeVar("H", bound=Callable[..., Any])
 N = TypeVar("N", bound=Namespace)
 
 logger = logging.getLogger("nuncio")
+
+# What adapters get at least to leave the cluster.
+LEAVE_SECONDS = 1.0
 
 _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
 _ENGINE_OPTIONS = [field.name for field in dataclasses.fields(EngineOptions)]
@@ -108,6 +113,7 @@ class Server(Tasks, Generic[D, U]):
         self.handshakes = 0
         self.engine.accept = self._accept
         self.engine.may_open = self._may_open
+        self.engine.on_host_starting = self._start
         self.engine.on_host_stopping = self._stop
         self.engine.settle = self.settle
         self._client_files = ClientFiles.parse(self.options.serve_client)
@@ -115,6 +121,7 @@ class Server(Tasks, Generic[D, U]):
             self.engine.serve_file = self._serve_file
         self._namespaces: dict[str, Namespace[D, U]] = {}
         self._listening: list[Any] = []
+        self._serving = False
         self.threads.used = self.options.threads
         self._warned_undelivered = False
 
@@ -204,6 +211,8 @@ class Server(Tasks, Generic[D, U]):
         parent = ParentNamespace(self, name, self.options.concurrency, pattern, predicate)
         parent.factory = factory
         self.parents.append(parent)
+        if self._serving:
+            self._take_part(parent)
         return parent
 
     def _make_namespace(self, name: str, parent: ParentNamespace | None) -> Namespace[D, U]:
@@ -236,6 +245,8 @@ class Server(Tasks, Generic[D, U]):
         if main is not None and nsp is not main:
             for listener in main.listeners("new_namespace"):
                 self.guard(listener, [nsp], None, "new_namespace")
+        if self._serving:
+            self._take_part(nsp)
         return nsp
 
     def make_adapter(self, nsp: Any) -> Adapter:
@@ -304,7 +315,7 @@ class Server(Tasks, Generic[D, U]):
         if self._namespaces.get(nsp.name) is nsp:
             del self._namespaces[nsp.name]
             nsp.parent.children.pop(nsp.name, None)
-            self.spawn(nsp.adapter.close())
+            self.spawn(nsp.participation.end(self.report_adapter))
 
     def undelivered(
         self,
@@ -525,7 +536,6 @@ class Server(Tasks, Generic[D, U]):
         """
         from nuncio.hosts.serve import run
 
-        self.of("/")
         self._beside(options.get("app"))
         run(self.engine, host, port, **options)
 
@@ -542,8 +552,6 @@ class Server(Tasks, Generic[D, U]):
         """
         from nuncio.hosts.serve import listen
 
-        # A server that serves has its default namespace, and takes its part in the cluster.
-        self.of("/")
         self._beside(options.get("app"))
         listening = await listen(self.engine, host, port, **options)
         self._listening.append(listening)
@@ -566,12 +574,6 @@ class Server(Tasks, Generic[D, U]):
         """
         self._stop()
         await self.engine.wind_down(timeout)
-        for nsp in list(self._namespaces.values()):
-            try:
-                await nsp.adapter.close()
-            except Exception as error:
-                # Neither the other adapters nor the hosts are left running for that.
-                self.report(error, None, "")
         for host in self.engine.hosts:
             host.should_exit = True
         for listening in self._listening:
@@ -581,11 +583,79 @@ class Server(Tasks, Generic[D, U]):
     def _stop(self) -> None:
         # Who reconnects while the last handlers end is told to come back later.
         self.engine.stopping = True
+        self._serving = False
+        for member in self._members():
+            member.participation.give_up()
         for nsp in list(self._namespaces.values()):
             for socket in list(nsp.sockets.values()):
                 socket.end(DisconnectReason.SERVER_SHUTTING_DOWN, "")
             nsp.adapter.give_up_sessions()
         self.engine.close()
+
+    # Taking part in the cluster.
+
+    def _members(self) -> list[Namespace[D, U]]:
+        return [*self._namespaces.values(), *self.parents]
+
+    async def _start(self) -> None:
+        """The host begins: first every namespace takes part in its cluster, the default one too.
+
+        Raises:
+            Exception: what an adapter's `init` raised; then all of them are closed again.
+        """
+        self.of("/")
+        self._serving = True
+        begun = [member.participation.begin() for member in self._members()]
+        waiting = [task for task in begun if task is not None]
+        if not waiting:
+            return
+        try:
+            await asyncio.wait(waiting)
+            for task in waiting:
+                if task.cancelled():
+                    raise RuntimeError("the server was closed before it had started")
+                error = task.result()
+                if error is not None:
+                    raise error
+        except BaseException:
+            self._serving = False
+            await self._leave(LEAVE_SECONDS)
+            raise
+
+    def _begin_serving(self) -> None:
+        """The first client is here, and the host has not told that it begins."""
+        self._serving = True
+        self.of("/")
+        for member in self._members():
+            self._take_part(member)
+
+    def _take_part(self, nsp: Namespace[D, U]) -> None:
+        """Have a namespace take part; until then its clients wait."""
+        if self.threads.used and self.threads.away():
+            self.threads.call(self._take_part, nsp)
+            return
+        # Where no loop runs any longer, its first client will wait.
+        with contextlib.suppress(RuntimeError):
+            nsp.participation.begin(self.report_adapter)
+
+    async def settle(self, seconds: float) -> None:
+        """See `Tasks.settle`; at last the namespaces leave the cluster."""
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + seconds
+        await super().settle(seconds)
+        await self._leave(max(LEAVE_SECONDS, limit - loop.time()))
+
+    async def _leave(self, seconds: float) -> None:
+        ending = {
+            asyncio.ensure_future(member.participation.end(self.report_adapter)): member
+            for member in self._members()
+        }
+        if ending:
+            _, late = await asyncio.wait(ending, timeout=seconds)
+            for task in late:
+                # Nothing else is left running for that.
+                logger.warning("the adapter of %s did not close in time", ending[task].name)
+                task.cancel()
 
     # What the engine asks.
 
@@ -612,6 +682,8 @@ class Server(Tasks, Generic[D, U]):
 
     def _accept(self, session: Session) -> Connection:
         self.threads.bind(self.engine.config().loop)
+        if not self._serving:
+            self._begin_serving()
         self.handshakes += 1
         wheel = self.engine.config().wheel
         if session.protocol == 4:

@@ -157,6 +157,20 @@ class Tasks:
         finally:
             socket.release()
 
+    def finish_beginning(
+        self, nsp: Namespace, connection: Connection, auth: dict[str, Any] | None
+    ) -> None:
+        """Go on with a client whose namespace does not take part in its cluster yet."""
+        self.spawn(self._finish_beginning(nsp, connection, auth))
+
+    async def _finish_beginning(
+        self, nsp: Namespace, connection: Connection, auth: dict[str, Any] | None
+    ) -> None:
+        try:
+            await nsp.participation.wait(self.report_adapter)
+        finally:
+            nsp.begun(connection, auth)
+
     def finish_admission(
         self, nsp: Namespace, socket: Socket, first: Awaitable[Any], rest: list[Any]
     ) -> None:
@@ -389,6 +403,10 @@ class Tasks:
                     self._spawn_for(socket, _logged(result))
             except Exception:
                 logger.exception("an on_error listener failed")
+
+    def report_adapter(self, error: Exception) -> None:
+        """An adapter could not begin, or not end."""
+        self.report(error, None, "")
 
     async def settle(self, seconds: float) -> None:
         """Wait for what is running, then cancel what is left."""
