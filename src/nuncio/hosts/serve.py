@@ -81,24 +81,44 @@ class NuncioServer(uvicorn.Server):
         Raises:
             Exception: what kept one of them from starting.
         """
+        starting = asyncio.ensure_future(self._start(sockets))
+        try:
+            # Whoever presses Ctrl-C does not want to wait for a cluster that cannot be reached.
+            while not starting.done() and not self.should_exit:
+                await asyncio.wait((starting,), timeout=LOOK_SECONDS)
+        finally:
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait((starting,))
+        if starting.cancelled():
+            return
+        error = starting.result()
+        if error is not None:
+            raise error
+        for engine in self._engines:
+            engine.hosts.append(self)
+
+    async def _start(self, sockets: Any) -> BaseException | None:
+        """Start the engines and listen; what went wrong is returned, as no task can raise an exit.
+
+        With an application beside, the engines start when that has.
+        """
         app: Any = self.config.app
         app.failure = None
         try:
-            # With an application beside, they start when that has.
             if self.config.lifespan == "off":
                 await start(self._engines)
             await super().startup(sockets)
-        except SystemExit:
-            # uvicorn ends the process, whatever the reason is.
-            if app.failure is not None:
-                raise app.failure from None
+        except BaseException as error:
+            failure: BaseException | None = app.failure
+            if failure is not None:
+                # uvicorn ends the process, whatever the reason is.
+                return failure
             await abandon(self._engines)
-            raise
-        except BaseException:
-            await abandon(self._engines)
-            raise
-        for engine in self._engines:
-            engine.hosts.append(self)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return error
+        return None
 
     async def shutdown(self, sockets: Any = None) -> None:
         """End the sessions, stop listening, then end everything else."""
