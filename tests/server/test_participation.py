@@ -226,7 +226,7 @@ async def test_an_adapter_that_does_not_close_is_left(
         async def close(self) -> None:
             await asyncio.get_running_loop().create_future()
 
-    monkeypatch.setattr("nuncio.server.server.LEAVE_SECONDS", 0.05)
+    monkeypatch.setattr("nuncio.server.participation.LEAVE_SECONDS", 0.05)
     io = Server(adapter=Stuck)
     await io.engine.start()
     await within(io.close(0.1), 5)

@@ -9,14 +9,21 @@ their namespaces take part from the beginning.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
 
 from nuncio.cluster.adapter import Adapter
 
+logger = logging.getLogger("nuncio")
+
 # After a failure clients are refused for so long, before one of them may cause another attempt.
 RETRY_SECONDS = 1.0
+
+# What adapters get at least to leave the cluster.
+LEAVE_SECONDS = 1.0
 
 Report = Callable[[Exception], None]
 Beginning = asyncio.Task[Exception | None]
@@ -115,3 +122,85 @@ class Participation:
             error.add_note(f"The adapter of the namespace {self._nsp.name} could not be closed.")
             if report is not None:
                 report(error)
+
+
+class Participants:
+    """All namespaces of a server, from its start to its end.
+
+    Args:
+        server: the server.
+
+    Attributes:
+        serving: whether it has started, so that new namespaces begin at once.
+    """
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.serving = False
+
+    async def start(self) -> None:
+        """The host begins: first every namespace takes part in its cluster, the default one too.
+
+        Raises:
+            Exception: what an adapter's `init` raised; then all of them are closed again.
+        """
+        self._server.of("/")
+        self.serving = True
+        begun = [nsp.participation.begin() for nsp in self._server.all_namespaces()]
+        waiting = [task for task in begun if task is not None]
+        if not waiting:
+            return
+        try:
+            await asyncio.wait(waiting)
+            for task in waiting:
+                if task.cancelled():
+                    raise RuntimeError("the server was closed before it had started")
+                error: Exception | None = task.result()
+                if error is not None:
+                    raise error
+        except BaseException:
+            self.serving = False
+            await self.leave(LEAVE_SECONDS)
+            raise
+
+    def begin(self) -> None:
+        """The first client is here, and the host has not told that it begins."""
+        self.serving = True
+        self._server.of("/")
+        for nsp in self._server.all_namespaces():
+            self.added(nsp)
+
+    def added(self, nsp: Any) -> None:
+        """There is a new namespace: until it takes part, its clients wait."""
+        if not self.serving:
+            return
+        threads = self._server.threads
+        if threads.used and threads.away():
+            threads.call(self.added, nsp)
+            return
+        # Where no loop runs any longer, its first client will wait.
+        with contextlib.suppress(RuntimeError):
+            nsp.participation.begin(self._server.report_adapter)
+
+    def stop(self) -> None:
+        """The server ends: what has not begun by now never will."""
+        self.serving = False
+        for nsp in self._server.all_namespaces():
+            nsp.participation.give_up()
+
+    async def leave(self, seconds: float) -> None:
+        """Leave the cluster.
+
+        Args:
+            seconds: how long that may take; a second at least.
+        """
+        ending = {
+            asyncio.ensure_future(nsp.participation.end(self._server.report_adapter)): nsp
+            for nsp in self._server.all_namespaces()
+        }
+        if ending:
+            _, late = await asyncio.wait(ending, timeout=max(seconds, LEAVE_SECONDS))
+            for task in late:
+                # Nothing else is left running for that.
+                logger.warning("the adapter of %s did not close in time", ending[task].name)
+                task.cancel()
