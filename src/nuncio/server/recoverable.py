@@ -46,12 +46,13 @@ class Recoverable(Dispatcher):
         super().__init__(nsp, connection)
         self.id = id
         self.pid = ""
+        # Side by side they take one word of each socket.
         self.recovered = False
+        self._left_own = False
         self._since = 0
         self._saved: SavedSession | None = None
         self._outbox: Outbox | None = None
         self._rooms: dict[Room, int] | None = None
-        self._left_own = False
         self._data: Any = None
         self._access: Access | None = None
 
