@@ -8,7 +8,8 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -91,14 +92,29 @@ nuncio.Server(adapter=Bus).run(port=int(sys.argv[3]), **beside)
 """
 
 
+@contextmanager
+def cluster(bus: str, beside: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a server in a cluster that works, fails or hangs, beside an application or alone."""
+    command = python("-c", CLUSTER, bus, beside, str(free_port()))
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.parametrize("beside", ["alone", "knows", "unaware"])
 def test_it_joins_the_cluster_and_leaves_it(beside: str) -> None:
-    port = free_port()
-    with running(python("-c", CLUSTER, "works", beside, str(port)), port) as process:
+    with cluster("works", beside) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "init\n"
+        assert process.stdout.readline().startswith("Nuncio listening on ")
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=15)
-    assert process.returncode == 0
-    assert [line for line in output.splitlines() if " " not in line] == ["init", "close"]
+    assert (process.returncode, output) == (0, "close\n")
 
 
 @pytest.mark.parametrize("beside", ["alone", "knows", "unaware"])
@@ -113,18 +129,12 @@ def test_a_cluster_that_cannot_be_joined_is_told(beside: str) -> None:
 @pytest.mark.parametrize("beside", ["alone", "knows"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_start_that_hangs(beside: str, number: signal.Signals) -> None:
-    command = python("-c", CLUSTER, "hangs", beside, str(free_port()))
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
+    with cluster("hangs", beside) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "init\n"
         process.send_signal(number)
         output, _ = process.communicate(timeout=15)
-        assert output == "close\n"
-    finally:
-        process.kill()
+    assert output == "close\n"
 
 
 def test_a_port_in_use_is_told(program: Callable[[str], str]) -> None:

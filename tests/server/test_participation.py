@@ -14,7 +14,6 @@ from nuncio import Namespace, Server
 from nuncio.cluster import LocalBus
 from nuncio.cluster.local import LocalAdapter
 from nuncio.cluster.memory import MemoryAdapter
-from nuncio.server import participation
 from tests.support.aio import eventually, run_async, within
 from tests.support.live import HOSTS, listening
 from tests.support.memory import Client
@@ -155,7 +154,7 @@ async def test_a_dynamic_namespace_begins_with_its_first_client() -> None:
 
 
 @run_async
-async def test_a_later_init_that_fails_refuses_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_later_init_that_fails_refuses_who_waits() -> None:
     slow = Slow()
     io = Server(adapter=slow)
     errors: list[str] = []
@@ -175,7 +174,6 @@ async def test_a_later_init_that_fails_refuses_who_waits(monkeypatch: pytest.Mon
         one.send("0/chat,")
         await eventually(lambda: one.take() == ['4/chat,{"message":"internal error"}'])
         assert len(slow.calls) == 2
-        monkeypatch.setattr(participation, "RETRY_SECONDS", 0.0)
         io.of("/chat").participation._retry_at = 0.0
         slow.failing.clear()
         two.send("0/chat,")

@@ -221,7 +221,7 @@ class Namespace(Broadcaster[D, U]):
             connection.begin_joining(self.name)
             self.server.finish_beginning(self, connection, auth)
 
-    def begun(self, connection: Connection, auth: dict[str, Any] | None) -> None:
+    def admit_late(self, connection: Connection, auth: dict[str, Any] | None) -> None:
         """Decide about a client that had to wait until this namespace takes part in its cluster."""
         connection.end_joining(self.name)
         session = connection.session

@@ -169,7 +169,7 @@ class Tasks:
         try:
             await nsp.participation.wait(self.report_adapter)
         finally:
-            nsp.begun(connection, auth)
+            nsp.admit_late(connection, auth)
 
     def finish_admission(
         self, nsp: Namespace, socket: Socket, first: Awaitable[Any], rest: list[Any]
@@ -393,8 +393,11 @@ class Tasks:
         if isinstance(error, (ArgumentError, RateLimited)):
             # The peer's doing: it must not be able to fill the log.
             logger.debug("%s: %s", who, error)
-        else:
+        elif event:
             logger.error("a handler of %r failed for %s", event, who, exc_info=error)
+        else:
+            # Of Nuncio's own, such as an adapter's; the exception says what it was doing.
+            logger.error("a task failed", exc_info=error)
         for handler in self._on_error:
             try:
                 args = handler.arguments(None, ["", error, socket, event], None)
