@@ -194,6 +194,9 @@ async def test_an_init_that_has_not_ended_is_given_up_at_the_end() -> None:
         await within(io.close(), 5)
         assert sorted(slow.calls) == ["close /", "close /chat", "init /chat"]
         await io.close()
+        # What comes after the end waits for another start.
+        io.of("/more")
+        await asyncio.sleep(0)
         assert len(slow.calls) == 3
 
 
