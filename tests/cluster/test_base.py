@@ -28,10 +28,18 @@ from tests.support.memory import Client
 class Pair:
     """Two servers on one bus, each with a client: `ada` on the first, `bob` on the second."""
 
-    def __init__(self, **options: Any) -> None:
-        self.bus = LocalBus()
-        self.one, self.two = (Server(adapter=self.bus, **options) for _ in range(2))
-        self.ada, self.bob = Client.join(self.one), Client.join(self.two)
+    def __init__(self, bus: LocalBus, one: Server, two: Server) -> None:
+        self.bus, self.one, self.two = bus, one, two
+        self.ada, self.bob = Client.join(one), Client.join(two)
+
+    @classmethod
+    async def start(cls, **options: Any) -> Pair:
+        """Start both."""
+        bus = LocalBus()
+        one, two = (Server(adapter=bus, **options) for _ in range(2))
+        for server in (one, two):
+            await server.engine.start()
+        return cls(bus, one, two)
 
     @property
     def a(self) -> Socket:
@@ -52,7 +60,7 @@ class Pair:
 
 @run_async
 async def test_a_broadcast_reaches_the_clients_of_all_servers() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     pair.a.join("x")
     pair.b.join(["x", 7])
     pair.one.emit("e", 1)
@@ -75,7 +83,7 @@ async def test_a_broadcast_reaches_the_clients_of_all_servers() -> None:
 async def test_a_broadcast_that_cannot_be_published_reaches_this_servers_clients(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pair = Pair()
+    pair = await Pair.start()
     errors: list[Any] = []
     pair.one.on_error(lambda error, socket, event: errors.append((str(error), event)))
 
@@ -90,7 +98,7 @@ async def test_a_broadcast_that_cannot_be_published_reaches_this_servers_clients
 
 @run_async
 async def test_the_order_of_broadcasts_and_joins_is_kept() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     pair.one.emit("e", 1)
     pair.one.sockets_join("x")
     pair.one.to("x").emit("e", 2)
@@ -101,7 +109,7 @@ async def test_the_order_of_broadcasts_and_joins_is_kept() -> None:
 
 @run_async
 async def test_acknowledgements_come_from_all_servers() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     waiting = asyncio.ensure_future(pair.one.timeout(30).emit_with_ack("q"))
     await pair.heard()
     pair.bob.send('30["b"]')
@@ -111,7 +119,7 @@ async def test_acknowledgements_come_from_all_servers() -> None:
 
 @run_async
 async def test_missing_acknowledgements_are_told() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     waiting = asyncio.ensure_future(pair.one.timeout(0.1).emit_with_ack("q"))
     await pair.heard()
     pair.bob.send("30[7]")
@@ -123,7 +131,7 @@ async def test_missing_acknowledgements_are_told() -> None:
 
 @run_async
 async def test_acknowledgements_of_this_server_alone() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     waiting = asyncio.ensure_future(pair.one.local.timeout(30).emit_with_ack("q"))
     await pair.heard()
     pair.ada.send('30["a"]')
@@ -133,7 +141,7 @@ async def test_acknowledgements_of_this_server_alone() -> None:
 
 @run_async
 async def test_sockets_of_other_servers_are_remote() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     pair.b.join("x")
     pair.b.data = {"name": "Bob"}
     found = {socket.id: socket for socket in await within(pair.one.fetch_sockets())}
@@ -151,7 +159,7 @@ async def test_sockets_of_other_servers_are_remote() -> None:
 
 @run_async
 async def test_a_socket_whose_data_cannot_be_sent_is_found_without_it() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     Client.join(pair.two).socket.data = object()
     found = await within(pair.one.fetch_sockets())
     assert [one.data for one in found[1:]] in ([{}, None], [None, {}])
@@ -159,7 +167,7 @@ async def test_a_socket_whose_data_cannot_be_sent_is_found_without_it() -> None:
 
 @run_async
 async def test_what_messagepack_cannot_hold_is_told_as_near_as_can_be() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     strange = {"\ud800": ["a\udfff", 2**64, -(2**63) - 1, 10**400]}
     near = {"\ufffd": ["a\ufffd", 2.0**64, -(2.0**63), inf]}
     eve = Client.join(pair.two, auth=strange)
@@ -177,7 +185,7 @@ async def test_what_messagepack_cannot_hold_is_told_as_near_as_can_be() -> None:
 
 @run_async
 async def test_a_remote_socket_can_be_acted_on() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     (remote,) = await within(pair.one.in_(pair.b.id).fetch_sockets())
     remote.emit("e", 1)
     remote.join(["x", "y"])
@@ -196,7 +204,7 @@ async def test_a_remote_socket_can_be_acted_on() -> None:
 
 @run_async
 async def test_many_sockets_at_once() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     a, b = pair.a, pair.b
     pair.one.sockets_join(["x", "y"])
     await pair.heard()
@@ -222,7 +230,7 @@ class Task:
 
 @run_async
 async def test_servers_speak_to_each_other() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     heard: list[Any] = []
     pair.one.on_server("task", lambda task: heard.append("one"))
 
@@ -240,7 +248,7 @@ async def test_servers_speak_to_each_other() -> None:
 
 @run_async
 async def test_a_clients_event_is_never_taken_for_a_servers() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     heard: list[str] = []
     pair.two.on_server("revoke", lambda: heard.append("revoked"))
     pair.bob.emit("revoke")
@@ -250,7 +258,7 @@ async def test_a_clients_event_is_never_taken_for_a_servers() -> None:
 
 @run_async
 async def test_a_server_that_does_not_answer_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    pair = Pair()
+    pair = await Pair.start()
 
     @pair.two.on_server("load")
     def fails() -> None:
@@ -264,7 +272,7 @@ async def test_a_server_that_does_not_answer_is_told(caplog: pytest.LogCaptureFi
 
 @run_async
 async def test_a_silent_server_does_not_hide_the_others() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     silent: Any = pair.two.sockets.adapter
     silent.received = lambda message: None
     with pytest.raises(ClusterTimeout) as caught:
@@ -275,7 +283,7 @@ async def test_a_silent_server_does_not_hide_the_others() -> None:
 
 @run_async
 async def test_a_server_that_ends_is_not_waited_for() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     assert await pair.one.sockets.adapter.server_count() == 2
     await pair.two.close()
     assert await pair.one.sockets.adapter.server_count() == 1
@@ -285,17 +293,18 @@ async def test_a_server_that_ends_is_not_waited_for() -> None:
 
 @run_async
 async def test_namespaces_are_apart() -> None:
-    pair = Pair()
-    pair.one.of("/chat")
+    pair = await Pair.start()
+    one, two = pair.one.of("/chat"), pair.two.of("/chat")
+    await eventually(lambda: one.takes_part and two.takes_part)
     chat = Client.join(pair.one, "/chat")
-    pair.two.of("/chat").emit("e")
+    two.emit("e")
     assert await pair.heard() == ([], [])
     assert chat.take() == ['2/chat,["e"]']
 
 
 @run_async
 async def test_what_was_promised_on_one_server_is_kept_on_the_other() -> None:
-    pair = Pair(connection_state_recovery=True)
+    pair = await Pair.start(connection_state_recovery=True)
     pair.one.delivery("at-least-once").emit("e", 1)
     ((first,), (second,)) = await pair.heard()
     for message in (first, second):
@@ -326,7 +335,7 @@ def messages(nsp: str = "/") -> list[Any]:
 
 @run_async
 async def test_garbage_on_the_bus_is_counted_and_dropped() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     adapter: Any = pair.two.sockets.adapter
     rooms = dict(adapter.rooms)
     for message in messages():
@@ -342,7 +351,7 @@ async def test_garbage_on_the_bus_is_counted_and_dropped() -> None:
 
 @run_async
 async def test_answers_to_questions_nobody_asked_are_ignored() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     adapter: Any = pair.two.sockets.adapter
     for kind, data in (
         (Kind.FETCH_SOCKETS_RESPONSE, {"requestId": "x", "sockets": []}),
@@ -356,7 +365,7 @@ async def test_answers_to_questions_nobody_asked_are_ignored() -> None:
 
 @run_async
 async def test_what_slow_clients_of_other_servers_lose() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     for sender in (pair.one, pair.two):
         pair.ada.stall()
         pair.bob.stall()

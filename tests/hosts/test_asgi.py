@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from nuncio import Limits, Server, Socket
+from nuncio.cluster import LocalBus
+from nuncio.cluster.memory import MemoryAdapter
 from nuncio.hosts.asgi import ASGIApp
 from tests.support.aio import eventually, run_async, within
 
@@ -754,4 +756,69 @@ async def test_an_application_that_knows_no_lifespan_says_so_itself() -> None:
     life = Call(ASGIApp(echo_server().engine, other), {"type": "lifespan"})
     life.put("lifespan.startup")
     with pytest.raises(NotImplementedError, match="lifespan"):
+        await life.end()
+
+
+class Failing(MemoryAdapter):
+    """An adapter whose cluster is not there."""
+
+    async def init(self) -> None:
+        raise ConnectionError("no bus")
+
+
+@run_async
+async def test_a_cluster_that_cannot_be_joined_fails_the_startup() -> None:
+    life = Call(Server(adapter=Failing).asgi(), {"type": "lifespan"})
+    life.put("lifespan.startup")
+    failed = {"type": "lifespan.startup.failed", "message": "ConnectionError: no bus"}
+    assert await life.get() == failed
+    with pytest.raises(ConnectionError, match="no bus"):
+        await life.end()
+
+
+@run_async
+async def test_then_the_other_application_ends_too() -> None:
+    closed: list[str] = []
+
+    class Leaving(MemoryAdapter):
+        async def init(self) -> None:
+            closed.append("begun")
+
+        async def close(self) -> None:
+            closed.append("closed")
+
+    async def other(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            await send({"type": "lifespan.startup.complete"})
+        except ConnectionError:
+            # As frameworks do, though the host has been told.
+            await send({"type": "lifespan.startup.failed", "message": "see above"})
+            closed.append("other")
+            raise
+
+    app = Server(adapter=Leaving).asgi(Server(adapter=Failing, path="/two").asgi(other))
+    life = Call(app, {"type": "lifespan"})
+    life.put("lifespan.startup")
+    assert (await life.get())["message"] == "ConnectionError: no bus"
+    with pytest.raises(ConnectionError):
+        await life.end()
+    # The one that had begun is closed again.
+    assert closed == ["begun", "closed", "other"]
+    assert life.sent.empty()
+
+
+@run_async
+async def test_beside_an_application_that_knows_no_lifespan_it_starts() -> None:
+    async def other(scope: Any, receive: Any, send: Any) -> None:
+        raise NotImplementedError(scope["type"])
+
+    io = Server(adapter=LocalBus())
+    life = Call(io.asgi(other), {"type": "lifespan"})
+    with pytest.raises(NotImplementedError):
+        await life.end()
+    assert await io.sockets.adapter.server_count() == 1
+    life = Call(Server(adapter=Failing).asgi(other), {"type": "lifespan"})
+    assert (await life.get())["type"] == "lifespan.startup.failed"
+    with pytest.raises(ConnectionError):
         await life.end()

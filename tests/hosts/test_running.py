@@ -8,13 +8,14 @@ import signal
 import socket
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from nuncio import OptionError, Server
-from tests.hosts.process import python, running
+from tests.hosts.process import ROOT, python, running
 from tests.support.aio import eventually, run_async, within
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
 from tests.support.ports import free_port
@@ -62,6 +63,79 @@ async def test_a_signal_ends_it_in_order(node: Node, way: Way, number: signal.Si
     assert lines[0].startswith(f"Nuncio listening on http://127.0.0.1:{port}/socket.io/ (")
     # The handler that was still running was waited for, and the program went on.
     assert lines[1:] == ["saved server shutting down", "after"]
+
+
+CLUSTER = """
+import asyncio, sys
+import nuncio
+from nuncio.cluster.memory import MemoryAdapter
+
+class Bus(MemoryAdapter):
+    async def init(self):
+        print("init", flush=True)
+        if sys.argv[1] == "fails":
+            raise ConnectionError("no bus")
+        if sys.argv[1] == "hangs":
+            await asyncio.get_running_loop().create_future()
+
+    async def close(self):
+        print("close", flush=True)
+
+async def app(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    if sys.argv[2] == "knows":
+        for word in ("startup", "shutdown"):
+            assert (await receive())["type"] == f"lifespan.{word}"
+            await send({"type": f"lifespan.{word}.complete"})
+
+beside = {} if sys.argv[2] == "alone" else {"app": app}
+nuncio.Server(adapter=Bus).run(port=int(sys.argv[3]), **beside)
+"""
+
+
+@contextmanager
+def cluster(bus: str, beside: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a server in a cluster that works, fails or hangs, beside an application or alone."""
+    command = python("-c", CLUSTER, bus, beside, str(free_port()))
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("beside", ["alone", "knows", "unaware"])
+def test_it_joins_the_cluster_and_leaves_it(beside: str) -> None:
+    with cluster("works", beside) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "init\n"
+        assert process.stdout.readline().startswith("Nuncio listening on ")
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=15)
+    assert (process.returncode, output) == (0, "close\n")
+
+
+@pytest.mark.parametrize("beside", ["alone", "knows", "unaware"])
+def test_a_cluster_that_cannot_be_joined_is_told(beside: str) -> None:
+    command = python("-c", CLUSTER, "fails", beside, str(free_port()))
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=15)
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines() == ["init", "close"]
+    assert "\nConnectionError: no bus\n" in ended.stderr
+
+
+@pytest.mark.parametrize("beside", ["alone", "knows"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_start_that_hangs(beside: str, number: signal.Signals) -> None:
+    with cluster("hangs", beside) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "init\n"
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=15)
+    assert output == "close\n"
 
 
 def test_a_port_in_use_is_told(program: Callable[[str], str]) -> None:

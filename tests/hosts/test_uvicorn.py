@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 
 from nuncio import Limits, Server, Socket
+from nuncio.cluster import LocalBus
 from nuncio.engine.websocket import WebSocketTransport
 from nuncio.hosts.asgi import ASGIWebSocketTransport
 from nuncio.hosts.uvicorn import NuncioProtocol
@@ -90,6 +91,21 @@ async def test_under_uvloop(uvloop: SharedLoop) -> None:
         (socket,) = io.sockets.sockets.values()
         assert isinstance(socket.conn.transport, WebSocketTransport)
         assert await peer.ask("echo", [1]) == [[1]]
+
+
+@run_async
+async def test_it_takes_part_in_its_cluster_from_the_start_to_the_end() -> None:
+    bus = LocalBus()
+    other = Server(adapter=bus)
+    await other.engine.start()
+    io = Server(adapter=bus)
+    async with served(io.asgi(own_websocket)) as port:
+        assert await other.sockets.adapter.server_count() == 2
+        async with await Peer.join(port) as peer:
+            other.emit("news", 1)
+            assert await peer.socket.receive() == '42["news",1]'
+    assert await other.sockets.adapter.server_count() == 1
+    await other.close()
 
 
 @run_async

@@ -52,10 +52,22 @@ class Adapter:
     # Starting and ending.
 
     async def init(self) -> None:
-        """Join the cluster; awaited in the background when the server starts to serve."""
+        """Join the cluster: connect, subscribe, whatever has to be before the namespace is of use.
+
+        The server awaits it when it starts, of all its namespaces at the same time, and does not
+        begin to listen before. Of a namespace that is made later, and of an application that is
+        mounted so that it is not told of the start, the first clients wait for it.
+
+        What it raises ends the start of the server, which raises the same. Later it is reported,
+        the clients that wait are refused, and the next one causes another attempt.
+        """
 
     async def close(self) -> None:
-        """Leave the cluster."""
+        """Leave the cluster.
+
+        Awaited once at the end, also of an adapter that failed in `init` or is in the middle of it,
+        and then cancelled. A server that starts again calls `init` again.
+        """
 
     async def server_count(self) -> int:
         """How many servers there are."""

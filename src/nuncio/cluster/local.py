@@ -25,13 +25,15 @@ class LocalBus:
 
     def __call__(self, nsp: Any) -> LocalAdapter:
         """The adapter of one server's namespace."""
-        adapter = LocalAdapter(nsp, self)
-        self._adapters.setdefault(nsp.name, []).append(adapter)
-        return adapter
+        return LocalAdapter(nsp, self)
 
     def adapters(self, nsp: str) -> list[LocalAdapter]:
         """The adapters of all servers for a namespace."""
         return self._adapters.get(nsp, [])
+
+    def enter(self, adapter: LocalAdapter) -> None:
+        """A server starts, or has a new namespace."""
+        self._adapters.setdefault(adapter.nsp.name, []).append(adapter)
 
     def leave(self, adapter: LocalAdapter) -> None:
         """A server ends, or no longer has the namespace."""
@@ -74,6 +76,10 @@ class LocalAdapter(ClusterAdapter):
     async def server_count(self) -> int:
         """See `Adapter.server_count`."""
         return len(self._bus.adapters(self.nsp.name))
+
+    async def init(self) -> None:
+        """See `Adapter.init`."""
+        self._bus.enter(self)
 
     async def close(self) -> None:
         """See `Adapter.close`."""

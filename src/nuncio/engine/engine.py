@@ -85,6 +85,7 @@ class Engine:
         self.accept: Callable[[Session], Listener] = self._default_accept
         self.may_open: Callable[[], bool] | None = None
         self.serve_file: Callable[[Exchange], bool] | None = None
+        self.on_host_starting: Callable[[], Awaitable[None]] | None = None
         self.on_host_stopping: Callable[[], None] | None = None
         self.settle: Callable[[float], Awaitable[None]] | None = None
         self.stopping = False
@@ -504,6 +505,16 @@ class Engine:
         self._door.closed(session.request)
         if self.stopping:
             self._wind_down.session_closed()
+
+    async def start(self) -> None:
+        """A host begins: it lets nobody in before this has ended.
+
+        Raises:
+            Exception: whatever keeps the application from serving; then the host must not begin.
+        """
+        self.resume()
+        if self.on_host_starting is not None:
+            await self.on_host_starting()
 
     def host_stopping(self) -> None:
         """The host asks connections to end."""

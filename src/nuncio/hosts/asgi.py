@@ -34,6 +34,9 @@ class ASGIApp:
     Args:
         engine: the engine.
         other: the other application; None answers 404.
+
+    Attributes:
+        failure: what kept the engines from starting, when that was last tried.
     """
 
     def __init__(self, engine: Engine, other: Any = None) -> None:
@@ -41,6 +44,7 @@ class ASGIApp:
             raise TypeError(f"other must be an ASGI application, not {other!r}")
         self.engine = engine
         self.other = other
+        self.failure: BaseException | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -86,25 +90,90 @@ class ASGIApp:
         return self.engine.matches(path[len(root) :]) or self.engine.matches(path + "/")
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def watched() -> MutableMapping[str, Any]:
-            message = await receive()
-            if message["type"] == "lifespan.shutdown":
-                await _stop(self.engines())
-            else:
-                for engine in self.engines():
-                    engine.resume()
-            return message
-
-        if self.other is not None:
-            await self.other(scope, watched, send)
+        life = _Life(self, receive, send)
+        other = self.other
+        while isinstance(other, ASGIApp):
+            # Its engine is among those that live here.
+            other = other.other
+        if other is not None:
+            await life.beside(other, scope)
             return
         while True:
-            message = await watched()
+            message = await life.receive()
             if message["type"] == "lifespan.startup":
-                await send({"type": "lifespan.startup.complete"})
+                await life.send({"type": "lifespan.startup.complete"})
             else:
-                await send({"type": "lifespan.shutdown.complete"})
+                await life.send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+class _Life:
+    """The lifespan of an `ASGIApp`: its engines begin after the other application, and end before.
+
+    So the other application can still register namespaces, and handlers find what they need of it.
+    """
+
+    def __init__(self, app: ASGIApp, receive: Receive, send: Send) -> None:
+        self._app = app
+        self._receive = receive
+        self._send = send
+        self._answered = False
+        app.failure = None
+
+    async def beside(self, other: Any, scope: Scope) -> None:
+        """Live as the other application does, or alone where that knows no lifespan."""
+        try:
+            await other(scope, self.receive, self.send)
+        finally:
+            if not self._answered:
+                await self._start()
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """See the ASGI specification."""
+        message = await self._receive()
+        if message["type"] == "lifespan.shutdown":
+            await _stop(self._app.engines())
+        return message
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """See the ASGI specification."""
+        if self._app.failure is not None:
+            # The host was told; frameworks tell it again.
+            return
+        self._answered = True
+        if message["type"] == "lifespan.startup.complete":
+            await self._start()
+        await self._send(message)
+
+    async def _start(self) -> None:
+        try:
+            await start(self._app.engines())
+        except Exception as error:
+            self._app.failure = error
+            text = f"{type(error).__name__}: {error}"
+            await self._send({"type": "lifespan.startup.failed", "message": text})
+            raise
+
+
+async def start(engines: list[Engine]) -> None:
+    """Start all of them, or none.
+
+    Raises:
+        Exception: what kept one from starting.
+    """
+    started: list[Engine] = []
+    try:
+        for engine in engines:
+            started.append(engine)
+            await engine.start()
+    except BaseException:
+        await abandon(started)
+        raise
+
+
+async def abandon(engines: list[Engine]) -> None:
+    """The host could not begin to serve: end what only it has started."""
+    await _stop([engine for engine in engines if not engine.hosts])
 
 
 async def _stop(engines: list[Engine]) -> None:

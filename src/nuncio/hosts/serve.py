@@ -15,7 +15,7 @@ from nuncio._build import build_info
 from nuncio.engine.engine import Engine
 from nuncio.engine.winddown import LOOK_SECONDS
 from nuncio.errors import OptionError
-from nuncio.hosts.asgi import ASGIApp
+from nuncio.hosts.asgi import ASGIApp, abandon, start
 from nuncio.hosts.http import NuncioHTTPProtocol
 from nuncio.hosts.uvicorn import NuncioProtocol
 from nuncio.options import seconds, unknown_option
@@ -76,12 +76,49 @@ class NuncioServer(uvicorn.Server):
         self._engines: list[Engine] = app.engines()
 
     async def startup(self, sockets: Any = None) -> None:
-        """Begin to listen."""
-        for engine in self._engines:
-            engine.resume()
-        await super().startup(sockets)
+        """Begin to listen, once the engines have started.
+
+        Raises:
+            Exception: what kept one of them from starting.
+        """
+        starting = asyncio.ensure_future(self._start(sockets))
+        try:
+            # Whoever presses Ctrl-C does not want to wait for a cluster that cannot be reached.
+            while not starting.done() and not self.should_exit:
+                await asyncio.wait((starting,), timeout=LOOK_SECONDS)
+        finally:
+            if not starting.done():
+                starting.cancel()
+                await asyncio.wait((starting,))
+        if starting.cancelled():
+            return
+        error = starting.result()
+        if error is not None:
+            raise error
         # Its end ends the host. Those nested behind it may end alone.
         self._engine.hosts.append(self)
+
+    async def _start(self, sockets: Any) -> BaseException | None:
+        """Start the engines and listen; what went wrong is returned, as no task can raise an exit.
+
+        With an application beside, the engines start when that has.
+        """
+        app: Any = self.config.app
+        app.failure = None
+        try:
+            if self.config.lifespan == "off":
+                await start(self._engines)
+            await super().startup(sockets)
+        except BaseException as error:
+            failure: BaseException | None = app.failure
+            if failure is not None:
+                # uvicorn ends the process, whatever the reason is.
+                return failure
+            await abandon(self._engines)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return error
+        return None
 
     async def shutdown(self, sockets: Any = None) -> None:
         """End the sessions, stop listening, then end everything else."""
@@ -214,7 +251,12 @@ def run(engine: Engine, host: str, port: int, **options: Any) -> None:
         OSError: when the address cannot be listened on.
     """
     server = _Announcing(_config(engine, host, port, options), engine)
-    server.run(_bind(server.config))
+    sockets = _bind(server.config)
+    try:
+        server.run(sockets)
+    finally:
+        for sock in sockets or ():
+            sock.close()
 
 
 class _Announcing(NuncioServer):

@@ -13,7 +13,7 @@ from nuncio.errors import AckTimeout
 from nuncio.server.handlers import Handler
 
 if TYPE_CHECKING:
-    from nuncio.server.socket import Socket
+    from nuncio.server.asker import Asker
 
 
 def unwrap(answer: list[Any]) -> Any:
@@ -33,7 +33,7 @@ class PendingAck(Timer):
 
     __slots__ = ("id", "socket")
 
-    def __init__(self, socket: Socket, id: int) -> None:
+    def __init__(self, socket: Asker, id: int) -> None:
         super().__init__()
         self.socket = socket
         self.id = id
@@ -62,7 +62,7 @@ class FutureAck(PendingAck):
 
     __slots__ = ("future",)
 
-    def __init__(self, socket: Socket, id: int, future: Future[Any]) -> None:
+    def __init__(self, socket: Asker, id: int, future: Future[Any]) -> None:
         super().__init__(socket, id)
         self.future = future
 
@@ -97,7 +97,7 @@ class CallbackAck(PendingAck):
 
     __slots__ = ("callback", "error_first")
 
-    def __init__(self, socket: Socket, id: int, callback: Handler, error_first: bool) -> None:
+    def __init__(self, socket: Asker, id: int, callback: Handler, error_first: bool) -> None:
         super().__init__(socket, id)
         self.callback = callback
         self.error_first = error_first

@@ -28,6 +28,7 @@ from nuncio.server.classes import Unregistered
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.operator import BroadcastOperator
+from nuncio.server.participation import Participation
 from nuncio.server.threads import Threads
 from nuncio.slow import CONFLATE, policy_of
 
@@ -76,6 +77,8 @@ class Broadcaster(Generic[D, U]):
         promised: whether events are delivered at least once unless they say otherwise.
         slow: what becomes of events for clients that are behind; None for `disconnect`.
         recovering: whether clients that lost their link may recover what they missed.
+        takes_part: whether it is of use: its adapter has joined the cluster.
+        participation: joins and leaves.
         threads: the server's.
         parser: the server's.
         prefix: what the parser needs of the name, in every packet.
@@ -87,12 +90,14 @@ class Broadcaster(Generic[D, U]):
         "adapter",
         "name",
         "parser",
+        "participation",
         "prefix",
         "promised",
         "recovering",
         "server",
         "slow",
         "sockets",
+        "takes_part",
         "threads",
     )
 
@@ -115,6 +120,8 @@ class Broadcaster(Generic[D, U]):
         self.slow = policy_of(server.options.slow_consumer, "slow_consumer")
         adapter: Adapter = server.make_adapter(self)
         self.adapter = adapter
+        self.takes_part: bool = True
+        self.participation: Any = Participation(self)
 
     @classmethod
     def __class_getitem__(cls, parameters: Any) -> Any:

@@ -215,6 +215,25 @@ class Namespace(Broadcaster[D, U]):
     def admit(self, connection: Connection, auth: dict[str, Any] | None) -> None:
         """Decide about a client: recovery, the middlewares in order, the connection handlers."""
         self._admitting += 1
+        if self.takes_part:
+            self._admit(connection, auth)
+        else:
+            connection.begin_joining(self.name)
+            self.server.finish_beginning(self, connection, auth)
+
+    def admit_late(self, connection: Connection, auth: dict[str, Any] | None) -> None:
+        """Decide about a client that had to wait until this namespace takes part in its cluster."""
+        connection.end_joining(self.name)
+        session = connection.session
+        if self.takes_part and session.is_open:
+            self._admit(connection, auth)
+            return
+        if session.is_open:
+            session.push(connection.refusal(self.parser, self.prefix, "internal error", None))
+        self._admitting -= 1
+        self._clean_up()
+
+    def _admit(self, connection: Connection, auth: dict[str, Any] | None) -> None:
         if self.recovering and auth is not None and connection.session.protocol == 4:
             pid = auth.get("pid")
             offset = auth.get("offset", "")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import functools
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Generic, TypeVar, overload
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
 
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.memory import MemoryAdapter
-from nuncio.cluster.rooms import Room
 from nuncio.engine.engine import Engine
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.rates import Buckets, address_of
 from nuncio.engine.request import Exchange
-from nuncio.engine.sent import Sent
 from nuncio.engine.session import Session
 from nuncio.errors import DisconnectReason, OptionError
 from nuncio.options import build, unknown_option
@@ -30,18 +28,16 @@ from nuncio.server.classes import (
 from nuncio.server.client_files import ClientFiles
 from nuncio.server.connection import Connection
 from nuncio.server.delivery import Undelivered, UndeliveredEvent
+from nuncio.server.facade import Facade
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.meter import Meter
 from nuncio.server.namespace import Namespace
 from nuncio.server.oldclients import OldConnection
-from nuncio.server.operator import BroadcastOperator
 from nuncio.server.options import ServerOptions, recovery_options
 from nuncio.server.parent import ParentNamespace
-from nuncio.server.socket import Socket
-from nuncio.server.tasks import Tasks
+from nuncio.server.participation import Participants
 
-H = TypeVar("H", bound=Callable[..., Any])
 N = TypeVar("N", bound=Namespace)
 
 logger = logging.getLogger("nuncio")
@@ -50,7 +46,7 @@ _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
 _ENGINE_OPTIONS = [field.name for field in dataclasses.fields(EngineOptions)]
 
 
-class Server(Tasks, Generic[D, U]):
+class Server(Facade[D, U]):
     """A Socket.IO server (Socket.IO protocol v5 over Engine.IO protocol v4).
 
         io = nuncio.Server()
@@ -106,8 +102,10 @@ class Server(Tasks, Generic[D, U]):
         promises(self.options.delivery, self.recovery is not None)
         self.parents: list[ParentNamespace] = []
         self.handshakes = 0
+        self._participants = Participants(self)
         self.engine.accept = self._accept
         self.engine.may_open = self._may_open
+        self.engine.on_host_starting = self._participants.start
         self.engine.on_host_stopping = self._stop
         self.engine.settle = self.settle
         self._client_files = ClientFiles.parse(self.options.serve_client)
@@ -126,10 +124,13 @@ class Server(Tasks, Generic[D, U]):
 
     # Namespaces.
 
-    @functools.cached_property
-    def sockets(self) -> Namespace[D, U]:
-        """The default namespace."""
+    def default_namespace(self) -> Namespace[D, U]:
+        """See `Facade.default_namespace`."""
         return self.of("/")
+
+    def all_namespaces(self) -> list[Namespace[D, U]]:
+        """Those that clients may be in, then the parents of dynamic ones."""
+        return [*self._namespaces.values(), *self.parents]
 
     @overload
     def of(self, name: str) -> Namespace[D, U]: ...
@@ -204,6 +205,7 @@ class Server(Tasks, Generic[D, U]):
         parent = ParentNamespace(self, name, self.options.concurrency, pattern, predicate)
         parent.factory = factory
         self.parents.append(parent)
+        self._participants.added(parent)
         return parent
 
     def _make_namespace(self, name: str, parent: ParentNamespace | None) -> Namespace[D, U]:
@@ -236,6 +238,7 @@ class Server(Tasks, Generic[D, U]):
         if main is not None and nsp is not main:
             for listener in main.listeners("new_namespace"):
                 self.guard(listener, [nsp], None, "new_namespace")
+        self._participants.added(nsp)
         return nsp
 
     def make_adapter(self, nsp: Any) -> Adapter:
@@ -304,7 +307,7 @@ class Server(Tasks, Generic[D, U]):
         if self._namespaces.get(nsp.name) is nsp:
             del self._namespaces[nsp.name]
             nsp.parent.children.pop(nsp.name, None)
-            self.spawn(nsp.adapter.close())
+            self.spawn(nsp.participation.end(self.report_adapter))
 
     def undelivered(
         self,
@@ -332,136 +335,7 @@ class Server(Tasks, Generic[D, U]):
                 '@io.on("undelivered"); said once'
             )
 
-    # The default namespace.
-
-    @overload
-    def on(self, event: str, handler: H, **options: Any) -> H: ...
-
-    @overload
-    def on(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
-
-    def on(self, event: str, handler: Any = None, **options: Any) -> Any:
-        """See `Namespace.on`."""
-        return self.sockets.on(event, handler, **options)
-
-    @overload
-    def once(self, event: str, handler: H, **options: Any) -> H: ...
-
-    @overload
-    def once(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
-
-    def once(self, event: str, handler: Any = None, **options: Any) -> Any:
-        """See `Namespace.once`."""
-        return self.sockets.once(event, handler, **options)
-
-    def off(self, event: str | None = None, handler: Any = None) -> None:
-        """See `Namespace.off`."""
-        self.sockets.off(event, handler)
-
-    def listeners(self, event: str) -> list[Any]:
-        """See `Namespace.listeners`."""
-        return self.sockets.listeners(event)
-
-    @overload
-    def event(self, handler: H, **options: Any) -> H: ...
-
-    @overload
-    def event(self, handler: str | None = None, **options: Any) -> Callable[[H], H]: ...
-
-    def event(self, handler: Any = None, **options: Any) -> Any:
-        """See `Namespace.event`."""
-        return self.sockets.event(handler, **options)
-
-    def use(self, middleware: Callable[[Socket[D, U]], Any]) -> Callable[[Socket[D, U]], Any]:
-        """See `Namespace.use`."""
-        self.sockets.use(middleware)
-        return middleware
-
-    def emit(self, event: str, *args: object) -> Sent:
-        """See `BroadcastOperator.emit`."""
-        return self.sockets.emit(event, *args)
-
-    def send(self, *args: object) -> Sent:
-        """See `Namespace.send`."""
-        return self.sockets.emit("message", *args)
-
-    def emit_with_ack(self, event: str, *args: object) -> Awaitable[list[Any]]:
-        """See `BroadcastOperator.emit_with_ack`; needs `timeout`."""
-        return self.sockets.emit_with_ack(event, *args)
-
-    def to(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """See `Namespace.to`."""
-        return self.sockets.to(rooms)
-
-    def in_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """See `Namespace.to`."""
-        return self.sockets.to(rooms)
-
-    def except_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """See `Namespace.except_`."""
-        return self.sockets.except_(rooms)
-
-    @property
-    def volatile(self) -> BroadcastOperator:
-        """See `BroadcastOperator.volatile`."""
-        return self.sockets.volatile
-
-    @property
-    def local(self) -> BroadcastOperator:
-        """See `BroadcastOperator.local`."""
-        return self.sockets.local
-
-    def compress(self, compress: bool) -> BroadcastOperator:
-        """See `BroadcastOperator.compress`."""
-        return self.sockets.compress(compress)
-
-    def timeout(self, seconds: float) -> BroadcastOperator:
-        """See `BroadcastOperator.timeout`."""
-        return self.sockets.timeout(seconds)
-
-    def delivery(self, guarantee: str) -> BroadcastOperator:
-        """See `BroadcastOperator.delivery`."""
-        return self.sockets.delivery(guarantee)
-
-    def when_slow(self, policy: Any) -> BroadcastOperator:
-        """See `BroadcastOperator.when_slow`."""
-        return self.sockets.when_slow(policy)
-
-    def fetch_sockets(self) -> Awaitable[list[Any]]:
-        """See `BroadcastOperator.fetch_sockets`."""
-        return self.sockets.fetch_sockets()
-
-    def sockets_join(self, rooms: Room | Iterable[Room]) -> None:
-        """See `BroadcastOperator.sockets_join`."""
-        self.sockets.sockets_join(rooms)
-
-    def sockets_leave(self, rooms: Room | Iterable[Room]) -> None:
-        """See `BroadcastOperator.sockets_leave`."""
-        self.sockets.sockets_leave(rooms)
-
-    def disconnect_sockets(self, close: bool = False) -> None:
-        """See `BroadcastOperator.disconnect_sockets`."""
-        self.sockets.disconnect_sockets(close)
-
-    def server_side_emit(self, event: str, *args: object) -> None:
-        """See `Namespace.server_side_emit`."""
-        self.sockets.server_side_emit(event, *args)
-
-    def server_side_emit_with_ack(
-        self, event: str, *args: object, timeout: float = 5.0
-    ) -> Awaitable[list[Any]]:
-        """See `Namespace.server_side_emit_with_ack`."""
-        return self.sockets.server_side_emit_with_ack(event, *args, timeout=timeout)
-
-    @overload
-    def on_server(self, event: str, handler: H) -> H: ...
-
-    @overload
-    def on_server(self, event: str, handler: None = None) -> Callable[[H], H]: ...
-
-    def on_server(self, event: str, handler: Any = None) -> Any:
-        """See `Namespace.on_server`."""
-        return self.sockets.on_server(event, handler)
+    # Numbers.
 
     def stats(self) -> dict[str, int]:
         """Numbers as they are now: what there is, and all of `counters`.
@@ -525,7 +399,6 @@ class Server(Tasks, Generic[D, U]):
         """
         from nuncio.hosts.serve import run
 
-        self.of("/")
         self._beside(options.get("app"))
         run(self.engine, host, port, **options)
 
@@ -542,8 +415,6 @@ class Server(Tasks, Generic[D, U]):
         """
         from nuncio.hosts.serve import listen
 
-        # A server that serves has its default namespace, and takes its part in the cluster.
-        self.of("/")
         self._beside(options.get("app"))
         listening = await listen(self.engine, host, port, **options)
         self._listening.append(listening)
@@ -566,21 +437,23 @@ class Server(Tasks, Generic[D, U]):
         """
         self._stop()
         await self.engine.wind_down(timeout)
-        for nsp in list(self._namespaces.values()):
-            try:
-                await nsp.adapter.close()
-            except Exception as error:
-                # Neither the other adapters nor the hosts are left running for that.
-                self.report(error, None, "")
         for host in self.engine.hosts:
             host.should_exit = True
         for listening in self._listening:
             await listening.close()
         self._listening.clear()
 
+    async def settle(self, seconds: float) -> None:
+        """See `Tasks.settle`; at last the namespaces leave the cluster."""
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + seconds
+        await super().settle(seconds)
+        await self._participants.leave(limit - loop.time())
+
     def _stop(self) -> None:
         # Who reconnects while the last handlers end is told to come back later.
         self.engine.stopping = True
+        self._participants.stop()
         for nsp in list(self._namespaces.values()):
             for socket in list(nsp.sockets.values()):
                 socket.end(DisconnectReason.SERVER_SHUTTING_DOWN, "")
@@ -612,6 +485,8 @@ class Server(Tasks, Generic[D, U]):
 
     def _accept(self, session: Session) -> Connection:
         self.threads.bind(self.engine.config().loop)
+        if not self._participants.serving:
+            self._participants.begin()
         self.handshakes += 1
         wheel = self.engine.config().wheel
         if session.protocol == 4:

@@ -1,31 +1,29 @@
-"""One client in one namespace: sending, rooms, acknowledgements and the end. [compiled]
+"""One client in one namespace: sending, rooms and the end. [compiled]
 
-What it receives is `nuncio.server.dispatch`'s part, and who listens `nuncio.server.listeners`'.
+It stands on others, each of which is one part of it: who listens (`nuncio.server.listeners`), what
+arrives (`nuncio.server.dispatch`), what outlives a lost link (`nuncio.server.recoverable`), and the
+acknowledgements that are waited for (`nuncio.server.asker`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from nuncio.cluster.options import BroadcastOptions
-from nuncio.cluster.outbox import NOT_CONNECTED, NOT_RECOVERED, OVERFLOW, Outbox
-from nuncio.cluster.recovery import SavedSession
+from nuncio.cluster.outbox import NOT_CONNECTED
 from nuncio.cluster.rooms import Room, is_room, rooms_of
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.engine.session import Session
-from nuncio.errors import Disconnected, DisconnectReason, Dropped, LimitExceeded, OptionError
+from nuncio.errors import Disconnected, DisconnectReason, OptionError
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.socketio import RESERVED_EVENTS
 from nuncio.server.access import Access
-from nuncio.server.acks import CallbackAck, FutureAck, PendingAck
-from nuncio.server.binding import bind
-from nuncio.server.dispatch import Dispatcher, event_name
+from nuncio.server.asker import Asker, patient
+from nuncio.server.dispatch import event_name
 from nuncio.server.generics import D, U, subscripted
-from nuncio.server.handlers import Handler
 from nuncio.server.handshake import Handshake
 from nuncio.server.operator import BroadcastOperator, SocketOperator, check_event
 from nuncio.slow import SlowConsumer
@@ -54,7 +52,7 @@ RECOVERABLE: Final = frozenset(
 )
 
 
-class Socket(Dispatcher, Generic[D, U]):
+class Socket(Asker, Generic[D, U]):
     """One client in one namespace; what a `connection` handler receives.
 
     Type checkers know `socket.data` as `Data` and `socket.user` as `User` where it is annotated as
@@ -71,46 +69,24 @@ class Socket(Dispatcher, Generic[D, U]):
     """
 
     __slots__ = (
-        "_access",
-        "_acks",
         "_auth",
-        "_data",
         "_ending",
         "_handshake",
         "_issued",
-        "_left_own",
-        "_outbox",
-        "_rooms",
-        "_saved",
-        "_since",
         "closed",
-        "id",
         "joined_at",
-        "pid",
-        "recovered",
     )
 
     def __init__(
         self, nsp: Namespace, connection: Connection, id: str, auth: dict[str, Any] | None
     ) -> None:
-        super().__init__(nsp, connection)
-        self.id = id
+        super().__init__(nsp, connection, id)
         self._auth = auth
         self._issued = time.time()
         self.joined_at = 0.0
         self.closed = False
         self._ending = False
-        self.recovered = False
-        self.pid = ""
-        self._since = 0
-        self._saved: SavedSession | None = None
-        self._outbox: Outbox | None = None
-        self._rooms: dict[Room, int] | None = None
-        self._left_own = False
         self._handshake: Handshake | None = None
-        self._data: Any = None
-        self._access: Access | None = None
-        self._acks: dict[int, PendingAck] | None = None
 
     @classmethod
     def __class_getitem__(cls, parameters: Any) -> Any:
@@ -238,64 +214,6 @@ class Socket(Dispatcher, Generic[D, U]):
         limit = 0.0 if timeout is None else checked_seconds("timeout", timeout)
         return self.request_ack([event, *args], limit, True, self.nsp.slow)
 
-    def request_ack(
-        self, payload: list[object], timeout: float, compress: bool, slow: SlowConsumer | None
-    ) -> Awaitable[Any]:
-        """See `emit_with_ack`; a time-out of 0 is none."""
-        threads = self.nsp.threads
-        if threads.used and threads.away():
-            raise RuntimeError(
-                "emit_with_ack cannot be awaited in a thread: use an async handler, or emit with "
-                "a callback"
-            )
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        pending = FutureAck(self, self.nsp.next_ack_id(), future)
-        if self.connected:
-            self._ask(pending, payload, timeout, compress, slow)
-        else:
-            pending.fail(Disconnected("not connected"))
-        return future
-
-    def emit_callback(
-        self,
-        payload: list[object],
-        callback: Any,
-        timeout: float,
-        compress: bool,
-        slow: SlowConsumer | None,
-    ) -> Sent:
-        """See `emit` with a callable; with a time-out its first argument is an error or None."""
-        threads = self.nsp.threads
-        if threads.used and threads.away():
-            threads.call(self.emit_callback, payload, callback, timeout, compress, _patient(slow))
-            return TAKEN
-        handler = bind(
-            callback, "acknowledgement", takes_socket=False, lifecycle=True, injects=False
-        )
-        pending = CallbackAck(self, self.nsp.next_ack_id(), handler, timeout > 0)
-        if self.connected:
-            return self._ask(pending, payload, timeout, compress, slow)
-        # Later, as any answer; never while its own emit has not returned.
-        asyncio.get_running_loop().call_soon(pending.fail, Disconnected("not connected"))
-        return TAKEN
-
-    def _ask(
-        self,
-        pending: PendingAck,
-        payload: list[object],
-        timeout: float,
-        compress: bool,
-        slow: SlowConsumer | None,
-    ) -> Sent:
-        """Send an event and wait for its answer, unless it cannot be sent."""
-        self._wait_for_ack(pending, timeout)
-        try:
-            return self.send_event(payload, pending.id, False, compress, False, slow)
-        except Exception:
-            self.forget_ack(pending.id)
-            self._connection.wheel.cancel(pending)
-            raise
-
     def send_event(
         self,
         payload: list[Any],
@@ -326,7 +244,7 @@ class Socket(Dispatcher, Generic[D, U]):
         """Send an event that the client receives later if not now."""
         nsp = self.nsp
         if promised and not self.connected and not nsp.adapter.remembers(self.pid):
-            nsp.undelivered(self.id, self._data, self.user, NOT_CONNECTED, [[*payload, ""]])
+            self.not_delivered(NOT_CONNECTED, [[*payload, ""]])
             return TAKEN
         options = BroadcastOptions(frozenset((self.id,)))
         options.compress = compress
@@ -339,16 +257,11 @@ class Socket(Dispatcher, Generic[D, U]):
         """Whether the room of its own id stands for it, now or while it is away."""
         return bool(self.pid) and not (self._left_own and self.connected)
 
-    @property
-    def awaits_answers(self) -> bool:
-        """See `Dispatcher.awaits_answers`."""
-        return bool(self._acks)
-
     def deliver(self, message: Message, volatile: bool) -> Sent:
         """Send an encoded packet; broadcasts share one."""
         threads = self.nsp.threads
         if threads.used and threads.away():
-            message.slow = _patient(message.slow)
+            message.slow = patient(message.slow)
             threads.call(self._connection.session.push, message, volatile)
             return TAKEN
         return self._connection.session.push(message, volatile)
@@ -362,53 +275,6 @@ class Socket(Dispatcher, Generic[D, U]):
         if self._any_out is not None:
             for listener in list(self._any_out):
                 self.nsp.server.notify(listener, args, self, event_name(args[0]))
-
-    # Acknowledgements.
-
-    def _wait_for_ack(self, pending: PendingAck, timeout: float) -> None:
-        acks = self._acks
-        if acks is None:
-            acks = {}
-            self._acks = acks
-        if len(acks) >= self.nsp.server.limits.pending_acks and not _drop_abandoned(acks):
-            self._connection.counters.limits_exceeded += 1
-            raise LimitExceeded(
-                f"socket {self.id} already waits for {len(acks)} acknowledgements; "
-                "use time-outs, or raise Limits(pending_acks=…)"
-            )
-        acks[pending.id] = pending
-        if self._paused:
-            self._limit_queue()
-        if timeout > 0:
-            self._connection.wheel.arm(pending, timeout)
-
-    def forget_ack(self, id: int) -> None:
-        """An acknowledgement is not waited for any longer."""
-        if self._acks is not None:
-            self._acks.pop(id, None)
-
-    def lose_ack(self, id: int) -> None:
-        """The event was dropped that an acknowledgement is waited for."""
-        pending = None if self._acks is None else self._acks.pop(id, None)
-        if pending is not None:
-            self._connection.wheel.cancel(pending)
-            pending.fail(Dropped())
-
-    def on_ack(self, id: int, values: list[Any]) -> None:
-        """The client answered; unknown and late answers are ignored."""
-        if self._outbox is not None:
-            self._outbox.acknowledge(id)
-        if self._acks is None:
-            return
-        pending = self._acks.pop(id, None)
-        if pending is not None:
-            self._connection.wheel.cancel(pending)
-            pending.answer(values)
-
-    def run_callback(self, callback: Handler, values: list[Any]) -> None:
-        """Call an acknowledgement callback with what it declares."""
-        args = callback.arguments(None, ["", *callback.padded(values)], None)
-        self.nsp.server.guard(callback.function, args, self, "ack")
 
     # Rooms.
 
@@ -603,6 +469,15 @@ class Socket(Dispatcher, Generic[D, U]):
         refreshing: Awaitable[None] = access.authentication.refresh(self, auth)
         return refreshing
 
+    def start_afresh(self, id: str) -> None:
+        """It is somebody else than whose session it wanted to recover: nothing of that is left.
+
+        Args:
+            id: its public id from now on.
+        """
+        self.nsp.adapter.remove_all(self)
+        self.forget_session(id)
+
     def replace_auth(self, auth: dict[str, Any]) -> None:
         """From now on, this is what the client sent as `auth`."""
         self._auth = auth
@@ -617,7 +492,7 @@ class Socket(Dispatcher, Generic[D, U]):
         said = DisconnectReason(reason)
         self.fire("disconnecting", [said, description])
         if self.pid and said in RECOVERABLE:
-            self.nsp.adapter.persist_session(self._state())
+            self.nsp.adapter.persist_session(self.state())
         else:
             self.report_undelivered(reason)
         self.leave_all()
@@ -625,13 +500,8 @@ class Socket(Dispatcher, Generic[D, U]):
         self._connection.forget(self)
         self.connected = False
         self.fire("disconnect", [said, description])
-        acks = self._acks
-        if acks is not None:
-            self._acks = None
-            error = Disconnected(reason)
-            for pending in list(acks.values()):
-                self._connection.wheel.cancel(pending)
-                pending.fail(error)
+        if self._acks is not None:
+            self.fail_acks(Disconnected(reason))
         self._queue = None
         if self._paused:
             self._paused = False
@@ -644,127 +514,3 @@ class Socket(Dispatcher, Generic[D, U]):
         if self._access is not None:
             self._access.stop()
         self.nsp.adapter.remove_all(self)
-
-    # Recovery and promised events.
-
-    def begin_session(self, pid: str, since: int) -> None:
-        """A new client that may recover later.
-
-        Args:
-            pid: its secret.
-            since: the number of the last event before it came.
-        """
-        self.pid = pid
-        self._since = since
-
-    def restore(self, session: SavedSession) -> None:
-        """A client that came back."""
-        self.recovered = True
-        self.pid = session.pid
-        self._since = session.since
-        self._data = session.data
-        if session.access is not None:
-            self.access().restore(session.access)
-        self._outbox = session.outbox
-        self._saved = session
-        self._left_own = session.sid not in session.rooms
-
-    def start_afresh(self, id: str) -> None:
-        """It is somebody else than whose session it wanted to recover: nothing of that is left.
-
-        Args:
-            id: its public id from now on.
-        """
-        self.nsp.adapter.remove_all(self)
-        self.report_undelivered(NOT_RECOVERED)
-        self.recovered = False
-        self.id = id
-        self.pid = ""
-        self._since = 0
-        self._saved = None
-        self._left_own = False
-        self._data = None
-        if self._access is not None:
-            self._access.forget()
-
-    def missed(self) -> list[Message] | None:
-        """What was sent to it while it was away; None when that is no longer known."""
-        session = self._saved
-        if session is None:
-            return []
-        self._saved = None
-        return self.nsp.adapter.missed(session)
-
-    def replaced(self) -> None:
-        """The client came back over another connection."""
-        self._connection.session.lose("the client came back over another connection")
-
-    def promise(self, id: int, number: int, message: Message, payload: list[Any]) -> bool:
-        """Keep an event until the client acknowledges it; False when there is no room."""
-        outbox = self._outbox
-        if outbox is None:
-            outbox = self.nsp.new_outbox()
-            self._outbox = outbox
-        if outbox.add(id, number, message, payload):
-            return True
-        self.nsp.undelivered(self.id, self._data, self.user, OVERFLOW, [payload])
-        return False
-
-    def report_undelivered(self, reason: str) -> None:
-        """Tell the application what the client has not acknowledged, and never will."""
-        outbox = self._outbox
-        if outbox is not None:
-            self._outbox = None
-            self.nsp.undelivered(self.id, self._data, self.user, reason, outbox.payloads())
-
-    def _state(self) -> SavedSession:
-        rooms: dict[Room, int] = {} if self._left_own else {self.id: self._since}
-        if self._rooms is not None:
-            rooms.update(self._rooms)
-        outbox = self._outbox
-        self._outbox = None
-        access = None if self._access is None else self._access.saved()
-        return SavedSession(self.id, self.pid, rooms, self._since, self._data, access, outbox)
-
-    # What the adapter keeps here, so that removal costs only the socket's own rooms.
-
-    def room_set(self) -> dict[Room, int]:
-        """The rooms it joined, in this order, its own not among them.
-
-        Each with the number of the last event before it joined, for recovery.
-        """
-        rooms = self._rooms
-        if rooms is None:
-            rooms = {}
-            self._rooms = rooms
-        return rooms
-
-    def joined_rooms(self) -> dict[Room, int] | None:
-        """As `room_set`, None when there are none."""
-        return self._rooms
-
-    def drop_rooms(self) -> None:
-        """Forget the rooms."""
-        self._rooms = None
-
-    @property
-    def in_own_room(self) -> bool:
-        """Whether the room of its id reaches it."""
-        return not self._left_own
-
-    def set_own_room(self, member: bool) -> None:
-        """Join or leave the room of its own id."""
-        self._left_own = not member
-
-
-def _patient(slow: SlowConsumer | None) -> SlowConsumer | None:
-    """The policy of what another thread emits, which can no longer be told that it must wait."""
-    return slow if slow is None or slow.droppable else None
-
-
-def _drop_abandoned(acks: dict[int, PendingAck]) -> bool:
-    """Forget those that nobody awaits any longer; whether there were any."""
-    abandoned = [id for id, pending in acks.items() if pending.abandoned]
-    for id in abandoned:
-        del acks[id]
-    return len(abandoned) > 0

@@ -157,6 +157,20 @@ class Tasks:
         finally:
             socket.release()
 
+    def finish_beginning(
+        self, nsp: Namespace, connection: Connection, auth: dict[str, Any] | None
+    ) -> None:
+        """Go on with a client whose namespace does not take part in its cluster yet."""
+        self.spawn(self._finish_beginning(nsp, connection, auth))
+
+    async def _finish_beginning(
+        self, nsp: Namespace, connection: Connection, auth: dict[str, Any] | None
+    ) -> None:
+        try:
+            await nsp.participation.wait(self.report_adapter)
+        finally:
+            nsp.admit_late(connection, auth)
+
     def finish_admission(
         self, nsp: Namespace, socket: Socket, first: Awaitable[Any], rest: list[Any]
     ) -> None:
@@ -379,8 +393,11 @@ class Tasks:
         if isinstance(error, (ArgumentError, RateLimited)):
             # The peer's doing: it must not be able to fill the log.
             logger.debug("%s: %s", who, error)
-        else:
+        elif event:
             logger.error("a handler of %r failed for %s", event, who, exc_info=error)
+        else:
+            # Of Nuncio's own, such as an adapter's; the exception says what it was doing.
+            logger.error("a task failed", exc_info=error)
         for handler in self._on_error:
             try:
                 args = handler.arguments(None, ["", error, socket, event], None)
@@ -389,6 +406,10 @@ class Tasks:
                     self._spawn_for(socket, _logged(result))
             except Exception:
                 logger.exception("an on_error listener failed")
+
+    def report_adapter(self, error: Exception) -> None:
+        """An adapter could not begin, or not end."""
+        self.report(error, None, "")
 
     async def settle(self, seconds: float) -> None:
         """Wait for what is running, then cancel what is left."""
