@@ -65,6 +65,9 @@ class Limits:
         events_per_address: events that all clients of one address send; None for no such limit.
         on_event_rate: what happens to events beyond one of these three rates: `pause` reading from
             the connection until they fit, `drop` them, or `disconnect`.
+        refusals_per_connection: what rates may refuse to one client: events that are dropped, calls
+            of handlers with a rate, attempts to join; who goes on is disconnected. None for no
+            such limit.
         addresses: addresses that each rate by address remembers; the one that was quiet for the
             longest time is forgotten.
     """
@@ -96,6 +99,7 @@ class Limits:
     event_bytes_per_connection: Rate | None = None
     events_per_address: Rate | None = None
     on_event_rate: str = "pause"
+    refusals_per_connection: Rate | None = None
     addresses: int = 65_536
 
     def __post_init__(self) -> None:
@@ -131,6 +135,7 @@ _RATES = frozenset(
         "events_per_connection",
         "handshakes_per_address",
         "joins_per_connection",
+        "refusals_per_connection",
     }
 )
 

@@ -23,6 +23,7 @@ from nuncio.protocol.socketio import RESERVED_EVENTS
 from nuncio.server.access import Access
 from nuncio.server.acks import CallbackAck, FutureAck, PendingAck
 from nuncio.server.binding import bind
+from nuncio.server.connection import REASON_EVENT, Connection
 from nuncio.server.dispatch import Dispatcher, event_name
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
@@ -31,13 +32,10 @@ from nuncio.server.operator import BroadcastOperator, SocketOperator, check_even
 from nuncio.slow import SlowConsumer
 
 if TYPE_CHECKING:
-    from nuncio.server.connection import Connection
     from nuncio.server.namespace import Namespace
 
 SERVER_NAMESPACE_DISCONNECT: Final = DisconnectReason.SERVER_NAMESPACE_DISCONNECT
 
-# The event that tells a client why it is disconnected, just before it is.
-REASON_EVENT: Final = "disconnect_reason"
 EXPIRING_EVENT: Final = "auth:expiring"
 
 # After these the client may come back to where it was.
@@ -536,7 +534,7 @@ class Socket(Dispatcher, Generic[D, U]):
             for socket in self._connection.sockets if close else [self]:
                 socket.tell(farewell)
         if close:
-            self._connection.disconnect()
+            self._connection.disconnect(word)
         else:
             self.deliver(self.nsp.parser.encode_disconnect(self.nsp.prefix), False)
             self.end(word, "")
