@@ -11,6 +11,7 @@ from nuncio import Limits, Rate, RateLimited, Server, Socket, conflate
 from tests.interop.test_backpressure import CHUNK, pause, resume
 from tests.support.aio import eventually, run_async
 from tests.support.inbox import Inbox
+from tests.support.live import HOSTS
 from tests.support.node import LATEST, OLD, POLLING, UPGRADED, WEBSOCKET, JSError, Node, Way
 
 HOUR = 3600.0
@@ -22,11 +23,8 @@ FRAMES = pytest.mark.parametrize("way", [WEBSOCKET, UPGRADED], ids=lambda way: w
 # Rates.
 
 
-@pytest.mark.parametrize(
-    ("way", "host"),
-    [(POLLING, "native"), (WEBSOCKET, "native"), (WEBSOCKET, "asgi")],
-    ids=["polling", "websocket", "asgi"],
-)
+@BOTH
+@pytest.mark.parametrize("host", HOSTS)
 @run_async
 async def test_a_client_that_is_too_fast_is_slowed_down_and_loses_nothing(
     node: Node, way: Way, host: str
