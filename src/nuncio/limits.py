@@ -41,6 +41,7 @@ class Limits:
         attachments: binary values in one packet.
         attachment_bytes: their size together.
         attachment_seconds: how long a packet may wait for its attachments.
+        containers: lists and objects in one packet, all that it holds together.
         namespaces: namespaces joined on one connection.
         dynamic_namespaces: namespaces made because clients asked for them, all together.
         rooms: rooms that one socket may be in, its own not counted.
@@ -82,6 +83,7 @@ class Limits:
     attachments: int = 10
     attachment_bytes: int = 10_000_000
     attachment_seconds: float = 60.0
+    containers: int = 100_000
     namespaces: int = 100
     dynamic_namespaces: int = 10_000
     rooms: int = 10_000

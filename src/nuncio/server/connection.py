@@ -76,7 +76,9 @@ class Connection(Listener):
         self._server = server
         parser: Parser = server.parser
         limits = server.limits
-        self._reader: Reader = parser.reader(limits.attachments, limits.attachment_bytes)
+        self._reader: Reader = parser.reader(
+            limits.attachments, limits.attachment_bytes, limits.containers
+        )
         self.session = session
         self.wheel = wheel
         self.counters: Counters = server.counters
