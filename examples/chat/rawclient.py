@@ -80,7 +80,7 @@ class RawClient:
         while True:
             packet = await self._next_packet()
             if packet[:1] == ENGINE_MESSAGE:
-                return socketio.decode(packet, 1, max_attachments=0)
+                return socketio.decode(packet, 1, max_attachments=0, max_containers=1000)
             if packet[:1] == ENGINE_PING:
                 self._send(Message(ENGINE_PONG))
 

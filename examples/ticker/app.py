@@ -3,8 +3,9 @@
     python examples/ticker/app.py
 
 Prices change a thousand times a second. A page on a slow link never gets old ones: of each symbol
-only the latest price waits for it. Orders are limited, to three in ten seconds for each page. Once
-a second the server prints what it had to drop and to refuse.
+only the latest price waits for it. Orders are limited, to three in ten seconds for each page; who
+goes on in spite of ten refusals is shown out. Once a second the server prints what it had to drop
+and to refuse.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ io = nuncio.Server(
     limits=nuncio.Limits(
         # Whatever a page does, it sends no more than this; what is too much waits in its browser.
         events_per_connection=nuncio.Rate(20, burst=50),
+        # Who does not take no for an answer.
+        refusals_per_connection=nuncio.Rate(10, per=60),
         # All pages of a household or a small office.
         connections_per_address=200,
     ),

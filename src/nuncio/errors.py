@@ -83,6 +83,9 @@ class ArgumentError(NuncioError):
 class RateLimited(NuncioError):
     """A client sent more than a rate allows.
 
+    Of a handler's own rate `io.on_error` is told. Of events that were dropped before any handler
+    the socket's `error` listeners are told, once a second at most.
+
     Attributes:
         event: the event's name.
         retry_after: seconds until it may send the next one.

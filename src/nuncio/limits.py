@@ -41,6 +41,7 @@ class Limits:
         attachments: binary values in one packet.
         attachment_bytes: their size together.
         attachment_seconds: how long a packet may wait for its attachments.
+        containers: lists and objects in one packet, all that it holds together.
         namespaces: namespaces joined on one connection.
         dynamic_namespaces: namespaces made because clients asked for them, all together.
         rooms: rooms that one socket may be in, its own not counted.
@@ -65,6 +66,9 @@ class Limits:
         events_per_address: events that all clients of one address send; None for no such limit.
         on_event_rate: what happens to events beyond one of these three rates: `pause` reading from
             the connection until they fit, `drop` them, or `disconnect`.
+        refusals_per_connection: what rates may refuse to one client: events that are dropped, calls
+            of handlers with a rate, attempts to join; who goes on is disconnected. None for no
+            such limit.
         addresses: addresses that each rate by address remembers; the one that was quiet for the
             longest time is forgotten.
     """
@@ -79,6 +83,7 @@ class Limits:
     attachments: int = 10
     attachment_bytes: int = 10_000_000
     attachment_seconds: float = 60.0
+    containers: int = 100_000
     namespaces: int = 100
     dynamic_namespaces: int = 10_000
     rooms: int = 10_000
@@ -96,6 +101,7 @@ class Limits:
     event_bytes_per_connection: Rate | None = None
     events_per_address: Rate | None = None
     on_event_rate: str = "pause"
+    refusals_per_connection: Rate | None = None
     addresses: int = 65_536
 
     def __post_init__(self) -> None:
@@ -131,6 +137,7 @@ _RATES = frozenset(
         "events_per_connection",
         "handshakes_per_address",
         "joins_per_connection",
+        "refusals_per_connection",
     }
 )
 

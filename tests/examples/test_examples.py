@@ -178,3 +178,9 @@ async def test_the_prices_of_the_ticker_example() -> None:
             answers = [(await peer.ask("order", "EUR", 100))[0] for _ in range(4)]
             assert [answer.get("number") for answer in answers] == [1, 2, 3, None]
             assert answers[3]["error"]["code"] == "rate_limited"
+            # Ten refusals are borne, and that was the first.
+            for _ in range(10):
+                [refused] = await peer.ask("order", "EUR", 100)
+                assert refused["error"]["code"] == "rate_limited"
+            assert await peer.receive() == '42["disconnect_reason","rate limited"]'
+            assert await peer.receive() == "41"

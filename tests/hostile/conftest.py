@@ -16,6 +16,7 @@ LIMITS = Limits(
     fragments=50,
     attachment_bytes=20_000,
     attachment_seconds=1.0,
+    containers=12_000,
     namespaces=3,
     close_seconds=0.3,
 )

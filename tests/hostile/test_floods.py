@@ -73,6 +73,37 @@ async def test_a_flood_of_events_reaches_no_handler(strict: Arena) -> None:
         strict.io.sockets.sockets[peer.sid].disconnect(True)
 
 
+@pytest.mark.parametrize("host", ["native", "asgi"])
+def test_a_flood_in_spite_of_refusals_ends_that_connection_and_costs_no_more(host: str) -> None:
+    arena = Arena(
+        host,
+        limits=Limits(
+            events_per_connection=Rate(50, per=3600),
+            on_event_rate="drop",
+            refusals_per_connection=Rate(100, per=3600),
+        ),
+    )
+
+    async def flood() -> None:
+        async with arena.watched() as witness, await Peer.join(arena.port) as peer:
+            # All at once: what comes behind the end is not looked at.
+            await peer.socket.send(*[f'42{n}["echo"]' for n in range(5000)])
+            for n in range(151):
+                assert (await peer.receive()).startswith(f"43{n}[")
+            assert await peer.receive() == '42["disconnect_reason","rate limited"]'
+            assert await peer.receive() == "41"
+            await eventually(lambda: peer.sid in arena.sockets)
+            assert arena.sockets[peer.sid] == "rate limited"
+            assert arena.io.counters.rate_limited_events == 101
+            assert arena.io.counters.rate_limited_connections == 1
+            assert len(arena.errors) == 1
+            assert arena.heard.count(()) == 50
+            assert await witness.ask("echo", 1) == [1]
+
+    arena.run(flood())
+    arena.close()
+
+
 @run_async
 async def test_a_flood_whose_answers_nobody_reads_ends_that_connection(strict: Arena) -> None:
     async with strict.watched(), await Peer.join(strict.port) as peer:

@@ -94,10 +94,13 @@ UNDECODABLE: list[tuple[str, list[bytes], str]] = [
     ("42" + "9" * 21 + '["echo"]', [], "invalid packet id"),
     ("42" + "1" * (MAX_SIZE - 2), [], "invalid packet id"),
     ("42" + "-" * (MAX_SIZE - 2), [], "invalid payload"),
-    ("42" + "[" * (MAX_SIZE - 2), [], "invalid payload"),
+    ("42" + "[" * (MAX_SIZE - 2), [], "too many lists and objects"),
+    ('42["echo"' + ",[]" * 16_000 + "]", [], "too many lists and objects"),
+    ('451-["echo"' + ",{}" * 16_000 + f",{HOLE}]", [b"x"], "too many lists and objects"),
+    ('40{"":[' + "[]," * 16_000 + "0]}", [], "too many lists and objects"),
     ("42" + '{"":' * 10_000, [], "invalid payload"),
-    ("42" + "[" * 20_000 + "]" * 20_000, [], "invalid payload"),
-    ('42["echo","\\ud800",' + "[" * 20_000, [], "invalid payload"),
+    ("42" + "[" * 11_000 + "]" * 11_000, [], "invalid payload"),
+    ('42["echo","\\ud800",' + "[" * 11_000, [], "invalid payload"),
     ("42/" + "," * 40_000, [], "invalid payload"),
 ]
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from nuncio import Limits, Rate, Server, conflate
+from nuncio import Limits, Rate, RateLimited, Server, Socket, conflate
 from tests.interop.test_backpressure import CHUNK, pause, resume
 from tests.support.aio import eventually, run_async
 from tests.support.inbox import Inbox
-from tests.support.node import POLLING, UPGRADED, WEBSOCKET, JSError, Node, Way
+from tests.support.live import HOSTS
+from tests.support.node import LATEST, OLD, POLLING, UPGRADED, WEBSOCKET, JSError, Node, Way
 
 HOUR = 3600.0
 
@@ -22,11 +23,8 @@ FRAMES = pytest.mark.parametrize("way", [WEBSOCKET, UPGRADED], ids=lambda way: w
 # Rates.
 
 
-@pytest.mark.parametrize(
-    ("way", "host"),
-    [(POLLING, "native"), (WEBSOCKET, "native"), (WEBSOCKET, "asgi")],
-    ids=["polling", "websocket", "asgi"],
-)
+@BOTH
+@pytest.mark.parametrize("host", HOSTS)
 @run_async
 async def test_a_client_that_is_too_fast_is_slowed_down_and_loses_nothing(
     node: Node, way: Way, host: str
@@ -78,6 +76,49 @@ async def test_a_client_that_sends_too_much_may_be_disconnected(node: Node, way:
         await client.run("for (let i = 0; i < 5; i++) socket.emit('x')")
         assert (await gone.next())[0] == "rate limited"
         assert (await client.next("disconnect"))[0] in ("transport close", "transport error")
+
+
+@pytest.mark.parametrize("version", [LATEST, OLD])
+@BOTH
+@run_async
+async def test_a_client_is_warned_and_then_has_to_go(node: Node, way: Way, version: str) -> None:
+    io = Server(
+        allow_eio3=True,
+        limits=Limits(
+            events_per_connection=Rate(1, per=HOUR),
+            on_event_rate="drop",
+            refusals_per_connection=Rate(3, per=HOUR),
+        ),
+    )
+    io.on("ask", lambda socket, value: value)
+    gone, warned = Inbox(), Inbox()
+    io.on("disconnect", gone)
+
+    @io.on("connection")
+    def connection(socket: Socket) -> None:
+        @socket.on("error")
+        def too_much(error: Exception) -> None:
+            assert isinstance(error, RateLimited)
+            warned.put(error.event)
+            socket.emit("warning", "slow down")
+
+    async with node.clients(io) as clients:
+        client = await clients.connect(way=way, version=version, reconnection=True)
+        assert await client.ask("ask", 1) == [1]
+        for _ in range(3):
+            [refused] = await client.ask("ask", 2)
+            assert refused["error"]["code"] == "rate_limited"
+        assert await client.next("warning") == ["slow down"]
+        assert warned.seen == [["ask"]]
+        assert await client.value("socket.connected")
+        await client.emit("ask", 3)
+        assert await client.next("disconnect_reason") == ["rate limited"]
+        assert (await client.next("disconnect"))[0] == "io server disconnect"
+        assert await gone.next() == ["rate limited", "too many refusals"]
+        # It was told to stay away, and does not come back by itself.
+        assert not await client.value("socket.io._reconnecting || socket.io.reconnecting || false")
+        assert await client.value("socket.connected") is False
+        assert io.counters.rate_limited_connections == 1
 
 
 @BOTH

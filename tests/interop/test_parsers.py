@@ -168,6 +168,30 @@ async def test_clients_of_another_parser_end_alone(node: Node, way: Way) -> None
         await witness.next("still here")
 
 
+@pytest.mark.parametrize("packed", [False, True], ids=["json", "messagepack"])
+@run_async
+async def test_who_sends_too_many_lists_ends_alone(node: Node, way: Way, packed: bool) -> None:
+    io = Server(parser=MsgPackParser()) if packed else Server()
+    io.on("count", lambda socket, value: len(value))
+    gone, errors = Inbox(), Inbox()
+    io.on("disconnect", gone)
+    options: dict[str, Any] = {"parser": MSGPACK} if packed else {}
+    async with node.clients(io) as clients:
+        witness = await clients.connect(**options)
+        client = await clients.connect(way=way, **options)
+        (await client.peer(io)).on("error", errors.put)
+        # Much of what is no list, and text that looks like lists, is as good as ever.
+        code = "socket.emit('count', %s, (n) => report('counted', n))"
+        await client.run(code % "Array(300_000).fill(1)")
+        assert await client.next("counted") == [300_000]
+        await client.run(code % "'[{'.repeat(300_000)")
+        assert await client.next("counted") == [600_000]
+        await client.run(code % "Array(150_000).fill([])")
+        assert str((await errors.next())[0]) == "too many lists and objects"
+        assert (await gone.next())[0] in ("forced close", "forced server close")
+        assert await witness.ask("count", [[]] * 1000) == [1000]
+
+
 @run_async
 async def test_missed_events_are_recovered(node: Node) -> None:
     io = Server(parser=MsgPackParser(), connection_state_recovery=True)

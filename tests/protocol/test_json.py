@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuncio.errors import PacketError
-from nuncio.protocol.json import dumps, loads, simplify
+from nuncio.protocol import json as protocol_json
+from nuncio.protocol.json import dumps, simplify
 
 LONE = "\ud800"
+MOST = 100_000
+
+
+def loads(data: bytes, most: int = MOST) -> Any:
+    return protocol_json.loads(data, most)
 
 
 class Point(msgspec.Struct):
@@ -159,7 +166,7 @@ def test_deep_nesting_is_a_packet_error(head: bytes, closed: bool) -> None:
     depth = 100_000
     tail = b"".join({91: b"]", 123: b"}"}.get(c, b"") for c in reversed(head)) if closed else b""
     with pytest.raises(PacketError, match="invalid payload"):
-        loads(head * depth + b"1" + tail * depth)
+        loads(head * depth + b"1" + tail * depth, 3 * depth)
 
 
 @pytest.mark.parametrize("data", [b"1" * 1_000_000, b"-" * 1_000_000, b"[" + b"1" * 1_000_000])
@@ -179,3 +186,88 @@ def test_of_keys_that_come_twice_the_last_wins() -> None:
 
 def test_large_whole_numbers_stay_exact() -> None:
     assert loads(b"123456789012345678901234567890") == 123456789012345678901234567890
+
+
+def containers(value: Any) -> int:
+    """How many lists and objects a value consists of."""
+    if isinstance(value, dict):
+        return 1 + sum(containers(item) for item in value.values())
+    return 1 + sum(containers(item) for item in value) if isinstance(value, list) else 0
+
+
+# Strings that look as if they were lists and objects, or as if they ended.
+TEXT = st.text(st.sampled_from('[]{}"\\ a,:é\n'))
+TREES = st.recursive(
+    st.none() | st.integers() | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+)
+
+
+@given(TREES, st.booleans())
+def test_lists_and_objects_are_counted_as_they_are(value: Any, ascii: bool) -> None:
+    data = json.dumps(value, ensure_ascii=ascii).encode()
+    count = containers(value)
+    assert loads(data, count) == value
+    if count > 0:
+        with pytest.raises(PacketError, match="too many lists and objects"):
+            loads(data, count - 1)
+
+
+@pytest.mark.parametrize(
+    "item", ["[]", "{}", "[[]]", '{"":[]}', '"[{",[]', r'"\"",{}', r'"\\",[]', '"é",[]', "[0]"]
+)
+def test_no_more_lists_and_objects_than_may_be(item: str) -> None:
+    text = "[" + ",".join([item] * 100) + "]"
+    each = containers(json.loads(f"[{item}]")) - 1
+    assert len(loads(text.encode(), 100 * each + 1)) >= 100
+    for most in (100 * each, each, 1):
+        with pytest.raises(PacketError, match="too many lists and objects"):
+            loads(text.encode(), most)
+
+
+@pytest.mark.parametrize("end", ["", "]", '"', '"\\', "\\", "garbage", '"\\ud800"]'])
+def test_what_is_no_json_hides_none_of_them(end: str) -> None:
+    data = ("[" + "[]," * 1000 + end).encode()
+    with pytest.raises(PacketError, match="too many lists and objects"):
+        loads(data, 1000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"' + "[{" * 500_000 + '"', '"' + '\\"[' * 300_000 + '"', "[" + '"[",' * 200_000 + "0]"],
+    ids=["one", "escapes", "many"],
+)
+def test_in_strings_they_are_text(text: str) -> None:
+    assert loads(text.encode(), 2) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"' + '\\"[' * 300_000, '"' * 900_001 + "[" * 10, "\\" * 900_000 + "[" * 10],
+    ids=["escapes", "quotes", "backslashes"],
+)
+def test_what_never_ends_is_looked_at_once(text: str) -> None:
+    with pytest.raises(PacketError):
+        loads(text.encode(), 2)
+
+
+def test_a_million_bytes_of_lists_are_refused_before_one_is_made() -> None:
+    data = b"[" + b"[]," * 333_000 + b"0]"
+    tracemalloc.start()
+    try:
+        with pytest.raises(PacketError, match="too many lists and objects"):
+            loads(data)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Nothing is made but what is left of it without its strings.
+    assert most < 2 * len(data)
+
+
+def test_json_is_utf8_and_nothing_is_guessed() -> None:
+    data = json.dumps(["\ud800", []]).encode("utf-16-le")
+    assert json.loads(data) == ["\ud800", []]
+    with pytest.raises(PacketError):
+        loads(data)
+    with pytest.raises(PacketError):
+        loads(b'["\\ud800\xff"]')

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import math
 import struct
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -18,8 +19,8 @@ from hypothesis import strategies as st
 
 from nuncio import MsgPackParser
 from nuncio.errors import PacketError
+from nuncio.protocol import msgpack
 from nuncio.protocol.engineio import Message
-from nuncio.protocol.msgpack import decode, look_through
 from nuncio.protocol.socketio import (
     ACK,
     CONNECT,
@@ -34,6 +35,17 @@ from nuncio.protocol.socketio import (
 PARSER = MsgPackParser()
 MAIN = PARSER.prefix("/")
 pack = msgspec.msgpack.encode
+
+MOST = 100_000
+
+
+def decode(data: bytes, most: int = MOST) -> Packet:
+    return msgpack.decode(data, most)
+
+
+def look_through(data: bytes, patches: list[int]) -> int:
+    return msgpack.look_through(data, patches, MOST)
+
 
 # Event "x" with one argument, which is whatever follows.
 EVENT_OF_ONE = b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1x"
@@ -401,6 +413,46 @@ def test_depth_is_limited(opening: bytes) -> None:
     argument(opening * 300 + b"\xc0")
 
 
+EMPTY = {
+    "lists": b"\x90",
+    "maps": b"\x80",
+    "long lists": b"\xdc\x00\x00",
+    "longest maps": b"\xdf\x00\x00\x00\x00",
+    "in pairs": b"\x91\x90",
+    "under a key": b"\x81\xa0\x80",
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_no_more_lists_and_maps_than_may_be(name: str) -> None:
+    item = EMPTY[name]
+    each = 2 if name in ("in pairs", "under a key") else 1
+
+    def event(count: int) -> bytes:
+        return EVENT_OF_ONE + b"\xdd" + count.to_bytes(4, "big") + item * count
+
+    # The packet itself, its data and the list.
+    assert len(decode(event(100), 100 * each + 3).data[1]) == 100  # type: ignore[index]
+    for most in (100 * each + 2, each, 1):
+        with pytest.raises(PacketError, match="too many lists and objects"):
+            decode(event(100), most)
+    # What is no container does not count.
+    packed = pack({"type": EVENT, "nsp": "/", "data": ["x", [*range(1000)], ["text"] * 1000]})
+    assert decode(packed, 4).type == EVENT
+
+
+def test_a_million_lists_are_refused_before_one_is_made() -> None:
+    packet = EVENT_OF_ONE + b"\xdd\x00\x0f\x42\x40" + b"\x90" * 1_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(PacketError, match="too many lists and objects"):
+            decode(packet)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 100_000
+
+
 @given(st.binary())
 def test_garbage_is_a_packet_error_and_nothing_else(data: bytes) -> None:
     for packed in (data, EVENT_OF_ONE + data):
@@ -429,7 +481,7 @@ def test_what_is_damaged_is_refused_or_read(value: Any, data: st.DataObject) -> 
 
 
 def test_text_is_not_for_this_parser() -> None:
-    reader = PARSER.reader(10, 1000)
+    reader = PARSER.reader(10, 1000, 100)
     with pytest.raises(PacketError):
         reader.text(b'42["x"]')
-    assert reader is PARSER.reader(10, 1000)
+    assert reader is PARSER.reader(10, 1000, 100)

@@ -39,15 +39,15 @@ def test_json_packets_are_those_of_the_protocol() -> None:
 
 def test_a_reader_of_json_is_shared_and_knows_its_limit() -> None:
     parser = JSONParser()
-    reader = parser.reader(2, 100)
-    assert parser.reader(2, 100) is reader
+    reader = parser.reader(2, 100, 100)
+    assert parser.reader(2, 100, 100) is reader
     packet = reader.text(b'452-["x"]')
     assert packet is not None and packet.attachments == 2
     with pytest.raises(PacketError, match="too many attachments"):
         reader.text(b'453-["x"]')
     with pytest.raises(PacketError, match="binary data"):
         reader.binary(b"1")
-    assert parser.reader(3, 100).text(b'453-["x"]') is not None
+    assert parser.reader(3, 100, 100).text(b'453-["x"]') is not None
 
 
 class Money:
@@ -120,7 +120,7 @@ class Halves(Parser):
 def test_each_kind_of_packet_goes_through_encode() -> None:
     parser = Halves()
     prefix = parser.prefix("/é")
-    reader = parser.reader(10, 10_000)
+    reader = parser.reader(10, 10_000, 100)
     for message, expected in (
         (parser.encode_event(prefix, -1, ["x", 1]), (EVENT, -1, ["x", 1])),
         (parser.encode_event(prefix, 3, ["x"]), (EVENT, 3, ["x"])),
@@ -149,11 +149,11 @@ def test_whether_it_may_be_compressed_is_kept() -> None:
 
 def test_a_decoder_is_made_when_something_arrives_and_destroyed_once() -> None:
     parser = Halves()
-    reader = parser.reader(10, 1000)
+    reader = parser.reader(10, 1000, 100)
     reader.destroy()
     assert parser.decoders == []
     reader.text(b"4{}")
-    parser.reader(10, 1000).text(b"4{}")
+    parser.reader(10, 1000, 100).text(b"4{}")
     assert len(parser.decoders) == 2
     reader.destroy()
     reader.destroy()
@@ -231,7 +231,10 @@ def test_text_that_cannot_travel_is_refused(text: str) -> None:
 def test_what_a_decoder_says_is_not_believed(given: Any) -> None:
     if isinstance(given, Packet):
         assert not is_packet_valid(given)
-    for take in (Given(given).reader(10, 1000).text, Given(given).reader(10, 1000).binary):
+    for take in (
+        Given(given).reader(10, 1000, 100).text,
+        Given(given).reader(10, 1000, 100).binary,
+    ):
         with pytest.raises(PacketError):
             take(b"4x")
 
@@ -247,24 +250,24 @@ def test_valid_packets_pass() -> None:
         Packet(DISCONNECT, "/"),
     ):
         assert is_packet_valid(packet)
-        assert Given(packet).reader(10, 1000).text(b"4") is packet
+        assert Given(packet).reader(10, 1000, 100).text(b"4") is packet
     assert repr(Packet(EVENT, "/", -1, ["x"])) == "Packet(2, '/', -1, ['x'])"
 
 
 def test_an_incomplete_packet_may_hold_so_much_and_no_more() -> None:
-    reader = Given(None).reader(10, 10 * PART_OVERHEAD)
+    reader = Given(None).reader(10, 10 * PART_OVERHEAD, 100)
     for _ in range(9):
         assert reader.binary(b"") is None
     assert reader.binary(b"") is None
     with pytest.raises(PacketError, match="too large"):
         reader.binary(b"")
     with pytest.raises(PacketError, match="too large"):
-        Given(None).reader(10, 1000).binary(bytes(1000))
+        Given(None).reader(10, 1000, 100).binary(bytes(1000))
 
 
 def test_a_complete_packet_ends_the_count() -> None:
     parser = Halves()
-    reader = parser.reader(10, 4 * PART_OVERHEAD)
+    reader = parser.reader(10, 4 * PART_OVERHEAD, 100)
     message = parser.encode_event(parser.prefix("/"), -1, ["x"])
     assert message.text is not None and message.attachments is not None
     for _ in range(20):

@@ -191,6 +191,7 @@ async def test_a_client_beyond_the_rate_is_disconnected() -> None:
     assert client.wire.ended == "discarded"
     assert io.engine.clients_count == 0
     assert io.counters.rate_limited_events == 1
+    assert io.counters.rate_limited_connections == 1
 
 
 # Whose events count together.
@@ -409,6 +410,247 @@ def test_a_handlers_rate_is_a_rate(rate: Any) -> None:
 def test_what_nobody_sends_has_no_rate() -> None:
     with pytest.raises(OptionError, match="rate: what limits 'disconnect'"):
         Server().on("disconnect", lambda socket: None, rate=Rate(1))
+
+
+# Who goes on in spite of refusals.
+
+
+def farewells(client: Client) -> list[Any]:
+    """What a client was sent that is no acknowledgement."""
+    return [one for one in client.take() if not str(one).startswith("3")]
+
+
+@run_async
+async def test_a_client_that_goes_on_in_spite_of_refusals_is_disconnected() -> None:
+    io, heard = serving(
+        events_per_connection=Rate(1, per=HOUR),
+        on_event_rate="drop",
+        refusals_per_connection=Rate(3, per=HOUR),
+    )
+    gone = Inbox()
+    io.on("disconnect", gone)
+    client = Client.join(io)
+    for id in range(10):
+        client.emit("say", id, id=id)
+    assert heard.seen == [[0]]
+    # Three are borne, and the one that is too much is answered, too; then nothing is read.
+    for id in (1, 2, 3, 4):
+        assert code(client.answers(id)) == "rate_limited"
+    assert client.answers(5) is None
+    assert gone.seen == [[DisconnectReason.RATE_LIMITED, "too many refusals"]]
+    # The official client does not come back by itself after a DISCONNECT packet.
+    assert farewells(client) == ['2["disconnect_reason","rate limited"]', "1"]
+    assert client.wire.ended == "closed"
+    assert io.counters.rate_limited_events == 4
+    assert io.counters.rate_limited_connections == 1
+    assert io.sockets.sockets == {}
+
+
+@run_async
+async def test_refusals_are_forgotten_in_time() -> None:
+    io, _ = serving(
+        events_per_connection=Rate(1, per=HOUR),
+        on_event_rate="drop",
+        refusals_per_connection=Rate(20, burst=2),
+    )
+    client = Client.join(io)
+    client.emit("say")
+    for _ in range(2):
+        client.emit("say")
+        client.emit("say")
+        patience: Any = client.socket._connection._patience
+        await eventually(lambda: patience.wait(clock(io), 2) == 0.0)  # noqa: B023
+    assert client.wire.ended == ""
+    for _ in range(3):
+        client.emit("say")
+    assert client.wire.ended == "closed"
+
+
+def clock(io: Server) -> float:
+    """The time by which refusals are forgotten."""
+    now: float = io.engine.config().wheel.now()
+    return now
+
+
+@run_async
+async def test_all_namespaces_of_who_goes_on_end() -> None:
+    io, _ = serving(
+        events_per_connection=Rate(1, per=HOUR),
+        on_event_rate="drop",
+        refusals_per_connection=Rate(1, per=HOUR),
+    )
+    gone = Inbox()
+    for nsp in ("/", "/b"):
+        io.of(nsp).on("disconnect", gone)
+    client = Client.join(io)
+    client.connect("/b")
+    for _ in range(3):
+        client.emit("say", nsp="/b,")
+    assert [reason for reason, _ in gone.seen] == ["rate limited"] * 2
+    assert farewells(client) == [
+        '2["disconnect_reason","rate limited"]',
+        '2/b,["disconnect_reason","rate limited"]',
+        "1",
+        "1/b,",
+    ]
+
+
+@run_async
+async def test_without_such_a_rate_a_client_may_be_refused_for_ever() -> None:
+    io, _ = serving(events_per_connection=Rate(1, per=HOUR), on_event_rate="drop")
+    client = Client.join(io)
+    for _ in range(1000):
+        client.emit("say")
+    assert client.wire.ended == ""
+    connection: Any = client.socket._connection
+    assert connection._patience is None
+
+
+@run_async
+async def test_the_application_is_told_of_a_flood_once_and_not_for_each_event() -> None:
+    io, _ = serving(events_per_connection=Rate(1, per=HOUR), on_event_rate="drop")
+    told = Inbox()
+    client = Client.join(io)
+    client.socket.on("error", told.put)
+    for _ in range(100):
+        client.emit("say")
+    [[error]] = told.seen
+    assert isinstance(error, RateLimited)
+    assert error.event == "say"
+    assert error.retry_after > 1000
+    # Every client is told of for itself, and later again.
+    other = Client.join(io)
+    other.socket.on("error", told.put)
+    other.emit("say")
+    other.emit("say")
+    assert len(told.seen) == 2
+    meter: Any = client.socket._connection._meter
+    await eventually(lambda: clock(io) >= meter._tell_at)
+    client.emit("say")
+    client.emit("say")
+    assert len(told.seen) == 3
+
+
+@run_async
+async def test_whoever_is_told_may_disconnect_at_the_first_refusal() -> None:
+    io, heard = serving(
+        events_per_connection=Rate(1, per=HOUR),
+        on_event_rate="drop",
+        refusals_per_connection=Rate(1, per=HOUR),
+    )
+
+    @io.on("connection")
+    def connection(socket: Socket) -> None:
+        @socket.on("error")
+        def error(error: Exception) -> None:
+            socket.disconnect(True)
+
+    gone = Inbox()
+    io.on("disconnect", gone)
+    client = Client.join(io)
+    for _ in range(5):
+        client.emit("say")
+    assert len(heard.seen) == 1
+    assert [reason for reason, _ in gone.seen] == ["server namespace disconnect"]
+    assert io.counters.rate_limited_connections == 0
+
+
+@run_async
+async def test_refusals_of_handlers_count_and_those_that_handlers_raise() -> None:
+    io, _ = serving(refusals_per_connection=Rate(3, per=HOUR))
+    gone = Inbox()
+    io.on("disconnect", gone)
+
+    @io.event(rate=Rate(1, per=HOUR))
+    def costly(socket: Socket) -> str:
+        return "done"
+
+    @io.event
+    def counted(socket: Socket) -> None:
+        raise RateLimited("counted", 5.0)
+
+    @io.event
+    async def slow(socket: Socket) -> None:
+        raise RateLimited("slow", 5.0)
+
+    client = Client.join(io)
+    client.emit("costly", id=1)
+    client.emit("costly", id=2)
+    client.emit("counted", id=3)
+    client.emit("slow", id=4)
+    await eventually(lambda: client.answers(4) is not None)
+    assert gone.seen == []
+    client.emit("costly", id=5)
+    assert gone.seen == [["rate limited", "too many refusals"]]
+    assert client.answers(1) == ["done"]
+    for id in (2, 3, 4, 5):
+        assert code(client.answers(id)) == "rate_limited"
+
+
+@run_async
+async def test_refusals_that_the_application_answers_itself_count_too() -> None:
+    io, _ = serving(refusals_per_connection=Rate(1, per=HOUR))
+
+    @io.exception_handler(RateLimited)
+    def answer(error: RateLimited) -> str:
+        return "slow down"
+
+    io.on("costly", lambda socket: None, rate=Rate(1, per=HOUR))
+    client = Client.join(io)
+    for id in (1, 2, 3):
+        client.emit("costly", id=id)
+    assert client.answers(3) == ["slow down"]
+    assert client.wire.ended == "closed"
+
+
+@run_async
+async def test_a_handler_that_is_refused_when_the_client_is_gone_does_no_harm() -> None:
+    io, _ = serving(refusals_per_connection=Rate(1, per=HOUR))
+    ready: Any = io.engine.config().loop.create_future()
+
+    @io.event
+    async def late(socket: Socket) -> None:
+        await ready
+        raise RateLimited("late", 5.0)
+
+    client = Client.join(io)
+    for _ in range(3):
+        client.emit("late")
+    client.lose()
+    ready.set_result(None)
+    await eventually(lambda: io.stats()["tasks"] == 0)
+    assert io.counters.rate_limited_connections == 0
+
+
+@run_async
+async def test_refused_joins_count_too_also_when_no_namespace_is_left() -> None:
+    io, _ = serving(
+        joins_per_connection=Rate(1, per=HOUR), refusals_per_connection=Rate(2, per=HOUR)
+    )
+    client = Client.join(io)
+    client.send("1")
+    client.connect()
+    client.send("1")
+    for _ in range(5):
+        client.send("0")
+    refusals = client.take()
+    assert len(refusals) == 3
+    assert all("Too many requests" in str(one) for one in refusals)
+    assert client.wire.ended == "closed"
+    assert io.counters.rate_limited_connections == 1
+
+
+@run_async
+async def test_who_is_paused_is_not_refused() -> None:
+    io, heard = serving(
+        events_per_connection=Rate(100, burst=1), refusals_per_connection=Rate(1, per=HOUR)
+    )
+    client = Client.join(io)
+    for _ in range(5):
+        client.emit("say")
+    assert len(heard.seen) == 5
+    assert client.wire.ended == ""
+    assert io.counters.rate_limited_connections == 0
 
 
 # Caps of the application itself.

@@ -197,7 +197,7 @@ async def test_messagepack() -> None:
     client.send(b"\x82\xa4type\x00\xa3nsp\xa1/")
     (client.sid,) = io.sockets.sockets
     client.send(b"\x84\xa4type\x02\xa3nsp\xa1/\xa2id\x05\xa4data\x92\xa5shout\xc4\x02hi")
-    seen = [decode(packet) for packet in client.take() if isinstance(packet, bytes)]
+    seen = [decode(packet, 100) for packet in client.take() if isinstance(packet, bytes)]
     assert [(one.type, one.id, one.data) for one in seen] == [
         (0, -1, {"sid": client.sid}),
         (3, 5, [b"hi!"]),

@@ -29,6 +29,7 @@ async def listening(server: Server | Engine, host: str = "native") -> AsyncItera
         async with await server.listen(0) as own:
             yield own.port
         return
+    engine = server if isinstance(server, Engine) else server.engine
     config = uvicorn.Config(
         server.asgi(), port=0, http="h11", ws="websockets-sansio", log_level="warning"
     )
@@ -39,6 +40,8 @@ async def listening(server: Server | Engine, host: str = "native") -> AsyncItera
     try:
         yield other.servers[0].sockets[0].getsockname()[1]
     finally:
+        # While polls wait, uvicorn tells nobody that it stops: tests/hosts/test_waiting_polls.py.
+        engine.host_stopping()
         await other.shutdown()
 
 

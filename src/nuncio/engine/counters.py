@@ -14,6 +14,7 @@ class Counters:
         refused_joins: attempts to join a namespace beyond `namespaces`, `dynamic_namespaces` or
             `joins_per_connection`.
         rate_limited_events: events dropped, or answered by a disconnect, because of a rate.
+        rate_limited_connections: connections ended because of a rate.
         rate_pauses: how often reading from a connection paused because of a rate.
         queue_pauses: how often it paused because events waited for handlers: `queued_events`.
         dropped_events: outgoing events dropped by a slow-consumer policy.
@@ -31,6 +32,7 @@ class Counters:
         "parse_errors",
         "protocol_errors",
         "queue_pauses",
+        "rate_limited_connections",
         "rate_limited_events",
         "rate_pauses",
         "refused_connections",
@@ -46,6 +48,7 @@ class Counters:
         self.refused_connections = 0
         self.refused_joins = 0
         self.rate_limited_events = 0
+        self.rate_limited_connections = 0
         self.rate_pauses = 0
         self.queue_pauses = 0
         self.dropped_events = 0

@@ -8,6 +8,7 @@ the type and the fix. NaN and infinities become null, as `JSON.stringify` does.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from math import isfinite
 from typing import Any, Final, NoReturn
@@ -29,6 +30,11 @@ def unknown(value: Any) -> Any:
 
 _decode: Final = msgspec.json.Decoder().decode
 _BINARY: Final = (bytes, bytearray, memoryview)
+
+# A string, to the end if it has none. Possessive, so that nothing is ever tried twice.
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+
+TOO_MANY_CONTAINERS: Final = "too many lists and objects"
 
 
 class Codec:
@@ -87,12 +93,20 @@ def simplify(value: object) -> Any:
     return JSON.simplify(value)
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes, max_containers: int) -> Any:
     """Decode UTF-8 JSON.
 
+    Args:
+        data: the JSON.
+        max_containers: how many lists and objects it may hold. Two bytes can be one that takes a
+            hundred, and many of them keep the garbage collector busy.
+
     Raises:
-        PacketError: when it is not JSON, or nested too deeply.
+        PacketError: when it is not JSON, nested too deeply, or holds too much.
     """
+    # A comparison is all that it costs most messages.
+    if len(data) > max_containers and _holds_more(data, max_containers):
+        raise PacketError(TOO_MANY_CONTAINERS)
     try:
         return _decode(data)
     except msgspec.DecodeError as error:
@@ -103,10 +117,24 @@ def loads(data: bytes) -> Any:
         raise PacketError("invalid payload") from error
 
 
+def _holds_more(data: bytes, most: int) -> bool:
+    """Whether there are more lists and objects up to where the JSON ends that is valid."""
+    # Each takes two bytes.
+    if len(data) <= 2 * most or _brackets(data) <= most:
+        return False
+    # Some may be text.
+    return _brackets(_STRING.sub(b"", data)) > most
+
+
+def _brackets(data: bytes) -> int:
+    return data.count(b"[") + data.count(b"{")
+
+
 def _loads_with_surrogates(data: bytes) -> Any:
     # msgspec refuses lone surrogates, which JSON.stringify writes as escapes.
     try:
-        return json.loads(data, parse_constant=_refuse_constant)
+        # As text, for of bytes it would guess the encoding.
+        return json.loads(data.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise PacketError("invalid payload") from error
 

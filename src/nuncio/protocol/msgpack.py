@@ -11,7 +11,8 @@ socket.io-msgpack-parser writes and reads, whose MessagePack has extensions of i
 
 msgspec tells an extension by its type alone. So everything that arrives is looked through before it
 is decoded, and those three get types of their own. The same look refuses what would cost too much:
-keys that are not text, of which a peer can choose many that collide; and too many levels.
+keys that are not text, of which a peer can choose many that collide; too many lists and maps; and
+too many levels.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from mypy_extensions import i64
 
 from nuncio.errors import PacketError
 from nuncio.protocol.engineio import Message
-from nuncio.protocol.json import unknown
+from nuncio.protocol.json import TOO_MANY_CONTAINERS, unknown
 from nuncio.protocol.parser import Parser, Reader
 from nuncio.protocol.socketio import (
     ACK,
@@ -59,7 +60,7 @@ class MsgPackParser(Parser):
     def __init__(self, enc_hook: Callable[[Any], Any] | None = None) -> None:
         self._hook: Callable[[Any], Any] = unknown if enc_hook is None else enc_hook
         self._pack: Any = msgspec.msgpack.Encoder(enc_hook=self._hook).encode
-        self._reader = _MsgPackReader()
+        self._reader: _MsgPackReader | None = None
 
     def prefix(self, nsp: str) -> bytes:
         """See `Parser.prefix`: the entry for the namespace."""
@@ -97,9 +98,13 @@ class MsgPackParser(Parser):
         """See `Parser.encode_disconnect`."""
         return Message(None, [b"\x82\xa4type\x01" + prefix])
 
-    def reader(self, max_attachments: int, max_bytes: int) -> Reader:
+    def reader(self, max_attachments: int, max_bytes: int, max_containers: int) -> Reader:
         """See `Parser.reader`: one for all connections."""
-        return self._reader
+        reader = self._reader
+        if reader is None or reader.max_containers != max_containers:
+            reader = _MsgPackReader(max_containers)
+            self._reader = reader
+        return reader
 
     def _packed(self, args: list[object]) -> bytes:
         for index in range(len(args)):
@@ -193,7 +198,10 @@ _decode: Final[Any] = msgspec.msgpack.Decoder(_Envelope, ext_hook=_value_of).dec
 class _MsgPackReader(Reader):
     """Reads packets of one binary message each."""
 
-    __slots__ = ()
+    __slots__ = ("max_containers",)
+
+    def __init__(self, max_containers: int) -> None:
+        self.max_containers = max_containers
 
     def text(self, data: bytes) -> Packet | None:
         """See `Reader.text`."""
@@ -201,17 +209,21 @@ class _MsgPackReader(Reader):
 
     def binary(self, data: bytes) -> Packet | None:
         """See `Reader.binary`."""
-        return decode(data)
+        return decode(data, self.max_containers)
 
 
-def decode(data: bytes) -> Packet:
+def decode(data: bytes, max_containers: int) -> Packet:
     """Read one packet.
+
+    Args:
+        data: the message.
+        max_containers: how many lists and maps it may hold, its own map among them.
 
     Raises:
         PacketError: with the reference's words.
     """
     patches: list[int] = []
-    if look_through(data, patches) != len(data):
+    if look_through(data, patches, max_containers) != len(data):
         raise PacketError("trailing bytes")
     message: bytes | bytearray = data
     if patches:
@@ -240,25 +252,27 @@ def decode(data: bytes) -> Packet:
     return Packet(kind, nsp, number, checked_payload(kind, envelope.data), 0)
 
 
-def look_through(data: bytes, patches: list[int]) -> i64:
+def look_through(data: bytes, patches: list[int], max_containers: i64) -> i64:
     """Look at one value and all it holds, without making any of it.
 
     Args:
         data: the value, and perhaps more.
         patches: receives where the type of an extension stands that is `undefined` or a date.
+        max_containers: how many lists and maps may be found.
 
     Returns:
         Where the value ends.
 
     Raises:
-        PacketError: for what is truncated, nested too deeply, has keys that are no text, or
-            extensions that nobody knows.
+        PacketError: for what is truncated, nested too deeply, holds too many lists and maps, has
+            keys that are no text, or extensions that nobody knows.
     """
     size: i64 = len(data)
     position: i64 = 0
     # How many values are still to come, and whether they are a map's: first keys, then values.
     left: i64 = 1
     is_map = False
+    containers: i64 = 0
     outer: list[int] = []
     while True:
         while left == 0:
@@ -297,6 +311,10 @@ def look_through(data: bytes, patches: list[int]) -> i64:
             raise PacketError("truncated")
         if len(outer) >= MAX_DEPTH:
             raise PacketError("nested too deeply")
+        # A byte can be one that takes a hundred, and many keep the garbage collector busy.
+        containers += 1
+        if containers > max_containers:
+            raise PacketError(TOO_MANY_CONTAINERS)
         outer.append((left << 1) | (1 if is_map else 0))
         left = count << 1 if opens_map else count
         is_map = opens_map

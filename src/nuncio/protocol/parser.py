@@ -138,12 +138,14 @@ class Parser:
         """A DISCONNECT packet."""
         return self._message(DISCONNECT, prefix, -1, None, True)
 
-    def reader(self, max_attachments: int, max_bytes: int) -> Reader:
+    def reader(self, max_attachments: int, max_bytes: int, max_containers: int) -> Reader:
         """What reads one connection.
 
         Args:
             max_attachments: how many binary attachments a packet may announce.
             max_bytes: what an incomplete packet may hold.
+            max_containers: how many lists and objects a packet may hold; a decoder of somebody
+                else's sees to that itself.
         """
         return _CustomReader(self, max_bytes)
 
@@ -271,11 +273,15 @@ class JSONParser(Parser):
         """See `Parser.encode_disconnect`."""
         return encode_disconnect(prefix)
 
-    def reader(self, max_attachments: int, max_bytes: int) -> Reader:
+    def reader(self, max_attachments: int, max_bytes: int, max_containers: int) -> Reader:
         """See `Parser.reader`: one for all connections, since `Pending` remembers for it."""
         reader = self._reader
-        if reader is None or reader.max_attachments != max_attachments:
-            reader = _JSONReader(max_attachments)
+        if (
+            reader is None
+            or reader.max_attachments != max_attachments
+            or reader.max_containers != max_containers
+        ):
+            reader = _JSONReader(max_attachments, max_containers)
             self._reader = reader
         return reader
 
@@ -283,14 +289,15 @@ class JSONParser(Parser):
 class _JSONReader(Reader):
     """Reads the Socket.IO protocol's own packets."""
 
-    __slots__ = ("max_attachments",)
+    __slots__ = ("max_attachments", "max_containers")
 
-    def __init__(self, max_attachments: int) -> None:
+    def __init__(self, max_attachments: int, max_containers: int) -> None:
         self.max_attachments = max_attachments
+        self.max_containers = max_containers
 
     def text(self, data: bytes) -> Packet | None:
         """See `Reader.text`."""
-        return decode(data, 1, self.max_attachments)
+        return decode(data, 1, self.max_attachments, self.max_containers)
 
     def binary(self, data: bytes) -> Packet | None:
         """See `Reader.binary`."""

@@ -69,13 +69,14 @@ class Packet:
         return f"Packet({self.type}, {self.nsp!r}, {self.id}, {self.data!r})"
 
 
-def decode(data: bytes, start: int, max_attachments: int) -> Packet:
+def decode(data: bytes, start: int, max_attachments: int, max_containers: int) -> Packet:
     """Read one text packet.
 
     Args:
         data: the bytes of an Engine.IO message, valid UTF-8.
         start: where the packet begins in them.
         max_attachments: how many binary attachments it may announce.
+        max_containers: how many lists and objects it may hold.
 
     Raises:
         PacketError: with the reference's words.
@@ -87,7 +88,7 @@ def decode(data: bytes, start: int, max_attachments: int) -> Packet:
     position = start + 1
     # The everyday packet: an event of the default namespace without acknowledgement.
     if kind == EVENT and position < size and data[position] == _BRACKET:
-        return Packet(EVENT, "/", -1, _event_payload(loads(data[position:])), 0)
+        return Packet(EVENT, "/", -1, _event_payload(loads(data[position:], max_containers)), 0)
     if kind < CONNECT or kind > BINARY_ACK:
         said = str(kind) if BINARY_ACK < kind <= 9 else repr(chr(data[start]))
         raise PacketError(f"unknown packet type {said}")
@@ -113,7 +114,7 @@ def decode(data: bytes, start: int, max_attachments: int) -> Packet:
         id = int(data[position:end])
         position = end
     if position < size:
-        payload = _checked(kind, loads(data[position:]))
+        payload = _checked(kind, loads(data[position:], max_containers))
     else:
         payload = _absent(kind)
     if kind >= BINARY_EVENT:

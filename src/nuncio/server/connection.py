@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 logger: Final = logging.getLogger("nuncio")
 
 CLIENT_NAMESPACE_DISCONNECT: Final = str(DisconnectReason.CLIENT_NAMESPACE_DISCONNECT)
-SERVER_NAMESPACE_DISCONNECT: Final = str(DisconnectReason.SERVER_NAMESPACE_DISCONNECT)
 FORCED_SERVER_CLOSE: Final = str(DisconnectReason.FORCED_SERVER_CLOSE)
+RATE_LIMITED: Final = str(DisconnectReason.RATE_LIMITED)
+
+# The event that tells a client why it is disconnected, just before it is.
+REASON_EVENT: Final = "disconnect_reason"
 
 
 class Connection(Listener):
@@ -56,6 +59,7 @@ class Connection(Listener):
         "_main",
         "_meter",
         "_others",
+        "_patience",
         "_pauses",
         "_pending",
         "_reader",
@@ -72,12 +76,15 @@ class Connection(Listener):
         self._server = server
         parser: Parser = server.parser
         limits = server.limits
-        self._reader: Reader = parser.reader(limits.attachments, limits.attachment_bytes)
+        self._reader: Reader = parser.reader(
+            limits.attachments, limits.attachment_bytes, limits.containers
+        )
         self.session = session
         self.wheel = wheel
         self.counters: Counters = server.counters
         self._meter: Meter | None = server.meter(self)
         self._joins: Bucket | None = None
+        self._patience: Bucket | None = None
         # Most connections have the default namespace only, and so no dictionary.
         self._main: Socket | None = None
         self._others: dict[str, Socket] | None = None
@@ -197,12 +204,34 @@ class Connection(Listener):
         meter.size = 0
         if wait <= 0.0:
             return True
+        payload: Any = packet.data
+        error = RateLimited(str(payload[0]), wait)
         if packet.id >= 0 and self.session.is_open:
-            payload: Any = packet.data
-            answer = RateLimited(str(payload[0]), wait).answer()
             nsp = socket.nsp
-            self.session.push(nsp.parser.encode_ack(nsp.prefix, packet.id, [answer]))
+            self.session.push(nsp.parser.encode_ack(nsp.prefix, packet.id, [error.answer()]))
+        if self.session.is_open:
+            if meter.tells():
+                socket.fire("error", [error])
+            self.refused()
         return False
+
+    def refused(self) -> None:
+        """A rate refused something to this client, and it was told; who goes on has to go."""
+        rate = self._server.limits.refusals_per_connection
+        if rate is None or not self.session.is_open:
+            return
+        patience = self._patience
+        if patience is None:
+            patience = Bucket(rate)
+            self._patience = patience
+        now = self.wheel.now()
+        if patience.wait(now) <= 0.0:
+            patience.take(now)
+            return
+        self.counters.rate_limited_connections += 1
+        for socket in self.sockets:
+            socket.tell([REASON_EVENT, RATE_LIMITED])
+        self.disconnect(RATE_LIMITED, "too many refusals")
 
     def dropped(self, message: Message) -> None:
         """See `Listener.dropped`."""
@@ -268,6 +297,7 @@ class Connection(Listener):
             return False
         self.counters.refused_joins += 1
         self._refuse(name, "Too many requests", rate_limited(wait))
+        self.refused()
         return True
 
     def enter(self, name: str, nsp: Namespace | None, auth: Any) -> None:
@@ -378,12 +408,17 @@ class Connection(Listener):
 
     # Ending.
 
-    def disconnect(self) -> None:
-        """Disconnect every socket, then the connection."""
+    def disconnect(self, reason: str, description: str = "") -> None:
+        """Disconnect every socket, then the connection.
+
+        Args:
+            reason: for the handlers here; clients see what they see of any disconnect.
+            description: the same.
+        """
         for socket in self.sockets:
             nsp = socket.nsp
             self.session.push(nsp.parser.encode_disconnect(nsp.prefix))
-            socket.end(SERVER_NAMESPACE_DISCONNECT, "")
+            socket.end(reason, description)
         self.session.close()
 
     def closed(self, reason: str, description: str) -> None:

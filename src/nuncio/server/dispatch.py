@@ -311,6 +311,12 @@ class Dispatcher(Listeners):
             self._listeners[name] = kept
 
     def _failed(self, error: Exception, reply: _Reply, name: str) -> None:
+        self._tell_failure(error, reply, name)
+        if isinstance(error, RateLimited):
+            # Now that it is answered, for it may be the last.
+            self._connection.refused()
+
+    def _tell_failure(self, error: Exception, reply: _Reply, name: str) -> None:
         if self.nsp.server.handle_exception(error, self, reply, name):
             return
         if isinstance(error, EventError):

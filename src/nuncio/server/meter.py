@@ -15,6 +15,9 @@ from nuncio.engine.wheel import Timer, TimerWheel
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection
 
+# How often the application is told of one client, at most.
+TELL_SECONDS: Final = 1.0
+
 PAUSE: Final = "pause"
 DISCONNECT: Final = "disconnect"
 
@@ -44,6 +47,7 @@ class Meter(Timer):
         "_events",
         "_paused",
         "_pauses",
+        "_tell_at",
         "_wheel",
         "size",
     )
@@ -71,6 +75,7 @@ class Meter(Timer):
         self._pauses: bool = limits.on_event_rate == PAUSE
         self._disconnects: bool = limits.on_event_rate == DISCONNECT
         self._paused = False
+        self._tell_at = 0.0
         self.size = 0
 
     def admit(self) -> float:
@@ -90,8 +95,17 @@ class Meter(Timer):
             return 0.0
         self._counters.rate_limited_events += 1
         if self._disconnects:
+            self._counters.rate_limited_connections += 1
             self._connection.session.rate_limit(f"too many events, {wait:.3g} seconds too early")
         return wait
+
+    def tells(self) -> bool:
+        """Whether the application is to be told of what was refused now."""
+        now = self._wheel.now()
+        if now < self._tell_at:
+            return False
+        self._tell_at = now + TELL_SECONDS
+        return True
 
     def _take(self, now: float) -> None:
         if self._events is not None:

@@ -22,6 +22,7 @@ from nuncio.protocol.engineio import Message
 from nuncio.protocol.socketio import RESERVED_EVENTS
 from nuncio.server.access import Access
 from nuncio.server.asker import Asker, patient
+from nuncio.server.connection import REASON_EVENT
 from nuncio.server.dispatch import event_name
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handshake import Handshake
@@ -29,13 +30,10 @@ from nuncio.server.operator import BroadcastOperator, SocketOperator, check_even
 from nuncio.slow import SlowConsumer
 
 if TYPE_CHECKING:
-    from nuncio.server.connection import Connection
     from nuncio.server.namespace import Namespace
 
 SERVER_NAMESPACE_DISCONNECT: Final = DisconnectReason.SERVER_NAMESPACE_DISCONNECT
 
-# The event that tells a client why it is disconnected, just before it is.
-REASON_EVENT: Final = "disconnect_reason"
 EXPIRING_EVENT: Final = "auth:expiring"
 
 # After these the client may come back to where it was.
@@ -402,7 +400,7 @@ class Socket(Asker, Generic[D, U]):
             for socket in self._connection.sockets if close else [self]:
                 socket.tell(farewell)
         if close:
-            self._connection.disconnect()
+            self._connection.disconnect(word)
         else:
             self.deliver(self.nsp.parser.encode_disconnect(self.nsp.prefix), False)
             self.end(word, "")
