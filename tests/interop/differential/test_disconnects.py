@@ -266,7 +266,7 @@ def test_what_is_done_after_the_end(io: Server, log: Log) -> None:
     await a.next();
     await server.until("disconnect");
     a.send("40");
-    await Promise.race([a.next(), a.until("close")]);
+    await a.until("frame", "close");
     """,
     differs=[
         Differs(

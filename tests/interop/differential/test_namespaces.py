@@ -210,7 +210,7 @@ def test_making_them(io: Server, log: Log) -> None:
     await a.next();
     a.send("40", "40");
     await a.next();
-    await Promise.race([a.next(), a.until("close")]);
+    await a.until("frame", "close");
     """,
     differs=[
         Differs(
