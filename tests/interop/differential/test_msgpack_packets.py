@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nuncio import Server
+from nuncio import Server, Socket
 from tests.interop.differential.harness import Differs, Log
 from tests.interop.differential.packed import WATCHES, watches, with_parsers
 
@@ -195,6 +195,38 @@ def _ended(id: int, reason: str) -> list[list[object]]:
 )
 def test_what_is_refused(io: Server, log: Log) -> None:
     watches(io, log)
+
+
+@with_parsers(
+    server="""
+    io.on("connection", (socket) => {
+      socket.on("disconnect", (reason) => log("disconnect", reason, socket.connected));
+    });
+    """,
+    client="""
+    const a = await ws("", { parser: msgpack });
+    await a.enter();
+    a.send(encoded({ type: 2, nsp: "/", data: ["disconnect", "a lie"] }));
+    await server.until("disconnect");
+    a.close();
+    await a.until("close");
+    await server.sessions(0);
+    """,
+    differs=[
+        Differs(
+            "only the server says that somebody has gone",
+            "server",
+            [["disconnect", "a lie", True]],
+            [["disconnect", "forced close", False]],
+            at=0,
+        ),
+        Differs("once", "server", [["disconnect", "transport close", False]], []),
+    ],
+)
+def test_a_client_does_not_fake_its_end(io: Server, log: Log) -> None:
+    @io.on("connection")
+    def connection(socket: Socket) -> None:
+        socket.on("disconnect", lambda reason: log("disconnect", reason, socket.connected))
 
 
 @with_parsers(
