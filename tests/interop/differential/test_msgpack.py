@@ -160,6 +160,8 @@ def test_undefined(io: Server, log: Log) -> None:
     const a = await ws("", { parser: msgpack });
     await a.enter();
     for (let i = 0; i < 9; i++) await a.until("packet");
+    a.close();
+    await a.until("close");
     const b = await polling("", { parser: msgpack });
     await b.postPacked({ type: 0, nsp: "/" });
     await b.get();
