@@ -261,10 +261,10 @@ def test_who_pings_and_does_not_read_gets_no_heap_of_pongs() -> None:
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1003, 1011, 3000, 4999])
-def test_a_close_frame_is_answered_with_its_code(code: int) -> None:
+def test_a_close_frame_is_answered_with_its_code_and_words(code: int) -> None:
     bench = Wire()
     bench.receive((CLOSE, encode_close(code, "words")))
-    assert bench.take() == [(CLOSE, encode_close(code))]
+    assert bench.take() == [(CLOSE, encode_close(code, "words"))]
     assert bench.io.closed
     assert bench.ends == [("transport close", f"the peer closed with code {code}")]
     bench.socket.connection_lost(None)

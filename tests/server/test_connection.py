@@ -478,3 +478,39 @@ async def test_closing_while_packets_of_the_same_read_follow() -> None:
     io.on("x", lambda: calls.append("x"))
     client.send('2["close"]', '2["x"]')
     assert calls == []
+
+
+@run_async
+async def test_what_comes_in_one_piece_with_the_end_of_a_socket_is_ignored() -> None:
+    io = Server()
+    io.of("/admin")
+    client = Client.join(io)
+    client.connect("/admin")
+    calls: list[Any] = []
+    io.on("bye", lambda socket: socket.disconnect())
+    io.on("x", lambda socket: calls.append("x"))
+    client.send('2["bye"]', '2["x"]', '51-["x",{"_placeholder":true,"num":0}]', b"x", "31[]", "1")
+    assert calls == []
+    assert client.wire.ended == ""
+    # The client may come back, and the one that follows is heard.
+    client.connect()
+    client.send('2["x"]')
+    assert calls == ["x"]
+    # The same when the client leaves, and in another namespace.
+    client.send("1/admin,", '2/admin,["x"]')
+    assert client.wire.ended == ""
+    # Later it is out.
+    await asyncio.sleep(0)
+    client.send('2/admin,["x"]')
+    assert client.wire.ended == "closed"
+    assert calls == ["x"]
+
+
+@run_async
+async def test_who_has_left_one_namespace_is_not_heard_in_another() -> None:
+    io = Server()
+    io.of("/admin")
+    client = Client.join(io)
+    io.on("bye", lambda socket: socket.disconnect())
+    client.send('2["bye"]', '2/admin,["x"]')
+    assert client.wire.ended == "closed"

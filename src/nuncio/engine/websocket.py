@@ -129,7 +129,7 @@ class WebSocketTransport(Transport):
                     if self.writable and self._state == OPEN:
                         self._write(encode(10, reader.payload))
                 elif opcode == CLOSE:
-                    self._peer_closed(reader.close_code)
+                    self._peer_closed(reader.close_code, reader.payload)
                     break
         except FrameError as error:
             self._fail(error.code, error.reason)
@@ -301,9 +301,10 @@ class WebSocketTransport(Transport):
         self._timer = timer
         self._wheel.arm(timer, self._close_seconds)
 
-    def _peer_closed(self, code: int) -> None:
+    def _peer_closed(self, code: int, payload: bytes) -> None:
         if self._state == OPEN:
-            self._write(encode(CLOSE, encode_close(code, "")))
+            # The peer is told its own code and words, as other servers do.
+            self._write(encode(CLOSE, payload))
             self._state = CLOSING
             self.flush()
             self._limit_closing()

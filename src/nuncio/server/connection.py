@@ -56,6 +56,7 @@ class Connection(Listener):
         "_deadline",
         "_joining",
         "_joins",
+        "_left",
         "_main",
         "_meter",
         "_others",
@@ -89,6 +90,8 @@ class Connection(Listener):
         self._main: Socket | None = None
         self._others: dict[str, Socket] | None = None
         self._joining: set[str] | None = None
+        # Namespaces that sockets have left in this turn of the loop.
+        self._left: set[str] | None = None
         self._pending: Pending | None = None
         self._pauses = 0
         self._tasks = 0
@@ -136,18 +139,31 @@ class Connection(Listener):
         if packet.type == CONNECT:
             self._connect(packet, socket)
         elif socket is None:
-            # The reference's answer to anything from who has not joined.
-            self._violation()
+            self._from_nobody(packet)
         elif packet.attachments:
-            limits = self._server.limits
-            self._pending = Pending(packet, limits.attachment_bytes)
-            self._arm(limits.attachment_seconds)
+            self._await_attachments(packet)
         elif packet.type == EVENT and self._meter is None:
             # The everyday packet, a call shorter.
             data: Any = packet.data
             socket.on_event(data, packet.id)
         else:
             self._handle(packet, socket)
+
+    def _from_nobody(self, packet: Packet) -> None:
+        """Answer to who is not in that namespace.
+
+        What comes in one piece with the event for which the server disconnected the client, is
+        ignored. Anything else is a violation, as in the reference.
+        """
+        if self._left is None or packet.nsp not in self._left:
+            self._violation()
+        elif packet.attachments:
+            self._await_attachments(packet)
+
+    def _await_attachments(self, packet: Packet) -> None:
+        limits = self._server.limits
+        self._pending = Pending(packet, limits.attachment_bytes)
+        self._arm(limits.attachment_seconds)
 
     def binary(self, data: bytes) -> None:
         """See `Listener.binary`."""
@@ -377,6 +393,14 @@ class Connection(Listener):
                 self._others = {}
         elif self._others is not None and self._others.get(socket.nsp.name) is socket:
             del self._others[socket.nsp.name]
+        if self.session.is_open:
+            if self._left is None:
+                self._left = set()
+                self.session.call_soon(self._all_have_left)
+            self._left.add(socket.nsp.name)
+
+    def _all_have_left(self) -> None:
+        self._left = None
 
     # Reading.
 

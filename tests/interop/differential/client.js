@@ -5,6 +5,7 @@ const http = require("http");
 const net = require("net");
 const { io } = require("socket.io-client");
 const { Socket: EngineSocket } = require("engine.io-client");
+const msgpack = require("socket.io-msgpack-parser");
 const WebSocket = require("ws");
 const zlib = require("zlib");
 const { eventually } = require("./transcript.js");
@@ -37,7 +38,7 @@ class Script {
     }
     const notes = this.transcript.actor("script");
     names.note = (name, ...args) => notes.record(name, ...args);
-    names.packets = packets;
+    Object.assign(names, { packets, msgpack, encoded });
     return names;
   }
 
@@ -83,7 +84,7 @@ class Script {
   }
 
   begin(actor, target, options) {
-    const { method = "GET", headers = {}, body, record = true } = options;
+    const { method = "GET", headers = {}, body, record = true, read = String } = options;
     const path = target.startsWith("/") ? target : `/socket.io/${target}`;
     const request = http.request({ port: this.port, path, method, headers, agent: false });
     const answer = new Promise((resolve) => {
@@ -105,7 +106,8 @@ class Script {
       const result = await answer;
       if (record) {
         const { status, headers: fields, text, failed } = result;
-        actor.record(method, ...(failed ? [failed] : [status, fields, text]));
+        if (read !== String && !failed) delete fields["content-length"];
+        actor.record(method, ...(failed ? [failed] : [status, fields, read(text)]));
       }
       return result;
     };
@@ -113,15 +115,18 @@ class Script {
     return wait;
   }
 
-  /** An Engine.IO session over long-polling. */
-  async polling(query = "", options = {}) {
-    const session = new Polling(this, this.actor());
+  /** An Engine.IO session over long-polling; with `parser`, its packets are MessagePack. */
+  async polling(query = "", { parser, ...options } = {}) {
+    const session = new Polling(this, this.actor(), parser);
     await session.start(query, options);
     return session;
   }
 
-  /** A WebSocket; `query` follows `EIO=4&transport=websocket`, unless it begins with `?` or `/`. */
-  async ws(query = "", options = {}) {
+  /**
+   * A WebSocket; `query` follows `EIO=4&transport=websocket`, unless it begins with `?` or `/`. With
+   * `parser`, its packets are MessagePack.
+   */
+  async ws(query = "", { parser, ...options } = {}) {
     const whole = query.startsWith("?") || query.startsWith("/");
     const target = whole ? query : `?EIO=4&transport=websocket${query}`;
     const path = target.startsWith("/") ? target : `/socket.io/${target}`;
@@ -129,7 +134,7 @@ class Script {
       perMessageDeflate: false,
       ...options,
     });
-    const client = new Raw(this.actor(), socket);
+    const client = new Raw(this.actor(), socket, parser);
     this.ends.push(() => socket.terminate());
     await client.opened;
     return client;
@@ -184,6 +189,24 @@ function packets(text) {
   return text.split("\x1e");
 }
 
+/** A packet as the official parser writes it, whether it is one or not. */
+function encoded(packet) {
+  return new msgpack.Encoder().encode(packet)[0];
+}
+
+/**
+ * A packet as the official parser reads it. The order of its entries means nothing, and to a client
+ * `undefined` in a CONNECT packet is the same as nothing.
+ */
+function unpacked(data) {
+  let packet;
+  const decoder = new msgpack.Decoder();
+  decoder.on("decoded", (decoded) => (packet = decoded));
+  decoder.add(data);
+  if (packet.type === 0) packet.data = JSON.parse(JSON.stringify(packet.data));
+  return Object.fromEntries(Object.entries(packet).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 class Client {
   constructor(actor, socket) {
     this.actor = actor;
@@ -201,8 +224,8 @@ class Client {
     });
   }
 
-  until(name) {
-    return this.actor.until(name);
+  until(...names) {
+    return this.actor.until(...names);
   }
 
   emit(...args) {
@@ -257,15 +280,16 @@ class EngineClient {
     socket.on("close", (reason) => actor.record("close", reason));
   }
 
-  until(name) {
-    return this.actor.until(name);
+  until(...names) {
+    return this.actor.until(...names);
   }
 }
 
 class Polling {
-  constructor(script, actor) {
+  constructor(script, actor, parser) {
     this.script = script;
     this.actor = actor;
+    this.parser = parser;
   }
 
   async start(query, options) {
@@ -282,7 +306,8 @@ class Polling {
 
   /** Begin a request; calling what is returned waits for the answer and records it. */
   begin(options = {}) {
-    return this.script.begin(this.actor, this.target, options);
+    const read = this.parser ? (text) => packets(text).map(fromBase64) : String;
+    return this.script.begin(this.actor, this.target, { read, ...options });
   }
 
   /** Poll, and leave the poll waiting at the server. */
@@ -299,8 +324,15 @@ class Polling {
 
   /** Join a namespace. */
   async enter(nsp = "", auth = "") {
-    await this.post(`40${nsp}${auth}`);
+    if (this.parser) await this.postPacked({ type: 0, nsp: nsp || "/", data: auth || undefined });
+    else await this.post(`40${nsp}${auth}`);
     await this.get();
+  }
+
+  /** Send packets as MessagePack, or bytes that are none. */
+  async postPacked(...items) {
+    const bytes = (item) => (Buffer.isBuffer(item) ? item : encoded(item));
+    return this.post(items.map((item) => "b" + bytes(item).toString("base64")).join("\x1e"));
   }
 
   probe(options = {}) {
@@ -308,17 +340,26 @@ class Polling {
   }
 }
 
+/** One packet of a payload, decoded if it is binary. */
+function fromBase64(text) {
+  return text.startsWith("b") ? unpacked(Buffer.from(text.slice(1), "base64")) : text;
+}
+
 class Raw {
-  constructor(actor, socket) {
+  constructor(actor, socket, parser) {
     this.actor = actor;
     this.socket = socket;
+    this.parser = parser;
     socket.on("upgrade", (response) => {
       const fields = fieldsOf(response.rawHeaders);
       delete fields["sec-websocket-accept"];
       delete fields.upgrade;
       actor.record("open", fields);
     });
-    socket.on("message", (data, binary) => actor.record("frame", binary ? data : data.toString()));
+    socket.on("message", (data, binary) => {
+      if (binary && parser) actor.record("packet", unpacked(data));
+      else actor.record("frame", binary ? data : data.toString());
+    });
     socket.on("ping", (data) => actor.record("wsping", data.toString()));
     socket.on("pong", (data) => actor.record("wspong", data.toString()));
     socket.on("close", (code, reason) => actor.record("close", code, reason.toString()));
@@ -338,8 +379,8 @@ class Raw {
     });
   }
 
-  until(name) {
-    return this.actor.until(name);
+  until(...names) {
+    return this.actor.until(...names);
   }
 
   /** The next frame that nobody has waited for. */
@@ -360,6 +401,10 @@ class Raw {
   /** Join a namespace after the open packet. */
   async enter(nsp = "", auth = "") {
     if (!this.sid) this.sid = JSON.parse((await this.next()).slice(1)).sid;
+    if (this.parser) {
+      this.send(encoded({ type: 0, nsp: nsp || "/", data: auth || undefined }));
+      return this.until("packet");
+    }
     this.send(`40${nsp}${auth}`);
     return this.next();
   }
@@ -374,17 +419,30 @@ class Tcp {
     this.actor = actor;
     this.socket = socket;
     this.chunks = [];
-    socket.on("data", (data) => this.chunks.push(data));
-    this.closed = new Promise((resolve) => socket.on("close", resolve));
+    this.ended = new Promise((resolve) => {
+      socket.on("close", resolve);
+      socket.on("data", (data) => {
+        this.chunks.push(data);
+        if (this.complete()) resolve();
+      });
+    });
   }
 
   write(data) {
     this.socket.write(data);
   }
 
-  /** All that came until the server hung up: recorded, without the fields of the HTTP server. */
+  /** Whether an answer is here that says how long it is. */
+  complete() {
+    const text = Buffer.concat(this.chunks).toString("latin1");
+    const end = text.indexOf("\r\n\r\n");
+    const length = /^content-length: *(\d+)/im.exec(text.slice(0, Math.max(end, 0)));
+    return end >= 0 && length !== null && text.length >= end + 4 + Number(length[1]);
+  }
+
+  /** The answer, to its end or until the server hangs up, without the fields of the HTTP server. */
   async rest() {
-    await this.closed;
+    await this.ended;
     const text = Buffer.concat(this.chunks).toString("latin1");
     const end = text.indexOf("\r\n\r\n");
     const [first, ...lines] = text.slice(0, end).split("\r\n");

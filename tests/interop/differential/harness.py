@@ -3,7 +3,8 @@
 A scenario is an application, written in JavaScript for socket.io on Node and in Python for Nuncio,
 and a script in JavaScript for its clients. Both runs leave a transcript: what every client has
 seen, and what the application has. The two are compared after what must differ (ids, ports) was
-replaced by placeholders. Where Nuncio differs on purpose, the scenario says so:
+replaced by placeholders. Where Nuncio differs on purpose, the scenario says so. Every scenario runs
+under Nuncio's own host and under uvicorn as a plain ASGI application, unless it says why not:
 
     @scenario(
         server=\"\"\"
@@ -25,11 +26,12 @@ replaced by placeholders. Where Nuncio differs on purpose, the scenario says so:
 from __future__ import annotations
 
 import asyncio
-import base64
+import copy
 import json
 import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from pathlib import Path
@@ -38,17 +40,24 @@ from typing import Any
 import pytest
 
 from nuncio import Namespace, Server, Socket
+from tests.interop.differential.transcripts import (
+    Actors,
+    Entry,
+    lines,
+    normalised,
+    pack,
+    without_code,
+)
 from tests.support.aio import SharedLoop, eventually, within
+from tests.support.live import HOSTS, listening
 from tests.support.node import WEBSOCKET, Way
 
 HERE = Path(__file__).parent
 
-# Of sessions and sockets: 20 characters of URL-safe base64.
-_ID = re.compile(r"(?<![\w-])(?=[\w-]*[A-Z0-9])[\w-]{20}(?![\w-])")
-_LONG_RUN = re.compile(r"(.)\1{50,}")
-_PLACEHOLDER = re.compile("<[0-9]+>")
-_HOST = re.compile(r"(127\.0\.0\.1|localhost):\d+")
+# Nuncio's own host, and uvicorn as it serves any ASGI application.
+NATIVE, ASGI = HOSTS
 
+_PLACEHOLDER = re.compile("<[0-9]+>")
 _SPECIAL_OPTIONS = {"allow_eio3": "allowEIO3"}
 _DURATIONS = {
     "connect_timeout",
@@ -58,8 +67,6 @@ _DURATIONS = {
     "upgrade_timeout",
 }
 
-Entry = list[Any]
-Actors = dict[str, list[Entry]]
 App = Callable[[Server, "Log"], None]
 
 
@@ -73,6 +80,7 @@ class Differs:
         reference: successive entries in the reference's transcript, with their placeholders.
         nuncio: what Nuncio has in their place.
         at: where they are; None for the first place where they are found.
+        host: under which host; empty for all.
     """
 
     why: str
@@ -80,6 +88,7 @@ class Differs:
     reference: Sequence[Entry]
     nuncio: Sequence[Entry]
     at: int | None = None
+    host: str = ""
 
     def apply(self, actors: Actors) -> None:
         """Turn the reference's transcript into the expected one."""
@@ -90,7 +99,7 @@ class Differs:
             if entries[at : at + len(there)] == there:
                 entries[at : at + len(there)] = self.nuncio
                 return
-        text = "\n".join([*_lines({self.actor: there}), "but:", *_lines(actors)])
+        text = "\n".join([*lines({self.actor: there}), "but:", *lines(actors)])
         pytest.fail(f"the reference does not do what is declared ({self.why}):\n{text}", False)
 
 
@@ -158,28 +167,6 @@ class Log:
         """Only the answer matters."""
 
 
-def pack(value: Any) -> Any:
-    """A value as `transcript.js` packs it."""
-    if isinstance(value, (bytes, bytearray)):
-        return {"$bytes": base64.b64encode(value).decode()}
-    if isinstance(value, (set, frozenset)):
-        return {"$set": [pack(item) for item in value]}
-    if isinstance(value, BaseException):
-        error = {"message": getattr(value, "message", str(value))}
-        if getattr(value, "data", None) is not None:
-            error["data"] = pack(value.data)  # type: ignore[attr-defined]
-        return {"$error": error}
-    if isinstance(value, (list, tuple)):
-        return [pack(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: pack(item) for key, item in value.items()}
-    if isinstance(value, str):
-        return str(value)
-    if callable(value):
-        return {"$js": "function"}
-    return value
-
-
 def javascript(options: Mapping[str, Any]) -> str:
     """Options under their JavaScript names, times in milliseconds: their source."""
 
@@ -205,6 +192,8 @@ class Reference(SharedLoop):
     def __init__(self, program: str) -> None:
         super().__init__(uvloop=True)
         self._stopping: list[asyncio.Future[Any]] = []
+        # What the reference did, for the hosts after the first.
+        self._done: dict[tuple[Scenario, str], Actors] = {}
         self._process = subprocess.Popen(
             [program, str(HERE / "main.js")],
             stdin=subprocess.PIPE,
@@ -223,7 +212,7 @@ class Reference(SharedLoop):
     async def _stopped(self) -> None:
         await asyncio.gather(*self._stopping)
 
-    async def both(self, scene: Scenario, way: Way) -> tuple[Actors, Actors]:
+    async def both(self, scene: Scenario, way: Way, host: str) -> tuple[Actors, Actors]:
         """Run a scenario against the reference and against Nuncio."""
         job = {
             "do": "run",
@@ -232,8 +221,8 @@ class Reference(SharedLoop):
             "way": {"transports": way.transports, "upgraded": way.upgraded, "name": way.name},
         }
         runs = await asyncio.gather(
-            self._reference({**job, "server": scene.server, "port": 0}),
-            self._nuncio({**job, "server": None}, scene),
+            self._theirs({**job, "server": scene.server, "port": 0}, (scene, way.name)),
+            self._ours({**job, "server": None}, scene, host),
             return_exceptions=True,
         )
         failed = [str(run) for run in runs if isinstance(run, ScriptFailed)]
@@ -246,15 +235,18 @@ class Reference(SharedLoop):
         assert isinstance(theirs, dict) and isinstance(ours, dict)
         return theirs, ours
 
-    async def _reference(self, job: dict[str, Any]) -> Actors:
-        reader, writer = await self._connect()
-        try:
-            writer.write(json.dumps(job).encode() + b"\n")
-            return _result("the reference", json.loads(await reader.readline()))
-        finally:
-            writer.close()
+    async def _theirs(self, job: dict[str, Any], key: tuple[Scenario, str]) -> Actors:
+        if key not in self._done:
+            reader, writer = await self._connect()
+            try:
+                writer.write(json.dumps(job).encode() + b"\n")
+                actors = _result("the reference", json.loads(await reader.readline()))
+            finally:
+                writer.close()
+            self._done[key] = actors
+        return copy.deepcopy(self._done[key])
 
-    async def _nuncio(self, job: dict[str, Any], scene: Scenario) -> Actors:
+    async def _ours(self, job: dict[str, Any], scene: Scenario, host: str) -> Actors:
         reader, writer = await self._connect()
 
         early: list[Any] = []
@@ -270,11 +262,12 @@ class Reference(SharedLoop):
         io = Server(**scene.options)
         log = Log(io, say)
         scene.app(io, log)
-        listening = await io.listen(0)
+        served = listening(io, host)
+        port = await served.__aenter__()
         calls: list[asyncio.Future[None]] = []
         try:
             started = True
-            for line in ({**job, "port": listening.port}, *early):
+            for line in ({**job, "port": port}, *early):
                 say(line)
             while True:
                 line = json.loads(await reader.readline())
@@ -284,10 +277,16 @@ class Reference(SharedLoop):
         finally:
             writer.close()
             await asyncio.gather(*calls)
-            self._stopping.append(asyncio.ensure_future(listening.close()))
+            self._stopping.append(asyncio.ensure_future(_stop(io, served)))
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 28)
+
+
+async def _stop(io: Server, served: AbstractAsyncContextManager[int]) -> None:
+    # First the sessions: other hosts wait for polls before they tell of their end.
+    await io.close()
+    await served.__aexit__(None, None, None)
 
 
 async def _answer(log: Log, line: dict[str, Any], say: Callable[[Any], None]) -> None:
@@ -302,47 +301,9 @@ async def _answer(log: Log, line: dict[str, Any], say: Callable[[Any], None]) ->
 def _result(which: str, line: dict[str, Any]) -> Actors:
     actors = normalised(line["transcript"])
     if line["error"]:
-        text = "\n".join(_lines(actors))
+        text = "\n".join(lines(actors))
         raise ScriptFailed(f"with {which} the script failed: {line['error']}\n{text}")
     return actors
-
-
-def normalised(actors: Actors) -> Actors:
-    """With placeholders for ids and addresses, in the order in which they appear."""
-    ids: dict[str, str] = {}
-
-    def text(value: str) -> str:
-        value = _ID.sub(lambda found: ids.setdefault(found[0], f"<{len(ids) + 1}>"), value)
-        return _HOST.sub("<host>", value)
-
-    def convert(value: Any, name: str) -> Any:
-        if isinstance(value, str):
-            return text(value)
-        if isinstance(value, list):
-            return [convert(item, name) for item in value]
-        if isinstance(value, dict):
-            if "$bytes" in value:
-                return value
-            if value == {"$js": "undefined"} and name == "server":
-                # Python has one word for undefined and null.
-                return None
-            if "$set" in value:
-                return {"$set": sorted((convert(item, name) for item in value["$set"]), key=repr)}
-            return {text(key): convert(item, name) for key, item in value.items()}
-        return value
-
-    # The server last: which of its sockets comes first, clients know better.
-    names = sorted(actors, key=lambda name: (name == "server", name))
-    return {name: convert(actors[name], name) for name in names}
-
-
-def _lines(actors: Actors) -> list[str]:
-    lines = []
-    for name, entries in actors.items():
-        for entry in entries:
-            line = f"{name}: {json.dumps(entry, ensure_ascii=False)}"
-            lines.append(_LONG_RUN.sub(lambda run: f"{run[1]}*{len(run[0])}", line))
-    return lines
 
 
 def open_packet(id: int, upgrades: str = '"websocket"') -> str:
@@ -383,7 +344,7 @@ def refused(code: int, message: str, status: int = 400, method: str = "GET") -> 
     return [method, status, {"content-type": "application/json"}, body]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scenario:
     """See `scenario`."""
 
@@ -395,15 +356,20 @@ class Scenario:
     differs: Sequence[Differs]
     ways: Sequence[Way] = field(default=(WEBSOCKET,))
 
-    def check(self, reference: Reference, way: Way) -> None:
+    def check(self, reference: Reference, way: Way, host: str = NATIVE) -> None:
         """Run and compare."""
-        theirs, ours = reference.run(reference.both(self, way))
+        theirs, ours = reference.run(reference.both(self, way, host))
         assert any(theirs.values()), "nothing was recorded"
         for difference in self.differs:
-            difference.apply(theirs)
-        expected, found = _lines(theirs), _lines(ours)
+            if difference.host in ("", host):
+                difference.apply(theirs)
+        if host == ASGI:
+            # ASGI's word for a close frame without a code is 1000, which means the same.
+            theirs, ours = without_code(theirs), without_code(ours)
+        expected, found = lines(theirs), lines(ours)
         if expected != found:
-            diff = unified_diff(expected, found, "the reference", "Nuncio", lineterm="", n=30)
+            name = f"Nuncio ({host})"
+            diff = unified_diff(expected, found, "the reference", name, lineterm="", n=30)
             pytest.fail("\n".join(diff), pytrace=False)
 
 
@@ -416,8 +382,11 @@ def scenario(
     ways: Sequence[Way] = (WEBSOCKET,),
     differs: Sequence[Differs] = (),
     complains: bool = False,
+    native_only: str = "",
 ) -> Callable[[App], Callable[..., None]]:
     """Make a test of the application below it.
+
+    It runs under Nuncio's own host and under uvicorn as any ASGI application does.
 
     Args:
         server: the same application in JavaScript; it sees `io`, `log`, `watch` and `does`.
@@ -427,13 +396,16 @@ def scenario(
         ways: how clients connect; the test runs once for each.
         differs: where Nuncio differs on purpose.
         complains: whether Nuncio logs errors, as it should.
+        native_only: why another host cannot do the same; empty when it can.
     """
 
     def decorate(app: App) -> Callable[..., None]:
         scene = Scenario(app, server, client, options or {}, js_options, differs, ways)
 
-        def test(reference: Reference, way: Way, caplog: pytest.LogCaptureFixture) -> None:
-            scene.check(reference, way)
+        def test(
+            reference: Reference, way: Way, host: str, caplog: pytest.LogCaptureFixture
+        ) -> None:
+            scene.check(reference, way, host)
             if complains:
                 assert caplog.records
                 caplog.clear()
@@ -441,6 +413,8 @@ def scenario(
         test.__name__ = test.__qualname__ = app.__name__
         test.__doc__ = app.__doc__
         test.__module__ = app.__module__
-        return pytest.mark.parametrize("way", ways, ids=lambda way: way.name)(test)
+        hosts = (NATIVE,) if native_only else (NATIVE, ASGI)
+        runs = [pytest.param(way, host, id=f"{host}-{way.name}") for way in ways for host in hosts]
+        return pytest.mark.parametrize(("way", "host"), runs)(test)
 
     return decorate

@@ -50,8 +50,8 @@ class Remote {
     });
   }
 
-  until(name) {
-    return this.seen.until(name);
+  until(...names) {
+    return this.seen.until(...names);
   }
 
   do(name, ...args) {

@@ -16,7 +16,7 @@ class Reference {
 
   async start(source, options) {
     this.httpServer = http.createServer();
-    this.io = new Server(this.httpServer, new Function(`return (${options})`)());
+    this.io = new Server(this.httpServer, new Function("require", `return (${options})`)(require));
     running.add(this);
     const log = (name, ...args) => this.seen.record(name, ...args);
     const watch = (nsp) => {
@@ -32,8 +32,8 @@ class Reference {
     return this.httpServer.address().port;
   }
 
-  until(name) {
-    return this.seen.until(name);
+  until(...names) {
+    return this.seen.until(...names);
   }
 
   async do(name, ...args) {

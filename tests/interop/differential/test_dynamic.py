@@ -196,7 +196,7 @@ def test_empty_children_are_removed(io: Server, log: Log) -> None:
     """,
     client="""
     const a = open("/x");
-    await Promise.race([a.until("connect"), a.until("connect_error")]);
+    await a.until("connect", "connect_error");
     """,
     differs=[
         Differs(

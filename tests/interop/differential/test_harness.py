@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from nuncio import Server
 from tests.interop.differential.harness import (
+    ASGI,
+    NATIVE,
     Differs,
     Log,
     Reference,
     Scenario,
     javascript,
-    normalised,
-    pack,
 )
+from tests.interop.differential.transcripts import normalised, pack
 from tests.support.node import WEBSOCKET
 
 SERVER = 'io.on("connection", (socket) => socket.on("ask", (x, ack) => ack(x)));'
@@ -48,6 +51,15 @@ def test_what_differs_fails(reference: Reference) -> None:
 
 def test_a_declared_difference_passes(reference: Reference) -> None:
     check(reference, wrong, CLIENT, Differs("why", "a", [["answer", 1]], [["answer", 2]]))
+
+
+def test_a_difference_of_one_host_is_none_of_the_other(reference: Reference) -> None:
+    for host, other in ((NATIVE, ASGI), (ASGI, NATIVE)):
+        difference = Differs("why", "a", [["answer", 1]], [["answer", 2]], host=host)
+        scene = Scenario(wrong, SERVER, CLIENT, {}, "", [difference])
+        scene.check(reference, WEBSOCKET, host)
+        with pytest.raises(pytest.fail.Exception, match=f"Nuncio .{other}"):
+            scene.check(reference, WEBSOCKET, other)
 
 
 def test_a_declared_difference_must_be_there(reference: Reference) -> None:
@@ -94,13 +106,18 @@ def test_ids_and_addresses_are_replaced() -> None:
 
 
 def test_values_are_packed_as_in_javascript() -> None:
-    packed = pack([b"\x00", {"a": (1, None)}, {1}, ValueError("x"), print])
-    assert packed == [
+    at = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+    values = [b"\x00", {"a": (1, None)}, {1}, ValueError("x"), print, at, -0.0, 0.0, math.nan]
+    assert pack(values) == [
         {"$bytes": "AA=="},
         {"a": [1, None]},
         {"$set": [1]},
         {"$error": {"message": "x"}},
         {"$js": "function"},
+        {"$date": 1000},
+        {"$js": "-0"},
+        0.0,
+        {"$js": "NaN"},
     ]
 
 

@@ -131,8 +131,10 @@ def test_namespaces_have_their_own(io: Server, log: Log) -> None:
 
 @scenario(
     server="""
-    const decided = new Promise((resolve) => { does.decide = () => resolve() });
-    io.use(async (socket, next) => { log("asked"); await decided; log("decided"); next(); });
+    io.use((socket, next) => {
+      log("asked");
+      does.decide = () => { log("decided"); next() };
+    });
     io.on("connection", (socket) => {
       log("connection");
       socket.on("disconnect", () => log("disconnect"));
@@ -146,24 +148,26 @@ def test_namespaces_have_their_own(io: Server, log: Log) -> None:
     a.socket.terminate();
     await server.sessions(0);
     await server.do("decide");
-    await server.until("decided");
     // Somebody else, so that what the first one could cause has happened.
-    await connect();
+    const b = open();
+    await server.until("asked");
+    await server.do("decide");
     await server.until("connection");
+    await b.until("connect");
     """,
 )
 def test_a_client_that_leaves_meanwhile(io: Server, log: Log) -> None:
-    decided = asyncio.Event()
-
     @io.use
     async def middleware(socket: Socket) -> None:
         log("asked")
-        await decided.wait()
-        log("decided")
+        decided = asyncio.Event()
 
-    @log.does
-    def decide() -> None:
-        decided.set()
+        @log.does
+        def decide() -> None:
+            log("decided")
+            decided.set()
+
+        await decided.wait()
 
     @io.on("connection")
     def connection(socket: Socket) -> None:
@@ -257,8 +261,9 @@ def test_socket_middlewares(io: Server, log: Log) -> None:
     client="""
     // Without a listener for the error, nothing else happens.
     const a = await connect();
-    a.socket.timeout(50).emit("ask", (error, answer) => note("answer", error, answer));
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    await new Promise((resolve) => {
+      a.socket.timeout(50).emit("ask", (error, answer) => resolve(note("answer", error, answer)));
+    });
     note("connected", a.socket.connected);
     """,
 )

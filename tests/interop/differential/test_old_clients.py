@@ -208,6 +208,7 @@ await b.until("close");
 await server.until("closed");
 """,
     options={"allow_eio3": True, "ping_interval": 0.5, "ping_timeout": 0.5},
+    native_only="it takes its time, and hosts have no part in it",
 )
 def test_heartbeats(io: Server, log: Log) -> None:
     watches(io, log)

@@ -389,7 +389,7 @@ def test_placeholders(io: Server, log: Log) -> None:
       const a = await ws();
       await a.enter();
       a.send(`451-${text}`, one);
-      await Promise.race([server.until("event"), server.until("error")]);
+      await server.until("event", "error");
       a.close();
       await a.until("close");
       await server.until("closed");
@@ -460,6 +460,40 @@ def test_heads_of_packets(io: Server, log: Log) -> None:
       await server.until("event");
     }
     """,
+    differs=[
+        Differs(
+            "an integer, which has no sign at zero",
+            "server",
+            [["event", "x", {"$js": "-0"}]],
+            [["event", "x", 0]],
+        )
+    ],
 )
 def test_json_that_is_read(io: Server, log: Log) -> None:
+    watches(io, log)
+
+
+@scenario(
+    server=WATCHES,
+    client="""
+    for (const number of ["1e308", "1e-400", "1e400"]) {
+      const a = await ws();
+      await a.enter();
+      a.send(`42["x",${number}]`);
+      await server.until("event", "error");
+      a.close();
+      await a.until("close");
+      await server.until("closed");
+    }
+    """,
+    differs=[
+        Differs(
+            "what is too large for a number is none, not infinity",
+            "server",
+            [["event", "x", {"$js": "Infinity"}], *_ended(6, "transport close")],
+            [["error", "invalid payload"], *_ended(6, "forced close")],
+        )
+    ],
+)
+def test_numbers_that_are_too_large(io: Server, log: Log) -> None:
     watches(io, log)

@@ -292,6 +292,40 @@ def test_a_close_packet(io: Server, log: Log) -> None:
 
 
 @scenario(
+    server="""
+    io.on("connection", (socket) => {
+      socket.on("last", () => log("last"));
+      socket.on("disconnect", () => log("disconnect"));
+    });
+    """,
+    client="""
+    const a = await polling();
+    await a.enter();
+    await a.post('42["last"]\\x1e1');
+    await server.until("disconnect");
+    // Nor does it come later.
+    const b = await polling();
+    await b.enter();
+    await b.post('42["last"]');
+    await server.until("last");
+    """,
+    differs=[
+        Differs(
+            "the event of a client that leaves is handled, and not lost",
+            "server",
+            [["disconnect"], ["last"]],
+            [["last"], ["disconnect"], ["last"]],
+        )
+    ],
+)
+def test_the_last_event_of_a_client(io: Server, log: Log) -> None:
+    @io.on("connection")
+    def connection(socket: Socket) -> None:
+        socket.on("last", lambda: log("last"))
+        socket.on("disconnect", lambda: log("disconnect"))
+
+
+@scenario(
     server=WATCHES,
     client="""
     for (const packet of ["2", "2probe"]) {

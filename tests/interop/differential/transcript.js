@@ -9,12 +9,14 @@ function pack(value) {
   if (typeof value === "function") return { $js: "function" };
   if (typeof value === "bigint") return { $js: `${value}n` };
   if (typeof value === "number" && !Number.isFinite(value)) return { $js: String(value) };
+  if (Object.is(value, -0)) return { $js: "-0" };
   if (value === null || typeof value !== "object") return value;
   if (Buffer.isBuffer(value)) return { $bytes: value.toString("base64") };
   if (value instanceof ArrayBuffer) return pack(Buffer.from(value));
   if (ArrayBuffer.isView(value)) {
     return pack(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
   }
+  if (value instanceof Date) return { $date: value.getTime() };
   if (value instanceof Set) return { $set: [...value].map(pack) };
   if (value instanceof Error) return { $error: packError(value) };
   if (Array.isArray(value)) return value.map(pack);
@@ -47,21 +49,22 @@ class Actor {
     this.add(name, ...args.map(pack));
   }
 
-  /** The arguments of the next entry of this name that nobody has waited for yet. */
-  until(name) {
+  /** The arguments of the next entry of one of these names that nobody has waited for yet. */
+  until(...names) {
     return new Promise((resolve, reject) => {
       const check = () => {
-        const start = this.taken.get(name) || 0;
-        const found = this.entries.findIndex((entry, at) => at >= start && entry[0] === name);
+        const found = this.entries.findIndex(
+          ([name], at) => names.includes(name) && at >= (this.taken.get(name) || 0),
+        );
         if (found < 0) return;
-        this.taken.set(name, found + 1);
+        for (const name of names) this.taken.set(name, found + 1);
         this.waiting.delete(check);
         clearTimeout(timer);
         resolve(this.entries[found].slice(1));
       };
       const timer = setTimeout(() => {
         this.waiting.delete(check);
-        reject(new Error(`no "${name}" came to ${this.name}`));
+        reject(new Error(`no "${names.join('" or "')}" came to ${this.name}`));
       }, DEADLINE);
       this.waiting.add(check);
       check();
