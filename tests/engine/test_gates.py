@@ -97,6 +97,145 @@ def test_a_foreign_origin_is_a_warning_once_and_not_a_flood(
     assert max(levels) == logging.WARNING
 
 
+# Scripts: what JSONP asks for, any page can load, and no browser sends `Origin` with it.
+
+JSONP = "EIO=3&transport=polling&j=0"
+
+
+def site(value: bytes) -> tuple[bytes, bytes]:
+    return (b"sec-fetch-site", value)
+
+
+def referer(value: bytes) -> tuple[bytes, bytes]:
+    return (b"referer", value)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("revision", [3, 4])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [site(b"cross-site")],
+        [site(b"same-site")],
+        [site(b"")],
+        [site(b"same-origin"), site(b"cross-site")],
+        # What the browser says counts, whatever page it names.
+        [site(b"cross-site"), referer(b"http://here.example/chat")],
+        [referer(b"https://evil.example/page?x=http://here.example/")],
+        [referer(b"http://here.example.evil.example/")],
+        [referer(b"http://here.example@evil.example/")],
+        [referer(b"http://here.example:81/")],
+        [referer(b"about:blank")],
+        [referer(b"")],
+        [referer(b"x" * 5000)],
+    ],
+)
+@run_async
+async def test_scripts_for_pages_of_other_origins_are_refused(
+    headers: list[tuple[bytes, bytes]], revision: int, waits: bool
+) -> None:
+    door = Door(allow_eio3=True)
+    if waits:
+        door.engine.use(lambda request, response: asyncio.sleep(0))
+    query = JSONP.replace("3", str(revision))
+    exchange = await door.knock(query, headers=headers)
+    assert exchange.status == 403
+    assert json.loads(exchange.body) == {"code": 4, "message": "Origin not allowed"}
+    assert door.engine.clients_count == 0
+    assert door.failures[0].context["name"] == "ORIGIN_NOT_ALLOWED"
+    # Nor do they get at a session there is.
+    opened = await door.knock(query)
+    assert opened.body.startswith(b"___eio[0](")
+    sid = door.sessions[0].id
+    for method in ("GET", "POST"):
+        exchange = await door.knock(f"{query}&sid={sid}", method, headers=headers)
+        assert exchange.status == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [site(b"same-origin")],
+        [site(b"same-origin"), referer(b"https://evil.example/")],
+        [site(b"none")],
+        [referer(b"http://here.example/chat?room=1#top")],
+        [referer(b"http://here.example")],
+        [referer(b"http://HERE.example:80/")],
+    ],
+)
+@run_async
+async def test_scripts_for_own_pages_and_for_who_names_none_are_answered(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    door = Door(allow_eio3=True)
+    exchange = await door.knock(JSONP, headers=headers)
+    assert exchange.status == 200
+    assert exchange.body.startswith(b"___eio[0](")
+
+
+@pytest.mark.parametrize(
+    ("cors", "headers", "status"),
+    [
+        ("*", [site(b"cross-site"), referer(b"https://evil.example/")], 200),
+        (True, [site(b"cross-site"), referer(b"https://evil.example/")], 200),
+        (["https://front.example"], [referer(b"https://front.example/chat")], 200),
+        (["https://front.example"], [referer(b"https://evil.example/chat")], 403),
+        (["https://front.example"], [site(b"cross-site")], 403),
+        (
+            lambda origin: origin == "https://front.example",
+            [referer(b"https://front.example/")],
+            200,
+        ),
+        (
+            lambda origin: origin == "https://front.example",
+            [referer(b"https://evil.example/")],
+            403,
+        ),
+        # The origin itself, where it is named, says all.
+        (
+            ["https://front.example"],
+            [(b"origin", b"https://front.example"), site(b"cross-site")],
+            200,
+        ),
+        (["https://front.example"], [FOREIGN, site(b"same-origin")], 403),
+    ],
+)
+@run_async
+async def test_scripts_for_admitted_origins(
+    cors: Any, headers: list[tuple[bytes, bytes]], status: int
+) -> None:
+    door = Door(allow_eio3=True, cors=cors)
+    assert (await door.knock(JSONP, headers=headers)).status == status
+
+
+@run_async
+async def test_without_old_clients_there_are_no_scripts() -> None:
+    door = Door()
+    exchange = await door.knock(f"{POLLING}&j=0", headers=[site(b"cross-site")])
+    assert packet(exchange)["sid"] == door.sessions[0].id
+
+
+@run_async
+async def test_what_is_no_script_is_not_judged_by_its_referer() -> None:
+    door = Door(allow_eio3=True)
+    foreign = [site(b"cross-site"), referer(b"https://evil.example/")]
+    assert (await door.knock("EIO=3&transport=polling", headers=foreign)).status == 200
+
+
+def test_a_refused_script_is_explained_once(caplog: pytest.LogCaptureFixture) -> None:
+    @run_async
+    async def knock_often() -> None:
+        door = Door(allow_eio3=True)
+        for _ in range(3):
+            await door.knock(JSONP, headers=[referer(b"https://evil.example/\x1b[31m")])
+
+    with caplog.at_level(logging.DEBUG, "nuncio"):
+        knock_often()
+    (warning,) = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert "'https://evil.example' asked for a script (JSONP)" in warning.getMessage()
+
+
 @run_async
 async def test_cors_headers_are_on_every_answer_of_an_admitted_page() -> None:
     door = Door(cors="https://front.example")

@@ -57,10 +57,10 @@ class Gates:
             or self._cors.may_wait
         )
 
-    async def admits(self, request: Request) -> bool:
-        """Whether requests of this origin are let in."""
+    async def admits(self, request: Request, script: bool) -> bool:
+        """Whether requests of this origin are let in, see `CorsPolicy.admits`."""
         try:
-            verdict = self._cors.admits(request)
+            verdict = self._cors.admits(request, script)
             return verdict if isinstance(verdict, bool) else bool(await verdict)
         except Exception:
             logger.exception("the function given as cors failed")
