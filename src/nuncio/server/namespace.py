@@ -97,7 +97,7 @@ class Namespace(Broadcaster[D, U]):
         self.concurrency = concurrency
 
     def __repr__(self) -> str:
-        return f"<Namespace {self.name} with {len(self.sockets)} sockets>"
+        return f"<Namespace {self.name!r} with {len(self.sockets)} sockets>"
 
     # Listening.
 
