@@ -12,7 +12,7 @@ import pytest
 
 from nuncio.engine import Engine
 from nuncio.engine.request import Exchange, Request
-from nuncio.errors import OptionError
+from nuncio.errors import ConnectError, OptionError
 from tests.support.aio import run_async
 from tests.support.door import HERE, POLLING, WEBSOCKET, Door, header, packet
 from tests.support.fakes import FakeExchange, a_request
@@ -519,6 +519,74 @@ async def test_a_middleware_that_raises_refuses(kind: str) -> None:
     assert json.loads(exchange.body) == {"code": 3, "message": "Bad request"}
     assert door.failures[0].context["name"] == "MIDDLEWARE_FAILURE"
     assert (await door.knock(WEBSOCKET, upgrade=True)).answer == (400, b"Bad request")
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(KeyError("x-user"), logging.ERROR), (ConnectError("go away"), logging.DEBUG)],
+)
+def test_a_bug_in_a_middleware_is_told_and_a_refusal_is_not(
+    error: Exception, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gate(request: Request, response: Exchange) -> None:
+        raise error
+
+    @run_async
+    async def knock() -> None:
+        door = Door()
+        door.engine.use(gate)
+        assert (await door.knock()).status == 400
+
+    with caplog.at_level(logging.DEBUG, "nuncio"):
+        knock()
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert (record.exc_info is not None) == (level == logging.ERROR)
+
+
+@pytest.mark.parametrize("answer", [7, None, "a b", KeyError("node")])
+def test_an_id_that_cannot_be_made_is_told(
+    answer: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    def generate(request: Request) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @run_async
+    async def knock() -> None:
+        assert (await Door(generate_id=generate).knock()).status == 400
+
+    with caplog.at_level(logging.DEBUG, "nuncio"):
+        knock()
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == "generate_id failed, so its request is refused"
+    assert record.exc_info is not None
+
+
+@pytest.mark.parametrize(
+    "middleware",
+    [
+        lambda request, response, next: next(),
+        lambda request: None,
+        lambda: None,
+        lambda request, response, *, next: None,
+    ],
+)
+def test_a_middleware_that_cannot_be_called_is_refused_at_once(middleware: Any) -> None:
+    with pytest.raises(OptionError, match=r"there is no `next`: return to go on"):
+        Engine().use(middleware)
+
+
+def test_what_may_be_a_middleware() -> None:
+    class Gate:
+        def __call__(self, request: Request, response: Exchange, /) -> None: ...
+
+        def method(self, *args: object) -> None: ...
+
+    for middleware in (Gate(), Gate().method, print, lambda request, response, more=None: None):
+        assert Engine().use(middleware) is middleware
 
 
 @pytest.mark.parametrize(

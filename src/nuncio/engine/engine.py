@@ -126,8 +126,12 @@ class Engine:
     def use(self, middleware: Middleware) -> Middleware:
         """Add a middleware: `(request, response)`, called for every request and upgrade.
 
-        It may set headers (`response.set_header`), answer itself (`response.end`), or raise to
-        refuse the request; it may be async.
+        It may set headers (`response.set_header`), answer itself (`response.end`), or raise
+        `nuncio.ConnectError` to refuse the request. So does any other exception, but that is
+        logged as a failure. It may be async.
+
+        Raises:
+            OptionError: when it cannot be called with a request and a response.
         """
         self._gates.use(middleware)
         return middleware
