@@ -58,6 +58,25 @@ def join(io: Server[Any, Any], headers: list[tuple[bytes, bytes]]) -> Socket:
     return Client(io, headers=[*headers, (b"cookie", b"session=abc")]).connect()
 
 
+@pytest.mark.parametrize(
+    ("headers", "value"),
+    [
+        ([(b"sec-fetch-site", b"same-origin")], "abc"),
+        ([(b"referer", b"http://example.com/page")], "abc"),
+        ([(b"sec-fetch-site", b"cross-site"), (b"referer", b"http://example.com/page")], None),
+        ([(b"referer", b"https://evil.example/http://example.com/")], None),
+        ([], None),
+    ],
+)
+@run_async
+async def test_where_everybody_may_connect_no_script_of_another_page_has_a_cookie(
+    headers: list[tuple[bytes, bytes]], value: str | None
+) -> None:
+    sent = [(b"host", b"example.com"), (b"cookie", b"session=abc"), *headers]
+    io = Server(cors="*", allow_eio3=True)
+    assert cookie(Client(io, query="&j=0", headers=sent).connect(), "session") == value
+
+
 @pytest.mark.parametrize("cors", ["*", True, {}, {"origin": True}])
 @run_async
 async def test_where_everybody_may_connect_no_other_page_has_a_cookie(

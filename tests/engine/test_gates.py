@@ -12,7 +12,7 @@ import pytest
 
 from nuncio.engine import Engine
 from nuncio.engine.request import Exchange, Request
-from nuncio.errors import OptionError
+from nuncio.errors import ConnectError, OptionError
 from tests.support.aio import run_async
 from tests.support.door import HERE, POLLING, WEBSOCKET, Door, header, packet
 from tests.support.fakes import FakeExchange, a_request
@@ -95,6 +95,145 @@ def test_a_foreign_origin_is_a_warning_once_and_not_a_flood(
     levels = [record.levelno for record in caplog.records]
     assert levels.count(logging.WARNING) == 1
     assert max(levels) == logging.WARNING
+
+
+# Scripts: what JSONP asks for, any page can load, and no browser sends `Origin` with it.
+
+JSONP = "EIO=3&transport=polling&j=0"
+
+
+def site(value: bytes) -> tuple[bytes, bytes]:
+    return (b"sec-fetch-site", value)
+
+
+def referer(value: bytes) -> tuple[bytes, bytes]:
+    return (b"referer", value)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("revision", [3, 4])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [site(b"cross-site")],
+        [site(b"same-site")],
+        [site(b"")],
+        [site(b"same-origin"), site(b"cross-site")],
+        # What the browser says counts, whatever page it names.
+        [site(b"cross-site"), referer(b"http://here.example/chat")],
+        [referer(b"https://evil.example/page?x=http://here.example/")],
+        [referer(b"http://here.example.evil.example/")],
+        [referer(b"http://here.example@evil.example/")],
+        [referer(b"http://here.example:81/")],
+        [referer(b"about:blank")],
+        [referer(b"")],
+        [referer(b"x" * 5000)],
+    ],
+)
+@run_async
+async def test_scripts_for_pages_of_other_origins_are_refused(
+    headers: list[tuple[bytes, bytes]], revision: int, waits: bool
+) -> None:
+    door = Door(allow_eio3=True)
+    if waits:
+        door.engine.use(lambda request, response: asyncio.sleep(0))
+    query = JSONP.replace("3", str(revision))
+    exchange = await door.knock(query, headers=headers)
+    assert exchange.status == 403
+    assert json.loads(exchange.body) == {"code": 4, "message": "Origin not allowed"}
+    assert door.engine.clients_count == 0
+    assert door.failures[0].context["name"] == "ORIGIN_NOT_ALLOWED"
+    # Nor do they get at a session there is.
+    opened = await door.knock(query)
+    assert opened.body.startswith(b"___eio[0](")
+    sid = door.sessions[0].id
+    for method in ("GET", "POST"):
+        exchange = await door.knock(f"{query}&sid={sid}", method, headers=headers)
+        assert exchange.status == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [site(b"same-origin")],
+        [site(b"same-origin"), referer(b"https://evil.example/")],
+        [site(b"none")],
+        [referer(b"http://here.example/chat?room=1#top")],
+        [referer(b"http://here.example")],
+        [referer(b"http://HERE.example:80/")],
+    ],
+)
+@run_async
+async def test_scripts_for_own_pages_and_for_who_names_none_are_answered(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    door = Door(allow_eio3=True)
+    exchange = await door.knock(JSONP, headers=headers)
+    assert exchange.status == 200
+    assert exchange.body.startswith(b"___eio[0](")
+
+
+@pytest.mark.parametrize(
+    ("cors", "headers", "status"),
+    [
+        ("*", [site(b"cross-site"), referer(b"https://evil.example/")], 200),
+        (True, [site(b"cross-site"), referer(b"https://evil.example/")], 200),
+        (["https://front.example"], [referer(b"https://front.example/chat")], 200),
+        (["https://front.example"], [referer(b"https://evil.example/chat")], 403),
+        (["https://front.example"], [site(b"cross-site")], 403),
+        (
+            lambda origin: origin == "https://front.example",
+            [referer(b"https://front.example/")],
+            200,
+        ),
+        (
+            lambda origin: origin == "https://front.example",
+            [referer(b"https://evil.example/")],
+            403,
+        ),
+        # The origin itself, where it is named, says all.
+        (
+            ["https://front.example"],
+            [(b"origin", b"https://front.example"), site(b"cross-site")],
+            200,
+        ),
+        (["https://front.example"], [FOREIGN, site(b"same-origin")], 403),
+    ],
+)
+@run_async
+async def test_scripts_for_admitted_origins(
+    cors: Any, headers: list[tuple[bytes, bytes]], status: int
+) -> None:
+    door = Door(allow_eio3=True, cors=cors)
+    assert (await door.knock(JSONP, headers=headers)).status == status
+
+
+@run_async
+async def test_without_old_clients_there_are_no_scripts() -> None:
+    door = Door()
+    exchange = await door.knock(f"{POLLING}&j=0", headers=[site(b"cross-site")])
+    assert packet(exchange)["sid"] == door.sessions[0].id
+
+
+@run_async
+async def test_what_is_no_script_is_not_judged_by_its_referer() -> None:
+    door = Door(allow_eio3=True)
+    foreign = [site(b"cross-site"), referer(b"https://evil.example/")]
+    assert (await door.knock("EIO=3&transport=polling", headers=foreign)).status == 200
+
+
+def test_a_refused_script_is_explained_once(caplog: pytest.LogCaptureFixture) -> None:
+    @run_async
+    async def knock_often() -> None:
+        door = Door(allow_eio3=True)
+        for _ in range(3):
+            await door.knock(JSONP, headers=[referer(b"https://evil.example/\x1b[31m")])
+
+    with caplog.at_level(logging.DEBUG, "nuncio"):
+        knock_often()
+    (warning,) = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    assert "'https://evil.example' asked for a script (JSONP)" in warning.getMessage()
 
 
 @run_async
@@ -380,6 +519,74 @@ async def test_a_middleware_that_raises_refuses(kind: str) -> None:
     assert json.loads(exchange.body) == {"code": 3, "message": "Bad request"}
     assert door.failures[0].context["name"] == "MIDDLEWARE_FAILURE"
     assert (await door.knock(WEBSOCKET, upgrade=True)).answer == (400, b"Bad request")
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(KeyError("x-user"), logging.ERROR), (ConnectError("go away"), logging.DEBUG)],
+)
+def test_a_bug_in_a_middleware_is_told_and_a_refusal_is_not(
+    error: Exception, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gate(request: Request, response: Exchange) -> None:
+        raise error
+
+    @run_async
+    async def knock() -> None:
+        door = Door()
+        door.engine.use(gate)
+        assert (await door.knock()).status == 400
+
+    with caplog.at_level(logging.DEBUG, "nuncio"):
+        knock()
+    (record,) = caplog.records
+    assert record.levelno == level
+    assert (record.exc_info is not None) == (level == logging.ERROR)
+
+
+@pytest.mark.parametrize("answer", [7, None, "a b", KeyError("node")])
+def test_an_id_that_cannot_be_made_is_told(
+    answer: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    def generate(request: Request) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    @run_async
+    async def knock() -> None:
+        assert (await Door(generate_id=generate).knock()).status == 400
+
+    with caplog.at_level(logging.DEBUG, "nuncio"):
+        knock()
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == "generate_id failed, so its request is refused"
+    assert record.exc_info is not None
+
+
+@pytest.mark.parametrize(
+    "middleware",
+    [
+        lambda request, response, next: next(),
+        lambda request: None,
+        lambda: None,
+        lambda request, response, *, next: None,
+    ],
+)
+def test_a_middleware_that_cannot_be_called_is_refused_at_once(middleware: Any) -> None:
+    with pytest.raises(OptionError, match=r"there is no `next`: return to go on"):
+        Engine().use(middleware)
+
+
+def test_what_may_be_a_middleware() -> None:
+    class Gate:
+        def __call__(self, request: Request, response: Exchange, /) -> None: ...
+
+        def method(self, *args: object) -> None: ...
+
+    for middleware in (Gate(), Gate().method, print, lambda request, response, more=None: None):
+        assert Engine().use(middleware) is middleware
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nuncio.engine.origins import MAX_LENGTH, Origin, checked_origin, is_own, parse_origin
+from nuncio.engine.origins import (
+    MAX_LENGTH,
+    Origin,
+    checked_origin,
+    is_own,
+    origin_of,
+    parse_origin,
+)
 from nuncio.errors import OptionError
 
 
@@ -220,3 +227,19 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     if origin is not None:
         assert text.isascii() and text.isprintable()
         assert parse_origin(str(origin)) == origin
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://a.example/x?y#z", "https://a.example"),
+        ("https://a.example?x", "https://a.example"),
+        ("http://[::1]:3000/", "http://[::1]:3000"),
+        ("https://a.example@b.example/", "https://a.example@b.example"),
+        ("about:blank", "about:blank"),
+        ("/x", ""),
+        ("", ""),
+    ],
+)
+def test_the_part_of_an_address_that_may_be_an_origin(url: str, origin: str) -> None:
+    assert origin_of(url) == origin

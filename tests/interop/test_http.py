@@ -251,7 +251,9 @@ async def test_a_middleware_may_answer_itself(node: Node) -> None:
 
 @BOTH
 @run_async
-async def test_a_middleware_that_raises_refuses(node: Node, way: Way) -> None:
+async def test_a_middleware_that_raises_refuses(
+    node: Node, way: Way, caplog: pytest.LogCaptureFixture
+) -> None:
     io = Server()
     failures = Inbox()
     io.engine.on("connection_error", failures.put)
@@ -267,6 +269,8 @@ async def test_a_middleware_that_raises_refuses(node: Node, way: Way) -> None:
         assert (failure.code, failure.message) == (3, "Bad request")
         assert failure.context["name"] == "MIDDLEWARE_FAILURE"
         assert isinstance(failure.context["error"], PermissionError)
+    assert "an HTTP middleware failed, so its request is refused" in caplog.messages
+    caplog.clear()
 
 
 @run_async

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nuncio import Exchange, Request, Server, Session, Socket
+from nuncio import ConnectError, Exchange, Request, Server, Session, Socket
 from tests.support.aio import eventually, run_async, within
 from tests.support.inbox import Inbox
 from tests.support.live import HOSTS
@@ -188,7 +188,7 @@ async def test_an_upgrade_that_is_refused_leaves_the_session_as_it_is(node: Node
     def no_websocket(request: Request, response: Exchange) -> None:
         if "upgrade" in request.headers:
             refused.set()
-            raise PermissionError
+            raise ConnectError("no WebSocket")
 
     async with node.clients(io) as clients:
         client = await clients.connect(way=UPGRADING)

@@ -12,9 +12,11 @@ import pydantic
 import pytest
 
 import nuncio
-from nuncio import AckCallback, ArgumentError, OptionError, Server
+from nuncio import AckCallback, ArgumentError, DisconnectReason, OptionError, Server
 from nuncio.server.binding import bind
 from nuncio.server.handlers import Handler
+from tests.support.aio import run_async
+from tests.support.memory import Client
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -453,6 +455,25 @@ def test_a_missing_argument_beside_an_acknowledgement_function_is_named() -> Non
 
 
 # What newcomers bring along.
+
+
+@run_async
+async def test_a_middleware_of_events_is_given_no_next() -> None:
+    socket = Client.join(Server()).socket
+    for middleware in (lambda event, next: next(), lambda event, data, next: next()):
+        with pytest.raises(OptionError, match=r"there is no `next`.*EventError to drop"):
+            socket.use(middleware)
+    assert socket.use(print) is print
+
+
+@pytest.mark.parametrize("event", ["disconnect", "disconnecting", "connection", "auth_refreshed"])
+@pytest.mark.parametrize("annotation", [str, "str", "nuncio.DisconnectReason", DisconnectReason])
+def test_a_lifecycle_handler_takes_the_socket_first(event: str, annotation: Any) -> None:
+    def handler(reason: Any) -> None: ...
+
+    handler.__annotations__["reason"] = annotation
+    with pytest.raises(OptionError, match=rf"write def {event}\(socket, reason"):
+        Server().on(event, handler)
 
 
 @pytest.mark.parametrize("middleware", [lambda socket, next: next(), lambda: None])

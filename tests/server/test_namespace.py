@@ -600,7 +600,7 @@ async def test_a_namespace_made_by_name_outlives_its_clients() -> None:
 async def test_a_namespace_shows_itself() -> None:
     io = Server()
     Client.join(io)
-    assert repr(io.of("/")) == "<Namespace / with 1 sockets>"
+    assert repr(io.of("/")) == "<Namespace '/' with 1 sockets>"
     assert io.of("/admin").server is io
 
 

@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 
-from nuncio import ConnectError, Limits, OptionError, Server, Socket, Undelivered
+from nuncio import (
+    ConnectError,
+    Limits,
+    OptionError,
+    RemoteSocket,
+    Server,
+    Socket,
+    Undelivered,
+)
+from nuncio.cluster.local import LocalBus
 from nuncio.cluster.memory import MemoryAdapter
-from tests.support.aio import eventually, run_async
+from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client
 
 
@@ -95,6 +104,47 @@ async def test_a_client_that_comes_back_is_who_it_was() -> None:
     assert (visitor.sid, visitor.pid, after.recovered) == (sid, pid, True)
     assert after.rooms == {sid, "a", "b"}
     assert after.data == {"name": "Ada"}
+
+
+@run_async
+async def test_the_secret_is_nowhere_in_the_handshake() -> None:
+    io = recovering(adapter=LocalBus())
+    seen: list[dict[str, Any]] = []
+    io.use(lambda socket: seen.append(socket.handshake.auth))
+    visitor = Visitor(io)
+    io.emit("e")
+    visitor.take()
+    visitor.lose()
+    visitor.come_back(token="t")
+    assert visitor.socket.recovered
+    assert visitor.socket.handshake.auth == {"token": "t"}
+    # Nor when it has been forgotten here: another server may know it still.
+    visitor.connect({"pid": "forgotten", "offset": "1", "token": "t"})
+    assert not visitor.socket.recovered
+    assert visitor.socket.handshake.auth == {"token": "t"}
+    assert seen == [{}, {"token": "t"}]
+    # What has nothing to do with recovery is the application's own.
+    visitor.connect({"pid": 7, "offset": 1})
+    assert visitor.socket.handshake.auth == {"pid": 7, "offset": 1}
+    plain = Server()
+    client = Client(plain)
+    client.send('0{"pid":"p","offset":"o"}')
+    (socket,) = plain.sockets.sockets.values()
+    assert socket.handshake.auth == {"pid": "p", "offset": "o"}
+
+
+@run_async
+async def test_other_servers_are_not_told_the_secret() -> None:
+    bus = LocalBus()
+    one, two = recovering(adapter=bus), recovering(adapter=bus)
+    visitor = Visitor(one)
+    visitor.lose()
+    visitor.come_back(token="t")
+    assert visitor.socket.recovered
+    (remote,) = await within(two.fetch_sockets())
+    assert isinstance(remote, RemoteSocket)
+    assert remote.handshake.auth == {"token": "t"}
+    assert visitor.pid not in repr(vars(remote.handshake))
 
 
 @run_async

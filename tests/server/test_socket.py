@@ -43,7 +43,7 @@ async def test_ids_are_unique_and_differ_from_the_secret_ids_of_sessions() -> No
     assert all(len(id) == 20 for id in public | secret)
     socket = clients[0].socket
     assert clients[0].session_id not in repr(socket)
-    assert repr(socket) == f"<Socket {socket.id} of / connected>"
+    assert repr(socket) == f"<Socket {socket.id!r} of '/' connected>"
 
 
 @run_async
@@ -409,7 +409,7 @@ async def test_the_end_in_its_order() -> None:
         ("disconnect: transport close", False, 0, False),
     ]
     assert friend.take() == ['2["farewell"]']
-    assert repr(socket) == f"<Socket {socket.id} of / disconnected>"
+    assert repr(socket) == f"<Socket {socket.id!r} of '/' disconnected>"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import Any
 
@@ -35,6 +36,44 @@ async def test_on_error_is_called_with_as_much_as_it_declares() -> None:
     client.emit("x")
     socket = client.socket
     assert calls == [(), ("failed",), ("failed", socket), ("failed", socket, "x")]
+
+
+HOSTILE = "/x\nERROR nuncio: all is lost\x1b[2J\r\u2028"
+
+
+@pytest.mark.parametrize("revision", [4, 3])
+def test_nothing_that_a_client_chose_breaks_a_line_of_the_log(
+    revision: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Log injection: names of dynamic namespaces and of events are the client's."""
+
+    def fails() -> None:
+        raise RuntimeError("failed")
+
+    def checked(socket: Socket, number: int) -> None:
+        raise AssertionError(socket, number)
+
+    @run_async
+    async def provoke() -> None:
+        io = Server(allow_eio3=True)
+        shown: list[str] = []
+        rooms = io.of(lambda name, auth: True)
+        rooms.on("connection", lambda socket: shown.extend([repr(socket), repr(socket.nsp)]))
+        rooms.on("x", fails)
+        rooms.on(HOSTILE, fails)
+        rooms.on("n", checked)
+        client = Client(io, query=f"&EIO={revision}")
+        client.send(f"0{HOSTILE},")
+        for event in ("x", HOSTILE):
+            client.send(f"2{HOSTILE},{json.dumps([event])}")
+        client.send(f'2{HOSTILE},["n","{HOSTILE[:2]}"]')
+        client.send("\n\x1b")
+        assert [text.isprintable() for text in shown] == [True, True]
+
+    with caplog.at_level(logging.DEBUG, "nuncio"):
+        provoke()
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "DEBUG", "DEBUG"]
+    assert [one for one in caplog.records if not one.getMessage().isprintable()] == []
 
 
 @run_async

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from nuncio.engine.origins import is_own, parse_origin
+from nuncio.engine.origins import is_own, origin_of, parse_origin
 
 if TYPE_CHECKING:
+    from nuncio.engine.request import Request
     from nuncio.server.socket import Socket
 
 logger = logging.getLogger("nuncio.auth")
@@ -32,13 +33,25 @@ def cookie(socket: Socket[Any, Any], name: str) -> str | None:
         opened the connection, and `cors` admits all sites without credentials.
     """
     request = socket.request
-    origin = request.header(b"origin")
-    if origin is not None and socket.nsp.server.engine.cors.cookieless:
-        parsed = parse_origin(origin)
-        if parsed is None or not is_own(parsed, request.header(b"host") or "", request.secure):
-            _tell(name)
-            return None
+    engine = socket.nsp.server.engine
+    if engine.cors.cookieless and _is_foreign(request, engine.scripted(request)):
+        _tell(name)
+        return None
     return find_cookie(request.header(b"cookie") or "", name)
+
+
+def _is_foreign(request: Request, script: bool) -> bool:
+    """Whether a page of another site asked, as far as can be told; a script (JSONP) tells less."""
+    origin = request.header(b"origin")
+    if origin is None:
+        if not script:
+            return False
+        site = request.header(b"sec-fetch-site")
+        if site is not None:
+            return site not in ("same-origin", "none")
+        origin = origin_of(request.header(b"referer") or "")
+    parsed = parse_origin(origin)
+    return parsed is None or not is_own(parsed, request.header(b"host") or "", request.secure)
 
 
 def find_cookie(header: str, name: str) -> str | None:

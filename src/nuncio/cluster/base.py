@@ -106,7 +106,7 @@ class ClusterAdapter(MemoryAdapter):
     def drop(self, why: str) -> None:
         """What came is no message."""
         self.dropped += 1
-        logger.debug("a message of the cluster was dropped: %s", why)
+        logger.debug("a message of the cluster was dropped: %r", why)
 
     # Operations: here at once, and elsewhere.
 
@@ -248,7 +248,7 @@ class ClusterAdapter(MemoryAdapter):
             super().add_sockets(from_wire(told.opts), told.rooms)
         except LimitExceeded as error:
             # The server that asked has its own sockets to answer for, and this one these.
-            logger.warning("another server asked for too many rooms: %s", error)
+            logger.warning("another server asked for too many rooms: %r", error)
 
     def _on_leave(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, SocketsRooms)

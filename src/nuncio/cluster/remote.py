@@ -60,7 +60,7 @@ class RemoteSocket:
         self.data = details.data
 
     def __repr__(self) -> str:
-        return f"<RemoteSocket {self.id} of {self.nsp.name}>"
+        return f"<RemoteSocket {self.id!r} of {self.nsp.name!r}>"
 
     def _operator(self) -> BroadcastOperator:
         return self.nsp.to(self.id)
@@ -128,6 +128,6 @@ def details_of(socket: Any) -> RemoteDetails:
         data = simplify(socket.data)
     except (TypeError, ValueError, RecursionError) as error:
         # All the other sockets are to be found none the less.
-        logger.debug("the data of socket %s stays on its server: %s", socket.id, error)
+        logger.debug("the data of socket %r stays on its server: %r", socket.id, error)
         data = None
     return RemoteDetails(socket.id, told, list(socket.rooms), data)

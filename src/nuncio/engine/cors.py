@@ -5,7 +5,10 @@ The headers are those of the `cors` package which Socket.IO uses in JavaScript (
 the policy also decides, and the engine refuses what it does not admit, whatever the transport.
 
 The server's own pages are always admitted, as are requests without `Origin`: browsers always
-send it with what could do harm, so these come from something else.
+send it with what could do harm, so these come from something else. The one exception are scripts:
+a page may load one from anywhere, without `Origin`, and sees what it says. JSONP's answers are
+scripts, so who asks for one is judged by `Sec-Fetch-Site` (W3C, "Fetch Metadata Request Headers"),
+or else by `Referer`.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from nuncio.engine.origins import (
     Origin,
     checked_origin,
     is_own,
+    origin_of,
     parse_origin,
 )
 from nuncio.engine.request import Request
@@ -199,8 +203,12 @@ class CorsPolicy:
 
     # Decisions.
 
-    def admits(self, request: Request) -> bool | Awaitable[bool]:
+    def admits(self, request: Request, script: bool = False) -> bool | Awaitable[bool]:
         """Whether the page that sent this request may use the server.
+
+        Args:
+            request: what it sent.
+            script: whether the answer will be a script (JSONP).
 
         Returns:
             The answer; or something to await for it, when the application's function is async.
@@ -212,7 +220,20 @@ class CorsPolicy:
             return True
         origin = request.header(b"origin")
         if origin is None:
+            return not script or self._admits_script(request)
+        return self._decide(origin, request)
+
+    def _admits_script(self, request: Request) -> bool | Awaitable[bool]:
+        if self._reflect_all:
             return True
+        site = request.header(b"sec-fetch-site")
+        if site is not None:
+            # A browser's own word, which no page can change.
+            return site in ("same-origin", "none")
+        referer = request.header(b"referer")
+        return referer is None or self._decide(origin_of(referer), request)
+
+    def _decide(self, origin: str, request: Request) -> bool | Awaitable[bool]:
         verdict = self._verdict(origin, request)
         if verdict == _TO_ASK and self._ask is not None:
             answer = self._ask(origin)
@@ -326,6 +347,11 @@ class CorsPolicy:
         return origin if named else None
 
     # Explanations.
+
+    def explain_script(self, page: str) -> str:
+        """The same for a page that asked for a script; `page` is its origin, if it is known."""
+        shown = ascii(page if len(page) <= 100 else page[:100] + "...") if page else "another site"
+        return f"a page of {shown} asked for a script (JSONP), which only this site's pages may do"
 
     def explain(self, origin: str) -> str:
         """One line for the log: why an origin was refused, and which setting would admit it."""

@@ -24,6 +24,7 @@ from nuncio.engine.gates import Gates, Middleware
 from nuncio.engine.headers import Decorator, HeaderEvents
 from nuncio.engine.listener import Listener
 from nuncio.engine.options import EngineOptions
+from nuncio.engine.origins import origin_of
 from nuncio.engine.polling import PollingTransport
 from nuncio.engine.polling3 import PollingTransport3
 from nuncio.engine.refusal import (
@@ -126,8 +127,12 @@ class Engine:
     def use(self, middleware: Middleware) -> Middleware:
         """Add a middleware: `(request, response)`, called for every request and upgrade.
 
-        It may set headers (`response.set_header`), answer itself (`response.end`), or raise to
-        refuse the request; it may be async.
+        It may set headers (`response.set_header`), answer itself (`response.end`), or raise
+        `nuncio.ConnectError` to refuse the request. So does any other exception, but that is
+        logged as a failure. It may be async.
+
+        Raises:
+            OptionError: when it cannot be called with a request and a response.
         """
         self._gates.use(middleware)
         return middleware
@@ -193,6 +198,10 @@ class Engine:
         # Without its slash the path must not take its longer neighbours.
         return prefix[-1:] == "/" or path[len(prefix) : len(prefix) + 1] in ("", "/")
 
+    def scripted(self, request: Request) -> bool:
+        """Whether the answers will be scripts (JSONP), which any page can load and read."""
+        return self.options.allow_eio3 and "j" in request.query
+
     def config(self) -> SessionConfig:
         """What sessions of the running loop share; a new loop gets new timers."""
         loop = asyncio.get_running_loop()
@@ -246,8 +255,9 @@ class Engine:
             return self._handle(exchange, upgrade)
         request = exchange.request
         admitted = True
-        if self.cors.enabled or request.header(b"origin") is not None:
-            admitted = bool(self.cors.admits(request))
+        script = self.scripted(request)
+        if self.cors.enabled or script or request.header(b"origin") is not None:
+            admitted = bool(self.cors.admits(request, script))
             if self._cors(exchange, admitted, upgrade):
                 return None
         if admitted and not upgrade and follow_up(self.sessions, exchange):
@@ -260,7 +270,8 @@ class Engine:
 
     async def _handle(self, exchange: Exchange, upgrade: bool) -> None:
         request = exchange.request
-        admitted = await self._gates.admits(request)
+        script = self.scripted(request)
+        admitted = await self._gates.admits(request, script)
         if exchange.done:
             return
         # CORS headers come first, so that every answer carries them.
@@ -336,7 +347,8 @@ class Engine:
         return self._door.has_room(exchange, upgrade, self.may_open)
 
     def _check_origin(self, exchange: Exchange, upgrade: bool, admitted: bool) -> bool:
-        origin = exchange.request.header(b"origin") or ""
+        header = exchange.request.header(b"origin")
+        origin = header or ""
         if any(character < " " or character > "~" for character in origin):
             self._refusals.bad_request(exchange, upgrade, "INVALID_ORIGIN", origin=origin)
             return False
@@ -344,7 +356,11 @@ class Engine:
             return True
         log = logger.debug if self._warned_origin else logger.warning
         self._warned_origin = True
-        log("refused a connection: %s", self.cors.explain(origin))
+        why = self.cors.explain(origin)
+        if header is None:
+            origin = origin_of(exchange.request.header(b"referer") or "")
+            why = self.cors.explain_script(origin)
+        log("refused a connection: %s", why)
         self._refusals.refuse(
             exchange,
             upgrade,
@@ -453,8 +469,7 @@ class Engine:
         legacy = ";MSIE" in agent or "Trident/" in agent
         decorate = Decorator(self._headers, legacy) if legacy or self._headers.watched else None
         query = exchange.request.query
-        index = query.get("j")
-        callback = None if index is None else callback_of(index)
+        callback = callback_of(query["j"]) if self.scripted(exchange.request) else None
         transport: PollingTransport
         if _revision(exchange.request) == 4:
             transport = PollingTransport(

@@ -6,6 +6,7 @@ fails stays shut.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 from collections.abc import Callable, Container
@@ -15,7 +16,7 @@ from nuncio.engine.cors import CorsPolicy
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.refusal import FORBIDDEN, MESSAGES, Refusals
 from nuncio.engine.request import Exchange, Request
-from nuncio.errors import OptionError
+from nuncio.errors import ConnectError, OptionError
 from nuncio.ids import new_id
 
 logger = logging.getLogger("nuncio.engine")
@@ -44,6 +45,17 @@ class Gates:
         """See `Engine.use`."""
         if not callable(middleware):
             raise TypeError(f"middleware must be callable, not {middleware!r}")
+        try:
+            inspect.signature(middleware).bind(None, None)
+        except TypeError as error:
+            raise OptionError(
+                "HTTP middleware is called with the request and the response, which "
+                f"{middleware!r} does not fit ({error}); there is no `next`: return to go on, "
+                "answer with response.end(status) or raise nuncio.ConnectError to refuse"
+            ) from error
+        except ValueError:
+            # Built-in functions may hide their signature.
+            pass
         self._middlewares.append(middleware)
 
     @property
@@ -57,10 +69,10 @@ class Gates:
             or self._cors.may_wait
         )
 
-    async def admits(self, request: Request) -> bool:
-        """Whether requests of this origin are let in."""
+    async def admits(self, request: Request, script: bool) -> bool:
+        """Whether requests of this origin are let in, see `CorsPolicy.admits`."""
         try:
-            verdict = self._cors.admits(request)
+            verdict = self._cors.admits(request, script)
             return verdict if isinstance(verdict, bool) else bool(await verdict)
         except Exception:
             logger.exception("the function given as cors failed")
@@ -74,7 +86,10 @@ class Gates:
                 if hasattr(result, "__await__"):
                     await result
             except Exception as error:
-                logger.debug("an HTTP middleware refused a request: %r", error)
+                if isinstance(error, ConnectError):
+                    logger.debug("an HTTP middleware refused a request: %r", error)
+                else:
+                    logger.exception("an HTTP middleware failed, so its request is refused")
                 self._refusals.bad_request(exchange, upgrade, "MIDDLEWARE_FAILURE", error=error)
                 return False
             if exchange.done:
@@ -102,13 +117,18 @@ class Gates:
 
         Raises:
             OptionError: when what the application made cannot be used.
+            Exception: what its function raises.
         """
         generate = self._options.generate_id
         if generate is None:
             return new_id()
-        id = generate(request)
-        if hasattr(id, "__await__"):
-            id = await id
-        if not isinstance(id, str) or not _ID.fullmatch(id) or id in taken:
-            raise OptionError("generate_id must return a new, non-empty str of printable ASCII")
+        try:
+            id = generate(request)
+            if hasattr(id, "__await__"):
+                id = await id
+            if not isinstance(id, str) or not _ID.fullmatch(id) or id in taken:
+                raise OptionError("generate_id must return a new, non-empty str of printable ASCII")
+        except Exception:
+            logger.exception("generate_id failed, so its request is refused")
+            raise
         return id

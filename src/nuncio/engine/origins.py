@@ -23,6 +23,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 _AUTHORITY: Final = r"([a-z0-9._~-]*|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
 _ORIGIN: Final = re.compile(r"([a-z][a-z0-9+.-]*)://" + _AUTHORITY, re.ASCII | re.IGNORECASE)
+_BEFORE_PATH: Final = re.compile(r"[^/?#]*(?://[^/?#]*)?")
 # An empty port is the default one (RFC 3986, section 3.2.3).
 _HOST: Final = re.compile(_AUTHORITY + ":?", re.ASCII | re.IGNORECASE)
 
@@ -67,6 +68,12 @@ def parse_origin(text: str) -> Origin | None:
     if not host and (match[3] or scheme in _DEFAULT_PORTS):
         return None
     return Origin(scheme, host, port)
+
+
+def origin_of(url: str) -> str:
+    """The part of a page's address in which its origin stands, if it has one."""
+    match = _BEFORE_PATH.match(url)
+    return "" if match is None else match[0]
 
 
 def is_own(origin: Origin, host: str, secure: bool) -> bool:

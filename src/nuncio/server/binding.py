@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import msgspec
 
-from nuncio.errors import OptionError
+from nuncio.errors import DisconnectReason, OptionError
 from nuncio.options import unknown_option, whole
 from nuncio.rate import Rate
 from nuncio.server.annotations import annotation_of, quiet_annotation_of
@@ -26,6 +26,7 @@ AckCallback = Callable[..., None]
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _PLAIN = (str, int, float, bool, bytes, list, dict)
+_NO_SOCKET = frozenset({"DisconnectReason", *(kind.__name__ for kind in _PLAIN)})
 _BINARY = (bytes, bytearray, memoryview)
 _CUSTOM = (msgspec.inspect.CustomType,)
 _UNCHECKED = (Any, object, inspect.Parameter.empty, None)
@@ -157,6 +158,23 @@ def bind_middleware(function: Any) -> Callable[..., Any]:
     return cast("Callable[..., Any]", function)
 
 
+def bind_event_middleware(function: Any) -> Handler:
+    """What a socket calls with each event, and its arguments.
+
+    Raises:
+        OptionError: when it cannot be called so, or waits for a `next` that nobody gives it.
+    """
+    if not callable(function):
+        raise OptionError(f"middleware must be callable, not {function!r}")
+    handler = bind(function, "any event", takes_socket=False)
+    if "next" in handler.names:
+        raise OptionError(
+            f"middleware is called with the event and its arguments, which {function!r} does not "
+            "fit; there is no `next`: return to go on, raise nuncio.EventError to drop the event"
+        )
+    return handler
+
+
 def _no_middleware(function: object, why: object) -> OptionError:
     return OptionError(
         f"middleware is called with the socket alone, which {function!r} does not fit ({why}); "
@@ -286,7 +304,7 @@ class _Shape:
                 f"the handler of {event!r} declares the acknowledgement function before the "
                 f"socket {parameter.name!r}; the socket comes first"
             )
-        if not lifecycle and parameter.annotation in (*_PLAIN, "str", "int", "dict", "list"):
+        if _is_no_socket(parameter.annotation) and event in (_LIFECYCLE if lifecycle else (event,)):
             raise OptionError(
                 f"the first parameter of the handler of {event!r} is the socket, but "
                 f"{parameter.name!r} is annotated as something else: "
@@ -325,6 +343,13 @@ class _Shape:
                 f"the handler of {event!r} is called with the socket and {what}, so there is "
                 f"nothing for its parameter {wanted[given]!r}"
             )
+
+
+def _is_no_socket(annotation: object) -> bool:
+    """Whether nobody can mean the socket by it; it is not evaluated for that."""
+    if isinstance(annotation, str):
+        return annotation.rpartition(".")[2] in _NO_SOCKET
+    return annotation is DisconnectReason or any(annotation is kind for kind in _PLAIN)
 
 
 def _names_ack(parameter: inspect.Parameter) -> bool:

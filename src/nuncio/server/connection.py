@@ -259,7 +259,7 @@ class Connection(Listener):
 
     def _undecodable(self, error: PacketError) -> None:
         self.counters.parse_errors += 1
-        logger.debug("undecodable packet: %s", error, exc_info=error.__cause__)
+        logger.debug("undecodable packet: %r", error, exc_info=error.__cause__)
         for socket in self.sockets:
             socket.fire("error", [error])
         self._pending = None

@@ -62,4 +62,4 @@ class Handshake:
         return moment.strftime("%a %b %d %Y %H:%M:%S GMT+0000")
 
     def __repr__(self) -> str:
-        return f"<Handshake from {self.address or 'unknown'} at {self.time}>"
+        return f"<Handshake from {self.address!r} at {self.time}>"

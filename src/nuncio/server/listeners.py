@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from nuncio.errors import OptionError
 from nuncio.protocol.socketio import RESERVED_EVENTS
-from nuncio.server.binding import bind, check_registration
+from nuncio.server.binding import bind, bind_event_middleware, check_registration
 from nuncio.server.handlers import Handler
 
 if TYPE_CHECKING:
@@ -156,11 +156,11 @@ class Listeners:
 
         It may be async; later events wait. Raising `EventError` drops the event and hands the
         error to the socket's `error` listeners.
+
+        Raises:
+            OptionError: when it cannot be called so.
         """
-        if not callable(middleware):
-            raise OptionError(f"middleware must be callable, not {middleware!r}")
-        bound = bind(middleware, "any event", takes_socket=False)
-        self._middlewares = [*(self._middlewares or []), bound]
+        self._middlewares = [*(self._middlewares or []), bind_event_middleware(middleware)]
         return middleware
 
 

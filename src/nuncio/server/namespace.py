@@ -97,7 +97,7 @@ class Namespace(Broadcaster[D, U]):
         self.concurrency = concurrency
 
     def __repr__(self) -> str:
-        return f"<Namespace {self.name} with {len(self.sockets)} sockets>"
+        return f"<Namespace {self.name!r} with {len(self.sockets)} sockets>"
 
     # Listening.
 
@@ -238,7 +238,7 @@ class Namespace(Broadcaster[D, U]):
             pid = auth.get("pid")
             offset = auth.get("offset", "")
             if isinstance(pid, str) and isinstance(offset, str):
-                self._recover(connection, auth, pid, offset)
+                self._recover(connection, _without_secret(auth), pid, offset)
                 return
         socket: Socket[D, U] = Socket(self, connection, connection.socket_id(self.name), auth)
         self._decide(socket, self._middlewares)
@@ -398,6 +398,11 @@ class _EventDecorator:
     def __call__(self, handler: Any) -> Any:
         event = event_of(handler, self._name)
         return self._nsp._register(event, handler, False, self._options)
+
+
+def _without_secret(auth: dict[str, Any]) -> dict[str, Any]:
+    """What the application, its log and other servers may see of the auth of who recovers."""
+    return {name: value for name, value in auth.items() if name not in ("pid", "offset")}
 
 
 def event_of(handler: Any, name: str | None) -> str:

@@ -52,7 +52,7 @@ class ParentNamespace(Namespace):
         self.factory: Any = None
 
     def __repr__(self) -> str:
-        return f"<ParentNamespace {self.name} with {len(self.children)} children>"
+        return f"<ParentNamespace {self.name!r} with {len(self.children)} children>"
 
     def matches(self, name: str) -> bool:
         """Whether the pattern is found in a name; a predicate is not asked."""

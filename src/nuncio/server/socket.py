@@ -92,7 +92,7 @@ class Socket(Asker, Generic[D, U]):
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "disconnected"
-        return f"<Socket {self.id} of {self.nsp.name} {state}>"
+        return f"<Socket {self.id!r} of {self.nsp.name!r} {state}>"
 
     # What is known of the client.
 

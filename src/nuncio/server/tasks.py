@@ -389,10 +389,10 @@ class Tasks:
 
     def report(self, error: Exception, socket: Socket | None, event: str) -> None:
         """A handler failed, or a client's arguments did not fit."""
-        who = "a task" if socket is None else f"socket {socket.id} of {socket.nsp.name}"
+        who = "a task" if socket is None else f"socket {socket.id!r} of {socket.nsp.name!r}"
         if isinstance(error, (ArgumentError, RateLimited)):
             # The peer's doing: it must not be able to fill the log.
-            logger.debug("%s: %s", who, error)
+            logger.debug("%s: %r", who, error)
         elif event:
             logger.error("a handler of %r failed for %s", event, who, exc_info=error)
         else:

@@ -403,6 +403,7 @@ def _id(request: Request) -> str:
     """,
     options={"generate_id": _id},
     js_options="{}",
+    complains=True,
 )
 def test_ids_of_the_application(io: Server, log: Log) -> None:
     tells(io, log)

@@ -334,7 +334,7 @@ def test_http_middlewares_that_answer(io: Server, log: Log) -> None:
     @io.engine.use
     def one(request: Request, response: Exchange) -> None:
         if "refuse" in request.query:
-            raise RuntimeError("no")
+            raise ConnectError("no")
         if "answer" in request.query:
             response.end(503, "busy")
 
