@@ -83,15 +83,15 @@ class MemoryAdapter(Adapter):
         events = self._events
         if events is not None:
             if created:
-                events.emit("create-room", room)
-            events.emit("join-room", room, socket.id)
+                events.emit("create_room", room)
+            events.emit("join_room", room, socket.id)
 
     def entered(self, socket: Socket) -> None:
         """See `Adapter.entered`."""
         if self._events is not None:
             if socket.id not in self._members:
-                self._events.emit("create-room", socket.id)
-            self._events.emit("join-room", socket.id, socket.id)
+                self._events.emit("create_room", socket.id)
+            self._events.emit("join_room", socket.id, socket.id)
 
     def remove(self, socket: Socket, room: Room) -> None:
         """See `Adapter.remove`."""
@@ -117,9 +117,9 @@ class MemoryAdapter(Adapter):
     def _left(self, room: Room, socket: Socket, deleted: bool) -> None:
         events = self._events
         if events is not None:
-            events.emit("leave-room", room, socket.id)
+            events.emit("leave_room", room, socket.id)
             if deleted:
-                events.emit("delete-room", room)
+                events.emit("delete_room", room)
 
     def remove_all(self, socket: Socket) -> None:
         """See `Adapter.remove_all`."""
