@@ -16,7 +16,7 @@ from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.recovery import RecoveryLog, SavedSession
 from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import Sent
-from nuncio.errors import LimitExceeded
+from nuncio.errors import DisconnectReason, LimitExceeded
 from nuncio.protocol.engineio import Message
 from nuncio.slow import SlowConsumer
 
@@ -235,7 +235,9 @@ class MemoryAdapter(Adapter):
     def disconnect_sockets(self, options: BroadcastOptions, close: bool) -> None:
         """See `Adapter.disconnect_sockets`."""
         for socket in self.targets(options.rooms, options.excepted):
-            socket.disconnect(close)
+            socket.dismiss(
+                close, options.reason, options.data, DisconnectReason.SERVER_NAMESPACE_DISCONNECT
+            )
 
     def server_side_emit(self, payload: list[Any]) -> None:
         """See `Adapter.server_side_emit`: there are no other servers."""
