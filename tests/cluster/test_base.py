@@ -250,6 +250,18 @@ async def test_a_remote_socket_that_does_not_answer_or_has_gone() -> None:
 
 
 @run_async
+async def test_a_callback_receives_the_answers_of_the_other_servers() -> None:
+    pair = Pair()
+    pair.two.on_server("load", lambda extra: 7 + extra)
+    heard: list[Any] = []
+    pair.one.server_side_emit("load", 1, lambda error, answers: heard.append((error, answers)))
+    await eventually(lambda: heard == [(None, [8])])
+    alone = Server()
+    alone.server_side_emit("load", lambda *given: heard.append(given))
+    await eventually(lambda: heard[1:] == [(None, [])])
+
+
+@run_async
 async def test_many_sockets_at_once() -> None:
     pair = Pair()
     a, b = pair.a, pair.b
