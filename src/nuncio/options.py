@@ -21,8 +21,6 @@ MOST_SECONDS: Final = 1e9
 HOUR: Final = 3600.0
 
 
-LATER = "it is not part of Nuncio yet"
-
 # Names that people bring along.
 ELSEWHERE = {
     "cors_allowed_origins": 'write cors="https://…", or a list',

@@ -9,7 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from nuncio import AckTimeout, ClusterTimeout, RemoteSocket, Server, Socket, conflate
+from nuncio import (
+    AckTimeout,
+    ClusterTimeout,
+    Disconnected,
+    OptionError,
+    RemoteSocket,
+    Server,
+    Socket,
+    conflate,
+)
 from nuncio.cluster import LocalBus
 from nuncio.cluster.messages import (
     ClusterMessage,
@@ -200,6 +209,64 @@ async def test_a_remote_socket_can_be_acted_on() -> None:
     remote.disconnect(True)
     await eventually(lambda: not socket.connected)
     assert pair.bob.wire.ended
+
+
+@run_async
+async def test_a_loop_need_not_know_which_sockets_are_remote() -> None:
+    pair = Pair()
+    found = await within(pair.one.fetch_sockets())
+    assert [isinstance(one, RemoteSocket) for one in found] == [False, True]
+    heard: list[Any] = []
+    waiting: list[Any] = []
+    for one in found:
+        await one.join("x")
+        await one.leave("x")
+        await one.emit("e", 1)
+        waiting.append(asyncio.ensure_future(one.emit_with_ack("q")))
+        one.emit("q", lambda *values: heard.append(values))
+        one.timeout(5).emit("q", 5, lambda *values: heard.append(values))
+    for client, (event, *questions) in zip((pair.ada, pair.bob), await pair.heard(), strict=True):
+        assert event == '2["e",1]'
+        assert len(questions) == 3
+        for question in questions:
+            client.send(f'3{question[1 : question.index("[")]}["yes"]')
+    assert await within(asyncio.gather(*waiting)) == ["yes", "yes"]
+    await eventually(lambda: len(heard) == 4)
+    assert sorted(heard, key=len) == [("yes",), ("yes",), (None, "yes"), (None, "yes")]
+    for one in found:
+        with pytest.raises(OptionError, match="reason"):
+            one.disconnect(data=1)
+        one.disconnect(reason="full", data={"limit": 2})
+    told = ['2["disconnect_reason","full",{"limit":2}]', "1"]
+    assert await pair.heard() == (told, told)
+
+
+@run_async
+async def test_a_remote_socket_that_does_not_answer_or_has_gone() -> None:
+    pair = Pair()
+    (remote,) = await within(pair.one.in_(pair.b.id).fetch_sockets())
+    heard: list[Any] = []
+    remote.timeout(0.05).emit("q", lambda error, value=None: heard.append(type(error)))
+    await eventually(lambda: heard == [AckTimeout])
+    with pytest.raises(OptionError):
+        remote.timeout(-1)
+    with pytest.raises(OptionError, match="reserved"):
+        remote.emit_with_ack("connect")
+    pair.b.disconnect()
+    with pytest.raises(Disconnected):
+        await within(remote.emit_with_ack("q"))
+
+
+@run_async
+async def test_a_callback_receives_the_answers_of_the_other_servers() -> None:
+    pair = Pair()
+    pair.two.on_server("load", lambda extra: 7 + extra)
+    heard: list[Any] = []
+    pair.one.server_side_emit("load", 1, lambda error, answers: heard.append((error, answers)))
+    await eventually(lambda: heard == [(None, [8])])
+    alone = Server()
+    alone.server_side_emit("load", lambda *given: heard.append(given))
+    await eventually(lambda: heard[1:] == [(None, [])])
 
 
 @run_async

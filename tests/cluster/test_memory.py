@@ -14,7 +14,7 @@ from tests.support.memory import Client
 Room = str | int
 Event = tuple[str, Room, str | None]
 
-EVENTS = ("create-room", "join-room", "leave-room", "delete-room")
+EVENTS = ("create_room", "join_room", "leave_room", "delete_room")
 
 
 def record(io: Server) -> list[Event]:
@@ -48,20 +48,20 @@ class Model:
             return
         if room not in self.rooms:
             self.rooms[room] = []
-            self.events.append(("create-room", room, None))
+            self.events.append(("create_room", room, None))
         self.rooms[room].append(id)
         self.joined[id].append(room)
-        self.events.append(("join-room", room, id))
+        self.events.append(("join_room", room, id))
 
     def leave(self, id: str, room: Room) -> None:
         if room not in self.joined[id]:
             return
         self.joined[id].remove(room)
         self.rooms[room].remove(id)
-        self.events.append(("leave-room", room, id))
+        self.events.append(("leave_room", room, id))
         if not self.rooms[room]:
             del self.rooms[room]
-            self.events.append(("delete-room", room, None))
+            self.events.append(("delete_room", room, None))
 
     def exit(self, id: str) -> None:
         # The room of its own id is left first, for it was joined first.
@@ -155,22 +155,22 @@ async def test_the_events_of_one_client_come_in_the_order_of_the_reference() -> 
     client = Client.join(io)
     id = client.sid
     assert events == [
-        ("create-room", id, None),
-        ("join-room", id, id),
-        ("create-room", "a", None),
-        ("join-room", "a", id),
-        ("create-room", "b", None),
-        ("join-room", "b", id),
-        ("leave-room", "a", id),
-        ("delete-room", "a", None),
+        ("create_room", id, None),
+        ("join_room", id, id),
+        ("create_room", "a", None),
+        ("join_room", "a", id),
+        ("create_room", "b", None),
+        ("join_room", "b", id),
+        ("leave_room", "a", id),
+        ("delete_room", "a", None),
     ]
     events.clear()
     client.lose()
     assert events == [
-        ("leave-room", id, id),
-        ("delete-room", id, None),
-        ("leave-room", "b", id),
-        ("delete-room", "b", None),
+        ("leave_room", id, id),
+        ("delete_room", id, None),
+        ("leave_room", "b", id),
+        ("delete_room", "b", None),
     ]
 
 
@@ -194,10 +194,10 @@ async def test_rooms_joined_in_a_middleware_are_there_at_once_but_reach_nobody_y
     io.to("early").emit("now")
     assert client.take() == ['2["now"]']
     assert events == [
-        ("create-room", "early", None),
-        ("join-room", "early", client.sid),
-        ("create-room", client.sid, None),
-        ("join-room", client.sid, client.sid),
+        ("create_room", "early", None),
+        ("join_room", "early", client.sid),
+        ("create_room", client.sid, None),
+        ("join_room", client.sid, client.sid),
     ]
 
 
@@ -219,10 +219,10 @@ async def test_a_refused_client_leaves_only_what_it_had_joined() -> None:
     client.send("0")
     assert client.take() == ['4{"message":"no"}']
     assert events == [
-        ("create-room", "early", None),
-        ("join-room", "early", seen[0].id),
-        ("leave-room", "early", seen[0].id),
-        ("delete-room", "early", None),
+        ("create_room", "early", None),
+        ("join_room", "early", seen[0].id),
+        ("leave_room", "early", seen[0].id),
+        ("delete_room", "early", None),
     ]
     assert io.sockets.adapter.rooms == {}
     seen[0].join("late")
@@ -251,11 +251,11 @@ async def test_rooms_that_others_share_with_an_id_end_with_the_last_of_them() ->
     guest.socket.join(owner.sid)
     events = record(io)
     owner.lose()
-    assert events == [("leave-room", owner.sid, owner.sid)]
+    assert events == [("leave_room", owner.sid, owner.sid)]
     io.to(owner.sid).emit("x")
     assert guest.take() == ['2["x"]']
     guest.lose()
-    assert ("delete-room", owner.sid, None) in events
+    assert ("delete_room", owner.sid, None) in events
 
 
 @run_async
@@ -319,11 +319,11 @@ async def test_listeners_that_fail_harm_nobody(caplog: pytest.LogCaptureFixture)
     def fails(room: Room, id: str) -> None:
         raise RuntimeError("listener failed")
 
-    io.sockets.adapter.on("join-room", fails)
+    io.sockets.adapter.on("join_room", fails)
     client = Client.join(io)
     client.socket.join("a")
     assert client.socket.rooms == {client.sid, "a"}
-    assert "listener of 'join-room' failed" in caplog.text
+    assert "listener of 'join_room' failed" in caplog.text
 
 
 @run_async

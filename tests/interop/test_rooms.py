@@ -163,26 +163,26 @@ async def test_rooms_tell_what_happens_to_them(node: Node) -> None:
     io = Server()
     seen: list[Any] = []
     adapter = io.sockets.adapter
-    for event in ("create-room", "join-room", "leave-room", "delete-room"):
+    for event in ("create_room", "join_room", "leave_room", "delete_room"):
         adapter.on(event, lambda *args, event=event: seen.append((event, *args)))
     async with node.clients(io) as clients:
         client = await clients.connect()
         socket = await client.peer(io)
         id = socket.id
-        assert seen == [("create-room", id), ("join-room", id, id)]
+        assert seen == [("create_room", id), ("join_room", id, id)]
         seen.clear()
         socket.join("x")
         socket.join("x")
         socket.leave("x")
         assert seen == [
-            ("create-room", "x"),
-            ("join-room", "x", id),
-            ("leave-room", "x", id),
-            ("delete-room", "x"),
+            ("create_room", "x"),
+            ("join_room", "x", id),
+            ("leave_room", "x", id),
+            ("delete_room", "x"),
         ]
         seen.clear()
         socket.disconnect()
-        assert seen == [("leave-room", id, id), ("delete-room", id)]
+        assert seen == [("leave_room", id, id), ("delete_room", id)]
 
 
 @run_async

@@ -450,6 +450,14 @@ def promising(**options: Any) -> tuple[Server, list[Undelivered]]:
     return io, reports
 
 
+def small_log(**recovery: Any) -> tuple[Server, list[Undelivered]]:
+    """A server that promises delivery, and remembers little."""
+    io = Server(connection_state_recovery=recovery, delivery="at-least-once")
+    reports: list[Undelivered] = []
+    io.on("undelivered", reports.append)
+    return io, reports
+
+
 @run_async
 async def test_an_acknowledged_event_is_delivered_once() -> None:
     io, reports = promising()
@@ -511,6 +519,33 @@ async def test_a_client_that_does_not_come_back_is_reported() -> None:
         ("order", (2,)),
     ]
     assert len({one.id for one in report.events}) == 2
+
+
+@run_async
+async def test_who_comes_back_to_a_log_that_has_moved_on_is_reported_as_that() -> None:
+    io, reports = small_log(max_packets=2)
+    visitor = Visitor(io)
+    visitor.lose()
+    for number in range(3):
+        io.emit("order", number)
+    before = visitor.sid
+    assert visitor.come_back() == []
+    assert visitor.sid != before
+    (report,) = reports
+    assert report.reason == "the client came back, but what it missed is no longer known"
+    assert [one.args for one in report.events] == [(0,), (1,), (2,)]
+
+
+@run_async
+async def test_who_makes_room_for_others_that_are_away_is_reported_as_that() -> None:
+    io, reports = small_log(max_sessions=1)
+    first, second = Visitor(io), Visitor(io)
+    io.emit("order", 1)
+    first.lose()
+    assert not reports
+    second.lose()
+    (report,) = reports
+    assert (report.socket_id, report.reason) == (first.sid, "too many clients are away")
 
 
 @run_async

@@ -29,8 +29,8 @@ class Adapter:
     """Rooms of one namespace, and its part in a cluster.
 
     Made by the server, by calling what its option `adapter` holds with the namespace. Events
-    (`adapter.on`): `create-room(room)`, `join-room(room, id)`, `leave-room(room, id)`,
-    `delete-room(room)`.
+    (`adapter.on`): `create_room(room)`, `join_room(room, id)`, `leave_room(room, id)`,
+    `delete_room(room)`.
 
     Args:
         nsp: the namespace.

@@ -16,7 +16,7 @@ from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.recovery import RecoveryLog, SavedSession
 from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import Sent
-from nuncio.errors import LimitExceeded
+from nuncio.errors import DisconnectReason, LimitExceeded
 from nuncio.protocol.engineio import Message
 from nuncio.slow import SlowConsumer
 
@@ -83,15 +83,15 @@ class MemoryAdapter(Adapter):
         events = self._events
         if events is not None:
             if created:
-                events.emit("create-room", room)
-            events.emit("join-room", room, socket.id)
+                events.emit("create_room", room)
+            events.emit("join_room", room, socket.id)
 
     def entered(self, socket: Socket) -> None:
         """See `Adapter.entered`."""
         if self._events is not None:
             if socket.id not in self._members:
-                self._events.emit("create-room", socket.id)
-            self._events.emit("join-room", socket.id, socket.id)
+                self._events.emit("create_room", socket.id)
+            self._events.emit("join_room", socket.id, socket.id)
 
     def remove(self, socket: Socket, room: Room) -> None:
         """See `Adapter.remove`."""
@@ -117,9 +117,9 @@ class MemoryAdapter(Adapter):
     def _left(self, room: Room, socket: Socket, deleted: bool) -> None:
         events = self._events
         if events is not None:
-            events.emit("leave-room", room, socket.id)
+            events.emit("leave_room", room, socket.id)
             if deleted:
-                events.emit("delete-room", room)
+                events.emit("delete_room", room)
 
     def remove_all(self, socket: Socket) -> None:
         """See `Adapter.remove_all`."""
@@ -235,7 +235,9 @@ class MemoryAdapter(Adapter):
     def disconnect_sockets(self, options: BroadcastOptions, close: bool) -> None:
         """See `Adapter.disconnect_sockets`."""
         for socket in self.targets(options.rooms, options.excepted):
-            socket.disconnect(close)
+            socket.dismiss(
+                close, options.reason, options.data, DisconnectReason.SERVER_NAMESPACE_DISCONNECT
+            )
 
     def server_side_emit(self, payload: list[Any]) -> None:
         """See `Adapter.server_side_emit`: there are no other servers."""

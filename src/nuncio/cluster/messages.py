@@ -15,6 +15,7 @@ import msgspec
 
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
+from nuncio.protocol.json import simplify
 from nuncio.slow import POLICIES, conflate
 
 
@@ -37,7 +38,11 @@ class Kind(IntEnum):
 
 
 class Flags(msgspec.Struct, omit_defaults=True):
-    """Flags of an operation; the time-out in milliseconds, `slow` a slow-consumer policy's name."""
+    """Flags of an operation.
+
+    The time-out is in milliseconds, `slow` a slow-consumer policy's name; `reason` and `data` are
+    for clients that are disconnected.
+    """
 
     volatile: bool = False
     compress: bool = True
@@ -45,6 +50,8 @@ class Flags(msgspec.Struct, omit_defaults=True):
     promised: bool = False
     slow: str = ""
     key: str | int = ""
+    reason: str | None = None
+    data: Any = None
 
 
 class Options(msgspec.Struct, rename={"excepted": "except"}):
@@ -176,6 +183,9 @@ def to_wire(options: BroadcastOptions) -> Options:
         key = slow.key
         # Any other key is as good in words: it is compared with its likes only.
         flags.key = key if isinstance(key, (str, int)) else repr(key)
+    if options.reason is not None:
+        flags.reason = options.reason
+        flags.data = simplify(options.data)
     return Options(list(options.rooms), list(options.excepted), flags)
 
 
@@ -185,6 +195,8 @@ def from_wire(options: Options) -> BroadcastOptions:
     found.volatile = options.flags.volatile
     found.compress = options.flags.compress
     found.timeout = options.flags.timeout / 1000
+    found.reason = options.flags.reason
+    found.data = options.flags.data
     found.promised = options.flags.promised
     if options.flags.slow == "conflate":
         found.slow = conflate(options.flags.key)

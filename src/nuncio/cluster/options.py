@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from nuncio.cluster.rooms import Room
 from nuncio.slow import SlowConsumer
@@ -25,13 +25,17 @@ class BroadcastOptions:
         timeout: seconds to wait for answers; 0 for none.
         slow: what becomes of it for those who are behind; None when they are disconnected once too
             much waits for them.
+        reason: what clients are told who are disconnected; None to tell them nothing.
+        data: plain data that goes with the reason.
     """
 
     __slots__ = (
         "compress",
+        "data",
         "excepted",
         "local",
         "promised",
+        "reason",
         "rooms",
         "slow",
         "timeout",
@@ -49,6 +53,8 @@ class BroadcastOptions:
         self.promised = False
         self.timeout = 0.0
         self.slow: SlowConsumer | None = None
+        self.reason: str | None = None
+        self.data: Any = None
 
     def copy(self) -> BroadcastOptions:
         """Another one with the same values."""
@@ -59,4 +65,6 @@ class BroadcastOptions:
         options.promised = self.promised
         options.timeout = self.timeout
         options.slow = self.slow
+        options.reason = self.reason
+        options.data = self.data
         return options

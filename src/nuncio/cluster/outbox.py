@@ -16,6 +16,8 @@ ENTRY_OVERHEAD: Final = 200
 OVERFLOW: Final = "too many unacknowledged events"
 NOT_CONNECTED: Final = "not connected"
 NOT_RECOVERED: Final = "the client did not come back"
+FORGOTTEN: Final = "the client came back, but what it missed is no longer known"
+CROWDED_OUT: Final = "too many clients are away"
 
 
 class _Promise:

@@ -15,7 +15,7 @@ from collections import deque
 from typing import Any, Final
 
 from nuncio.cluster.options import BroadcastOptions
-from nuncio.cluster.outbox import Outbox
+from nuncio.cluster.outbox import CROWDED_OUT, FORGOTTEN, NOT_RECOVERED, Outbox
 from nuncio.cluster.recovery_options import RecoveryOptions
 from nuncio.cluster.rooms import Room
 from nuncio.engine.wheel import Timer, TimerWheel
@@ -72,9 +72,21 @@ class SavedSession:
         outbox: what it was promised and has not acknowledged, or None.
         expires: by the loop's clock, in seconds.
         offset: the last event that the client says it has, once it came back.
+        ending: why it is given up, if it is.
     """
 
-    __slots__ = ("access", "data", "expires", "offset", "outbox", "pid", "rooms", "sid", "since")
+    __slots__ = (
+        "access",
+        "data",
+        "ending",
+        "expires",
+        "offset",
+        "outbox",
+        "pid",
+        "rooms",
+        "sid",
+        "since",
+    )
 
     def __init__(
         self,
@@ -95,6 +107,7 @@ class SavedSession:
         self.outbox = outbox
         self.expires = 0.0
         self.offset = ""
+        self.ending = NOT_RECOVERED
 
     @property
     def user(self) -> Any:
@@ -259,6 +272,7 @@ class RecoveryLog(Timer):
         self._wheel = wheel
         if len(self._sessions) >= self._max_sessions:
             for oldest in self._sessions.values():
+                oldest.ending = CROWDED_OUT
                 self._give_up(oldest)
                 break
         session.expires = wheel.now() + self._duration
@@ -296,6 +310,7 @@ class RecoveryLog(Timer):
             return None
         session.offset = offset
         if self._number(session) < 0:
+            session.ending = FORGOTTEN
             self._give_up(session)
             return None
         self._take(session)

@@ -8,9 +8,15 @@ from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from nuncio.cluster.messages import RemoteDetails
+from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
-from nuncio.engine.sent import Sent
+from nuncio.engine.sent import TAKEN, Sent
+from nuncio.errors import AckTimeout, Disconnected
+from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.json import simplify
+from nuncio.server.binding import bind
+from nuncio.server.handlers import Handler
+from nuncio.server.operator import check_event, check_farewell
 
 if TYPE_CHECKING:
     from nuncio.server.broadcasting import Broadcaster
@@ -66,36 +72,94 @@ class RemoteSocket:
         return self.nsp.to(self.id)
 
     def emit(self, event: str, *args: object) -> Sent:
-        """Send it an event; see `Socket.emit`."""
+        """Send it an event; see `Socket.emit`, whose callback it takes, too."""
+        if args and callable(args[-1]):
+            return self.emit_callback(event, args[:-1], args[-1], 0.0)
         return self._operator().emit(event, *args)
 
-    def emit_with_ack(self, event: str, *args: object, timeout: float) -> Awaitable[Any]:
+    def emit_with_ack(
+        self, event: str, *args: object, timeout: float | None = None
+    ) -> Awaitable[Any]:
         """Send it an event and wait for its answer.
 
+        Args:
+            event: its name.
+            args: see `Socket.emit`.
+            timeout: seconds to wait; None for as long as a dead connection can go unnoticed, which
+                is `ping_interval` and `ping_timeout` together.
+
+        Returns:
+            The first value of the answer: other servers tell no more.
+
         Raises:
-            AckTimeout: when it did not come in time.
+            AckTimeout: when it did not come in time, be it that the client has left meanwhile.
+            Disconnected: when the client was not connected.
         """
-        return asyncio.ensure_future(self._ask(event, args, timeout))
+        check_event(event)
+        limit = 0.0 if timeout is None else checked_seconds("timeout", timeout)
+        return asyncio.ensure_future(self._ask(event, args, limit))
 
     async def _ask(self, event: str, args: tuple[object, ...], timeout: float) -> Any:
+        if not timeout:
+            options = self.nsp.server.engine.options
+            timeout = options.ping_interval + options.ping_timeout
         answers = await self._operator().timeout(timeout).emit_with_ack(event, *args)
-        return answers[0] if answers else None
+        if not answers:
+            raise Disconnected("not connected")
+        return answers[0]
+
+    def emit_callback(
+        self, event: str, args: tuple[object, ...], callback: Any, timeout: float
+    ) -> Sent:
+        """See `Socket.emit` with a callable; with a time-out its first argument is an error."""
+        handler = bind(
+            callback, "acknowledgement", takes_socket=False, lifecycle=True, injects=False
+        )
+        check_event(event)
+        self.nsp.server.spawn(self._call_back(event, args, handler, timeout))
+        return TAKEN
+
+    async def _call_back(
+        self, event: str, args: tuple[object, ...], callback: Handler, timeout: float
+    ) -> None:
+        try:
+            values: list[Any] = [await self._ask(event, args, timeout)]
+            if timeout:
+                values.insert(0, None)
+        except (AckTimeout, Disconnected) as error:
+            if not timeout:
+                return
+            values = [error]
+        given = callback.arguments(None, ["", *callback.padded(values)], None)
+        self.nsp.server.guard(callback.function, given, None, "ack")
 
     def timeout(self, seconds: float) -> RemoteOperator:
         """How long what is emitted with it waits for the acknowledgement."""
-        return RemoteOperator(self, seconds)
+        return RemoteOperator(self, checked_seconds("timeout", seconds))
 
-    def join(self, rooms: Room | Iterable[Room]) -> None:
+    def join(self, rooms: Room | Iterable[Room]) -> Sent:
         """Put it into rooms."""
         self._operator().sockets_join(rooms)
+        return TAKEN
 
-    def leave(self, room: Room) -> None:
+    def leave(self, room: Room) -> Sent:
         """Take it out of a room."""
         self._operator().sockets_leave(room)
+        return TAKEN
 
-    def disconnect(self, close: bool = False) -> None:
-        """Disconnect it; with `close` its whole connection."""
-        self._operator().disconnect_sockets(close)
+    def disconnect(
+        self, close: bool = False, *, reason: str | None = None, data: object = None
+    ) -> None:
+        """Disconnect it; see `Socket.disconnect`.
+
+        Raises:
+            OptionError: for a reason that is no text, and data without a reason.
+        """
+        check_farewell(reason, data)
+        options = BroadcastOptions(frozenset((self.id,)))
+        options.reason = reason
+        options.data = data
+        self.nsp.disconnect_many(options, close)
 
 
 class RemoteOperator:
@@ -104,6 +168,12 @@ class RemoteOperator:
     def __init__(self, socket: RemoteSocket, seconds: float) -> None:
         self._socket = socket
         self._seconds = seconds
+
+    def emit(self, event: str, *args: object) -> Sent:
+        """See `RemoteSocket.emit`; a callback's first argument is an error or None."""
+        if args and callable(args[-1]):
+            return self._socket.emit_callback(event, args[:-1], args[-1], self._seconds)
+        return self._socket.emit(event, *args)
 
     def emit_with_ack(self, event: str, *args: object) -> Awaitable[Any]:
         """See `RemoteSocket.emit_with_ack`."""

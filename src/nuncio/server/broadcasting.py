@@ -385,12 +385,17 @@ class Broadcaster(Generic[D, U]):
     def server_side_emit(self, event: str, *args: object) -> None:
         """Send an event to the other servers of the cluster; this one does not receive it.
 
-        Their `on_server` handlers receive the arguments.
+        Their `on_server` handlers receive the arguments. A callable as the last argument receives
+        their answers, as in JavaScript: first an error or None, then the list of those that came
+        within 5 seconds.
 
         Raises:
             OptionError: for a reserved name.
         """
         _check_server_event(event)
+        if args and callable(args[-1]):
+            self.server.tell_answers(self.server_side_emit_with_ack(event, *args[:-1]), args[-1])
+            return
         self.adapter.server_side_emit([event, *args])
 
     def server_side_emit_with_ack(

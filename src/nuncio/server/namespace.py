@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from mypy_extensions import mypyc_attr
 
-from nuncio.cluster.outbox import NOT_RECOVERED
 from nuncio.cluster.recovery import SavedSession
 from nuncio.errors import ConnectError, OptionError
 from nuncio.ids import new_id
@@ -358,10 +357,10 @@ class Namespace(Broadcaster[D, U]):
         self._clean_up()
 
     def session_lost(self, session: SavedSession) -> None:
-        """The adapter: a client that lost its link did not come back in time."""
+        """The adapter: a client that lost its link can no longer come back."""
         if session.outbox is not None:
             payloads = session.outbox.payloads()
-            self.undelivered(session.sid, session.data, session.user, NOT_RECOVERED, payloads)
+            self.undelivered(session.sid, session.data, session.user, session.ending, payloads)
         self._clean_up()
 
     def _clean_up(self) -> None:

@@ -33,6 +33,18 @@ def check_event(event: object) -> None:
         raise OptionError(f'event: "{event}" is a reserved event name')
 
 
+def check_farewell(reason: object, data: object) -> None:
+    """Check what a client is to be told when it is disconnected.
+
+    Raises:
+        OptionError: for a reason that is no text, and data without a reason.
+    """
+    if reason is not None and not isinstance(reason, str):
+        raise OptionError(f"reason must be a str, not {reason!r}")
+    if reason is None and data is not None:
+        raise OptionError('data goes with a reason: disconnect(reason="…", data=…)')
+
+
 class BroadcastOperator:
     """Recipients in a namespace, and flags for what they are sent.
 

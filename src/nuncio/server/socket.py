@@ -26,7 +26,12 @@ from nuncio.server.connection import REASON_EVENT
 from nuncio.server.dispatch import event_name
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handshake import Handshake
-from nuncio.server.operator import BroadcastOperator, SocketOperator, check_event
+from nuncio.server.operator import (
+    BroadcastOperator,
+    SocketOperator,
+    check_event,
+    check_farewell,
+)
 from nuncio.slow import SlowConsumer
 
 if TYPE_CHECKING:
@@ -379,10 +384,7 @@ class Socket(Asker, Generic[D, U]):
             OptionError: for a reason that is no text, and data without a reason.
             TypeError: for data that cannot be sent.
         """
-        if reason is not None and not isinstance(reason, str):
-            raise OptionError(f"reason must be a str, not {reason!r}")
-        if reason is None and data is not None:
-            raise OptionError('data goes with a reason: disconnect(reason="…", data=…)')
+        check_farewell(reason, data)
         self.dismiss(close, reason, data, SERVER_NAMESPACE_DISCONNECT)
 
     def dismiss(self, close: bool, reason: str | None, data: object, word: str) -> None:

@@ -101,7 +101,7 @@ def test_a_refusal_leaves_nothing(io: Server, log: Log) -> None:
 
     io.use(lambda socket: log("not reached"))
     io.on("connection", lambda socket: log("connection"))
-    io.sockets.adapter.on("leave-room", lambda room, id: log("left", room))
+    io.sockets.adapter.on("leave_room", lambda room, id: log("left", room))
 
     @log.does
     def rooms() -> list[object]:

@@ -180,9 +180,10 @@ for (const event of ["create-room", "join-room", "leave-room", "delete-room"]) {
 
 def adapter(io: Server, log: Log) -> None:
     def listen(event: str) -> None:
-        io.sockets.adapter.on(event, lambda *args: log(event, *args))
+        official = event.replace("_", "-")
+        io.sockets.adapter.on(event, lambda *args: log(official, *args))
 
-    for event in ("create-room", "join-room", "leave-room", "delete-room"):
+    for event in ("create_room", "join_room", "leave_room", "delete_room"):
         listen(event)
 
 
