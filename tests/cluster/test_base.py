@@ -213,7 +213,7 @@ async def test_a_remote_socket_can_be_acted_on() -> None:
 
 @run_async
 async def test_a_loop_need_not_know_which_sockets_are_remote() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     found = await within(pair.one.fetch_sockets())
     assert [isinstance(one, RemoteSocket) for one in found] == [False, True]
     heard: list[Any] = []
@@ -243,7 +243,7 @@ async def test_a_loop_need_not_know_which_sockets_are_remote() -> None:
 
 @run_async
 async def test_a_remote_socket_that_does_not_answer_or_has_gone() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     (remote,) = await within(pair.one.in_(pair.b.id).fetch_sockets())
     heard: list[Any] = []
     remote.timeout(0.05).emit("q", lambda error, value=None: heard.append(type(error)))
@@ -259,7 +259,7 @@ async def test_a_remote_socket_that_does_not_answer_or_has_gone() -> None:
 
 @run_async
 async def test_a_callback_receives_the_answers_of_the_other_servers() -> None:
-    pair = Pair()
+    pair = await Pair.start()
     pair.two.on_server("load", lambda extra: 7 + extra)
     heard: list[Any] = []
     pair.one.server_side_emit("load", 1, lambda error, answers: heard.append((error, answers)))

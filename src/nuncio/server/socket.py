@@ -22,7 +22,7 @@ from nuncio.protocol.engineio import Message
 from nuncio.protocol.socketio import RESERVED_EVENTS
 from nuncio.server.access import Access
 from nuncio.server.asker import Asker, patient
-from nuncio.server.connection import REASON_EVENT
+from nuncio.server.connection import REASON_EVENT, Connection
 from nuncio.server.dispatch import event_name
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handshake import Handshake
