@@ -264,6 +264,9 @@ async def test_a_client_leaves_a_namespace_and_keeps_the_connection(home: Home) 
         assert again.startswith("40/custom,") and again != first
         assert await receive(socket) == '42/custom,["auth",{}]'
         await socket.send("41")
+        # What comes in one piece with the goodbye would be ignored.
+        await socket.send("2")
+        assert await receive(socket) == "3"
         # Nothing else was joined there any more, and so this is a violation.
         await socket.send('42["message","a"]')
         await is_closed(socket)

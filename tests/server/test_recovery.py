@@ -109,6 +109,7 @@ async def test_a_client_that_comes_back_is_who_it_was() -> None:
 @run_async
 async def test_the_secret_is_nowhere_in_the_handshake() -> None:
     io = recovering(adapter=LocalBus())
+    await io.engine.start()
     seen: list[dict[str, Any]] = []
     io.use(lambda socket: seen.append(socket.handshake.auth))
     visitor = Visitor(io)
@@ -137,6 +138,8 @@ async def test_the_secret_is_nowhere_in_the_handshake() -> None:
 async def test_other_servers_are_not_told_the_secret() -> None:
     bus = LocalBus()
     one, two = recovering(adapter=bus), recovering(adapter=bus)
+    await one.engine.start()
+    await two.engine.start()
     visitor = Visitor(one)
     visitor.lose()
     visitor.come_back(token="t")
