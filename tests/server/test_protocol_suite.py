@@ -265,8 +265,8 @@ async def test_a_client_leaves_a_namespace_and_keeps_the_connection(home: Home) 
         assert await receive(socket) == '42/custom,["auth",{}]'
         await socket.send("41")
         # What comes in one piece with the goodbye would be ignored.
-        await socket.send("2")
-        assert await receive(socket) == "3"
+        await socket.send("40/unknown,")
+        assert await receive(socket) == '44/unknown,{"message":"Invalid namespace"}'
         # Nothing else was joined there any more, and so this is a violation.
         await socket.send('42["message","a"]')
         await is_closed(socket)
