@@ -7,16 +7,20 @@ import dataclasses
 import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import nuncio
+import nuncio.cluster
+import nuncio.engine
 from nuncio import errors
 from nuncio.auth import identity
 from nuncio.engine.options import EngineOptions
 from nuncio.hosts.serve import OPTIONS
 from nuncio.protocol.deflate import DeflateConfig
+from nuncio.server.facade import Facade
 from nuncio.server.options import ServerOptions
 from tests.docs.samples import PAGES, ROOT, blocks_of
 
@@ -143,6 +147,46 @@ def test_names_of_the_package_exist(page: Path) -> None:
         submodule = ROOT / "src" / "nuncio" / name
         found = hasattr(nuncio, name) or submodule.is_dir() or submodule.with_suffix(".py").exists()
         assert found or name in OUTSIDE, f"nuncio.{name}"
+
+
+REFERENCE = "".join(page.read_text() for page in sorted((ROOT / "docs" / "reference").glob("*.md")))
+# Each name that is described, and what is said of how: for classes, which members.
+DESCRIBED = dict(re.findall(r"^::: ([\w.]+)\n((?: .*\n)*)", REFERENCE, re.MULTILINE))
+
+
+@pytest.mark.parametrize("module", [nuncio, nuncio.auth, nuncio.cluster, nuncio.engine])
+def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
+    for name, value in vars(module).items():
+        if name.startswith("_") or isinstance(value, ModuleType):
+            continue
+        # A function may be called as the module it is in.
+        known = {f"{module.__name__}.{name}", f"{module.__name__}.{name}.{name}", f"nuncio.{name}"}
+        assert known & DESCRIBED.keys(), f"{module.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    "kind", [nuncio.Server, nuncio.Namespace, nuncio.Socket, nuncio.RemoteSocket, nuncio.Session]
+)
+def test_members_in_the_reference_exist_and_say_what_they_do(kind: type) -> None:
+    members = members_of(kind)
+    assert members
+    for name in members:
+        assert inspect.getdoc(getattr(kind, name)), name
+
+
+def test_what_chooses_recipients_is_in_the_reference_of_all_that_have_it() -> None:
+    shared = {name for name in vars(nuncio.BroadcastOperator) if not name.startswith("_")}
+    for kind in (nuncio.Server, nuncio.Namespace):
+        assert shared <= members_of(kind)
+    here = {name for name in shared if hasattr(nuncio.Socket, name)}
+    assert here <= members_of(nuncio.Socket)
+    passed_on = {name for name in vars(Facade) if not name.startswith("_")}
+    assert passed_on - {"default_namespace"} <= members_of(nuncio.Server)
+
+
+def members_of(kind: type) -> set[str]:
+    """The members of a class that the reference shows."""
+    return set(re.findall(r'^ +- "?(\w+)"?$', DESCRIBED[f"nuncio.{kind.__name__}"], re.MULTILINE))
 
 
 # Endings of file names that look like attributes.

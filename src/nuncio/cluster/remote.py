@@ -47,11 +47,8 @@ class RemoteHandshake:
 class RemoteSocket:
     """One client of another server; what `fetch_sockets` returns for it.
 
-    Args:
-        nsp: the namespace on this server.
-        details: what the other server told.
-
     Attributes:
+        nsp: its namespace, on this server.
         id: its public id.
         handshake: what was known when it connected.
         rooms: the rooms it was in when the other server was asked.
@@ -59,6 +56,12 @@ class RemoteSocket:
     """
 
     def __init__(self, nsp: Broadcaster, details: RemoteDetails) -> None:
+        """Made by the adapter.
+
+        Args:
+            nsp: the namespace on this server.
+            details: what the other server told.
+        """
         self.nsp = nsp
         self.id = details.id
         self.handshake = RemoteHandshake(details.handshake)
@@ -89,7 +92,7 @@ class RemoteSocket:
                 is `ping_interval` and `ping_timeout` together.
 
         Returns:
-            The first value of the answer: other servers tell no more.
+            The first value of the answer; other servers tell no more.
 
         Raises:
             AckTimeout: when it did not come in time, be it that the client has left meanwhile.
@@ -134,16 +137,23 @@ class RemoteSocket:
         self.nsp.server.guard(callback.function, given, None, "ack")
 
     def timeout(self, seconds: float) -> RemoteOperator:
-        """How long what is emitted with it waits for the acknowledgement."""
+        """How long what is emitted with it waits for the acknowledgement.
+
+        Args:
+            seconds: above 0.
+
+        Raises:
+            OptionError: for what is no such number.
+        """
         return RemoteOperator(self, checked_seconds("timeout", seconds))
 
     def join(self, rooms: Room | Iterable[Room]) -> Sent:
-        """Put it into rooms."""
+        """Put it into rooms; see `Socket.join`."""
         self._operator().sockets_join(rooms)
         return TAKEN
 
     def leave(self, room: Room) -> Sent:
-        """Take it out of a room."""
+        """Take it out of a room; see `Socket.leave`."""
         self._operator().sockets_leave(room)
         return TAKEN
 

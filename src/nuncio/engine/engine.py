@@ -74,6 +74,11 @@ class Engine:
 
     Raises:
         OptionError: for a wrong option, with the nearest known name.
+
+    Attributes:
+        options: what it was given, and the defaults.
+        sessions: those that are open, by their secret ids.
+        counters: what was refused, dropped or cut off; see `nuncio.Counters`.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -144,7 +149,18 @@ class Engine:
     def on(self, event: str, listener: None = None) -> Callable[[L], L]: ...
 
     def on(self, event: str, listener: Any = None) -> Any:
-        """Listen to `connection`, `connection_error`, `initial_headers` or `headers`."""
+        """Listen to an event: `on(event, listener)`, or `@on(event)`.
+
+        Args:
+            event: `connection(session)`; `connection_error(failure)`, see `ConnectionFailure`;
+                `initial_headers(headers, request)`, before a session's first response, and
+                `headers(headers, request)`, before each: what is changed in `headers`, a dict, is
+                sent.
+            listener: a function, which may be async; those of headers may not.
+
+        Raises:
+            TypeError: when it cannot be called.
+        """
         return self.events.on(event, listener)
 
     @overload
@@ -154,11 +170,11 @@ class Engine:
     def once(self, event: str, listener: None = None) -> Callable[[L], L]: ...
 
     def once(self, event: str, listener: Any = None) -> Any:
-        """Listen to the next such event only."""
+        """Listen to the next such event only; see `on`."""
         return self.events.once(event, listener)
 
     def off(self, event: str | None = None, listener: Any = None) -> None:
-        """Stop listening."""
+        """Remove one listener, all of an event, or all."""
         self.events.off(event, listener)
 
     def close(self, discard: bool = False) -> None:
@@ -171,7 +187,11 @@ class Engine:
             session.close(discard)
 
     def asgi(self, other: Any = None) -> Any:
-        """An ASGI application: the engine's path, and `other` for everything else."""
+        """An ASGI application: the engine's path, and `other` for everything else.
+
+        Args:
+            other: the application for everything else; None answers 404.
+        """
         from nuncio.hosts.asgi import ASGIApp
 
         return ASGIApp(self, other)

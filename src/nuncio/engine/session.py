@@ -150,7 +150,7 @@ class Session(PacketSink):
 
     @property
     def buffered_bytes(self) -> int:
-        """How much waits in the buffer."""
+        """How many bytes wait in the buffer."""
         return 0 if self._buffer is None else self._buffer.size
 
     @property
@@ -169,7 +169,17 @@ class Session(PacketSink):
     def on(self, event: str, listener: None = None) -> Callable[[L], L]: ...
 
     def on(self, event: str, listener: Any = None) -> Any:
-        """Listen to `message`, `close`, `upgrading`, `upgrade`, `heartbeat`, `drain`."""
+        """Listen to an event: `on(event, listener)`, or `@on(event)`.
+
+        Args:
+            event: `message(data)`, of an engine that stands alone; `upgrading(transport)` and
+                `upgrade(transport)`; `heartbeat()`; `drain()`, when the peer has caught up;
+                `close(reason, description)`.
+            listener: a function, which may be async.
+
+        Raises:
+            TypeError: when it cannot be called.
+        """
         return self.events.on(event, listener)
 
     @overload
@@ -179,11 +189,11 @@ class Session(PacketSink):
     def once(self, event: str, listener: None = None) -> Callable[[L], L]: ...
 
     def once(self, event: str, listener: Any = None) -> Any:
-        """Listen to the next such event only."""
+        """Listen to the next such event only; see `on`."""
         return self.events.once(event, listener)
 
     def off(self, event: str | None = None, listener: Any = None) -> None:
-        """Stop listening."""
+        """Remove one listener, all of an event, or all."""
         self.events.off(event, listener)
 
     @overload
@@ -201,6 +211,7 @@ class Session(PacketSink):
 
         Raises:
             TypeError: for anything but text or bytes.
+            ValueError: for text with U+001E in it over long-polling, which separates packets there.
         """
         if isinstance(data, str):
             text = data.encode()

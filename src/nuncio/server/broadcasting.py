@@ -170,7 +170,11 @@ class Broadcaster(Generic[D, U]):
         return self._all().emit("message", *args)
 
     def to(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """Everybody in a room, or in any of several."""
+        """Everybody in a room, or in any of several; nobody gets anything twice.
+
+        Raises:
+            OptionError: for what cannot be a room.
+        """
         options = BroadcastOptions(frozenset(rooms_of(rooms, "rooms")))
         options.promised = self.promised
         options.slow = self.slow
@@ -181,7 +185,11 @@ class Broadcaster(Generic[D, U]):
         return self.to(rooms)
 
     def except_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """Everybody but those in these rooms."""
+        """Everybody but those in this room, or in any of these.
+
+        Raises:
+            OptionError: for what cannot be a room.
+        """
         return self._all().except_(rooms)
 
     @property

@@ -11,15 +11,15 @@ from nuncio.engine.request import Request
 class Handshake:
     """`socket.handshake`, under the official names.
 
-    Args:
-        request: the request that opened the connection.
+    Attributes:
         auth: what the client sent as `auth`.
-        issued: when, in seconds since the epoch.
+        issued: when it connected, in seconds since the epoch.
     """
 
     __slots__ = ("_request", "auth", "issued")
 
     def __init__(self, request: Request, auth: dict[str, Any], issued: float) -> None:
+        """Made by the socket, of the request that opened the connection."""
         self._request = request
         self.auth = auth
         self.issued = issued

@@ -49,7 +49,11 @@ class Listeners:
         Args:
             event: its name.
             handler: receives the event's arguments, as many as it declares.
-            options: `thread` and `concurrency`, see `Namespace.event`.
+            options: `thread`, `concurrency` and `rate`, see `Namespace.on`.
+
+        Raises:
+            OptionError: for a handler that cannot be called with an event's arguments, and for an
+                option that does not exist.
         """
         return self._listen(event, handler, False, False, options)
 
@@ -60,7 +64,7 @@ class Listeners:
     def once(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
 
     def once(self, event: str, handler: Any = None, **options: Any) -> Any:
-        """Handle the next such event only."""
+        """Handle the next such event only; otherwise as `on`."""
         return self._listen(event, handler, True, False, options)
 
     @overload
@@ -97,7 +101,12 @@ class Listeners:
         return handler
 
     def off(self, event: str | None = None, handler: Any = None) -> None:
-        """Remove one handler, all of an event, or all of this socket."""
+        """Remove one handler, all of an event, or all of this socket.
+
+        Args:
+            event: its name; None to remove every handler that was registered with this socket.
+            handler: the function that was registered; None for all of the event.
+        """
         listeners = self._listeners
         if listeners is None:
             return
@@ -110,13 +119,17 @@ class Listeners:
             listeners[event] = kept
 
     def listeners(self, event: str) -> list[Any]:
-        """The functions that handle an event of this socket."""
+        """The functions registered with this socket for an event; not its namespace's."""
         if self._listeners is None:
             return []
         return [bound.listener for bound in self._listeners.get(event, [])]
 
     def on_any(self, listener: Any) -> Any:
-        """Call `listener(event, *args)` for every event that arrives, before middlewares."""
+        """Call `listener(event, *args)` for every event that arrives, before middlewares.
+
+        Raises:
+            OptionError: when it cannot be called.
+        """
         self._any = [*(self._any or []), _bound(listener)]
         return listener
 
@@ -134,7 +147,11 @@ class Listeners:
         return [bound.listener for bound in self._any or []]
 
     def on_any_outgoing(self, listener: Any) -> Any:
-        """Call `listener(event, *args)` for every event sent to this client."""
+        """Call `listener(event, *args)` for every event sent to this client.
+
+        Raises:
+            OptionError: when it cannot be called.
+        """
         self._any_out = [*(self._any_out or []), _bound(listener)]
         return listener
 

@@ -60,9 +60,11 @@ class Namespace(Broadcaster[D, U]):
         name: with or without its leading `/`.
 
     Attributes:
+        name: begins with `/`.
+        server: the server it belongs to.
+        sockets: connected sockets by id.
+        adapter: its rooms, and the other servers; see `nuncio.cluster.Adapter`.
         concurrency: how many handlers of one socket may run at once, unless they say otherwise.
-        handlers: of its sockets' events, by name.
-        lifecycle: of `connection`, `disconnecting`, `disconnect` and so on, by name.
         parent: the dynamic namespace it was made for, or None.
     """
 
@@ -77,6 +79,11 @@ class Namespace(Broadcaster[D, U]):
     )
 
     def __init__(self, name: str) -> None:
+        """Make one, which belongs to no server yet.
+
+        For the server's own use are `handlers`, those of its sockets' events, and `lifecycle`,
+        those of `connection`, `disconnecting`, `disconnect` and so on, both by name.
+        """
         super().__init__(name)
         self.handlers: dict[str, list[Handler]] = {}
         self.lifecycle: dict[str, list[Handler]] = {}
@@ -119,10 +126,12 @@ class Namespace(Broadcaster[D, U]):
             event: its name.
             handler: a function; None to use this as a decorator.
             options: `thread=True` runs a blocking `def` handler in a thread; `concurrency=n`
-                lets at most n calls of it run at once for one socket.
+                lets at most n calls of it run at once for one socket; `rate=nuncio.Rate(…)` lets
+                one socket call it no more often than that.
 
         Raises:
-            OptionError: for a handler that cannot be called with an event's arguments.
+            OptionError: for a handler that cannot be called with an event's arguments, and for an
+                option that does not exist.
         """
         return self._register(event, handler, False, options)
 
@@ -133,7 +142,7 @@ class Namespace(Broadcaster[D, U]):
     def once(self, event: str, handler: None = None, **options: Any) -> Callable[[H], H]: ...
 
     def once(self, event: str, handler: Any = None, **options: Any) -> Any:
-        """Handle the next such event only."""
+        """Handle the next such event only; otherwise as `on`."""
         return self._register(event, handler, True, options)
 
     @overload
@@ -148,6 +157,9 @@ class Namespace(Broadcaster[D, U]):
         Args:
             handler: the function, or the event's name.
             options: `name`, and those of `on`.
+
+        Raises:
+            OptionError: see `on`.
         """
         name = options.pop("name", None)
         if isinstance(handler, str):
@@ -184,7 +196,12 @@ class Namespace(Broadcaster[D, U]):
         _put(table, event, [one for one in table.get(event, []) if one is not handler])
 
     def off(self, event: str | None = None, handler: Any = None) -> None:
-        """Remove one handler, all of an event, or all."""
+        """Remove one handler, all of an event, or all.
+
+        Args:
+            event: its name; None to remove every handler of every event.
+            handler: the function that was registered; None for all of the event.
+        """
         if event is None:
             self.handlers.clear()
             self.lifecycle.clear()
@@ -196,7 +213,7 @@ class Namespace(Broadcaster[D, U]):
         _put(table, event, kept)
 
     def listeners(self, event: str) -> list[Any]:
-        """The functions registered for an event."""
+        """The functions registered for an event, in the order in which they run."""
         table = self.lifecycle if event in LIFECYCLE else self.handlers
         return [bound.listener for bound in table.get(event, [])]
 
@@ -205,6 +222,13 @@ class Namespace(Broadcaster[D, U]):
 
         Raising `nuncio.ConnectError` refuses the client; so does any other exception, but then the
         client learns no more than that something failed.
+
+        Args:
+            middleware: a function of the socket, which is not connected yet; they are called in
+                the order in which they were added.
+
+        Raises:
+            OptionError: when it cannot be called so.
         """
         self._middlewares = [*self._middlewares, bind_middleware(middleware)]
         return middleware

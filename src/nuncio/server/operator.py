@@ -46,21 +46,29 @@ def check_farewell(reason: object, data: object) -> None:
 
 
 class BroadcastOperator:
-    """Recipients in a namespace, and flags for what they are sent.
+    """Recipients in a namespace, and flags for what they are sent: `io.to("lobby").volatile`.
 
-    Args:
-        nsp: the namespace.
-        options: whom and how; the operator's own from now on.
+    Each call returns a new one, so one that was kept never changes.
     """
 
     __slots__ = ("_nsp", "_options")
 
     def __init__(self, nsp: Broadcaster, options: BroadcastOptions) -> None:
+        """Made by namespaces and sockets.
+
+        Args:
+            nsp: the namespace.
+            options: whom and how; the operator's own from now on.
+        """
         self._nsp = nsp
         self._options = options
 
     def to(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """Also everybody in this room, or in any of these."""
+        """Also everybody in this room, or in any of these.
+
+        Raises:
+            OptionError: for what cannot be a room.
+        """
         options = self._options.copy()
         options.rooms = options.rooms.union(rooms_of(rooms, "rooms"))
         return BroadcastOperator(self._nsp, options)
@@ -70,7 +78,11 @@ class BroadcastOperator:
         return self.to(rooms)
 
     def except_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """But nobody in this room, or in any of these."""
+        """But nobody in this room, or in any of these.
+
+        Raises:
+            OptionError: for what cannot be a room.
+        """
         options = self._options.copy()
         options.excepted = options.excepted.union(rooms_of(rooms, "rooms"))
         return BroadcastOperator(self._nsp, options)
@@ -90,25 +102,49 @@ class BroadcastOperator:
         return BroadcastOperator(self._nsp, options)
 
     def compress(self, compress: bool) -> BroadcastOperator:
-        """Whether transports may compress it."""
+        """Whether transports may compress it, where compression is on; they may unless told."""
         options = self._options.copy()
         options.compress = compress
         return BroadcastOperator(self._nsp, options)
 
     def timeout(self, seconds: float) -> BroadcastOperator:
-        """How long to wait for acknowledgements."""
+        """How long to wait for acknowledgements.
+
+        Args:
+            seconds: above 0.
+
+        Raises:
+            OptionError: for what is no such number.
+        """
         options = self._options.copy()
         options.timeout = checked_seconds("timeout", seconds)
         return BroadcastOperator(self._nsp, options)
 
     def delivery(self, guarantee: str) -> BroadcastOperator:
-        """What is promised of the delivery: `at-most-once` or `at-least-once`; see the guide."""
+        """What is promised of the delivery.
+
+        Args:
+            guarantee: `at-most-once`, or `at-least-once`: recipients acknowledge it, get it again
+                if their connection breaks before, or the application is told; see `Undelivered`.
+
+        Raises:
+            OptionError: for what is neither, and for `at-least-once` without connection state
+                recovery.
+        """
         options = self._options.copy()
         options.promised = self._nsp.checked_delivery(guarantee)
         return BroadcastOperator(self._nsp, options)
 
     def when_slow(self, policy: Any) -> BroadcastOperator:
-        """What becomes of it for those who are behind; see `Namespace.slow_consumer`."""
+        """What becomes of it for those who are behind.
+
+        Args:
+            policy: `disconnect`, `block`, `drop_oldest`, `drop_newest` or `nuncio.conflate(key)`;
+                see `Namespace.slow_consumer`.
+
+        Raises:
+            OptionError: for what is no policy.
+        """
         options = self._options.copy()
         options.slow = policy_of(policy, "policy")
         return BroadcastOperator(self._nsp, options)
@@ -124,7 +160,7 @@ class BroadcastOperator:
             args: see `Socket.emit`.
 
         Returns:
-            Something to await for back-pressure: it waits for those who are behind.
+            Something to await for back-pressure, which waits for those who are behind.
 
         Raises:
             OptionError: for a reserved name.
@@ -143,6 +179,10 @@ class BroadcastOperator:
     def emit_with_ack(self, event: str, *args: object) -> Awaitable[list[Any]]:
         """Send an event and wait for everybody's acknowledgement; needs `timeout`.
 
+        Args:
+            event: its name; not one of the reserved ones.
+            args: see `Socket.emit`.
+
         Returns:
             The first value of each answer, in the order in which they came.
 
@@ -158,7 +198,12 @@ class BroadcastOperator:
     # Utilities (Socket.IO's "utility methods").
 
     def fetch_sockets(self) -> Awaitable[list[Any]]:
-        """The sockets: this server's as `Socket`, those of others as `RemoteSocket`."""
+        """The sockets: this server's as `Socket`, those of others as `RemoteSocket`.
+
+        Raises:
+            ClusterTimeout: when a server did not answer; `responses` holds the sockets of those
+                that did.
+        """
         return self._nsp.fetch(self._options)
 
     def sockets_join(self, rooms: Room | Iterable[Room]) -> None:

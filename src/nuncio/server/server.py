@@ -411,7 +411,8 @@ class Server(Facade[D, U]):
             options: see `run`.
 
         Returns:
-            The listening server: `.port`, `await .close()`; also an async context manager.
+            The listening server, which has `.port` and `await .close()`, and is an async context
+            manager, too.
         """
         from nuncio.hosts.serve import listen
 

@@ -66,9 +66,6 @@ class Socket(Asker, Generic[D, U]):
         nsp: its namespace.
         connected: whether it can receive.
         recovered: whether its state was restored after a lost connection.
-        closed: whether it has left its rooms for good.
-        pid: the secret by which the client recovers; empty without recovery.
-        joined_at: by the monotonic clock; sockets of one connection end in this order.
     """
 
     __slots__ = (
@@ -83,6 +80,11 @@ class Socket(Asker, Generic[D, U]):
     def __init__(
         self, nsp: Namespace, connection: Connection, id: str, auth: dict[str, Any] | None
     ) -> None:
+        """Made by its namespace.
+
+        For the server's own use are `closed`, whether it has left its rooms for good, and
+        `joined_at`, by the monotonic clock: sockets of one connection end in this order.
+        """
         super().__init__(nsp, connection, id)
         self._auth = auth
         self._issued = time.time()
@@ -192,7 +194,7 @@ class Socket(Asker, Generic[D, U]):
         return self.send_event([event, *args], -1, False, True, nsp.promised, nsp.slow)
 
     def send(self, *args: object) -> Sent:
-        """Send a `message` event."""
+        """Send a `message` event; see `emit`."""
         return self.emit("message", *args)
 
     def emit_with_ack(
@@ -206,7 +208,7 @@ class Socket(Asker, Generic[D, U]):
             timeout: seconds to wait; None to wait as long as the connection lasts.
 
         Returns:
-            The answer: one value, or a list when the client gave several.
+            The client's answer, which is one value, or a list when it gave several.
 
         Raises:
             AckTimeout: when it did not come in time.
@@ -284,6 +286,12 @@ class Socket(Asker, Generic[D, U]):
     def join(self, rooms: Room | Iterable[Room]) -> Sent:
         """Join a room, or several. Nothing happens once the socket is disconnected.
 
+        Args:
+            rooms: a room, which is any text or whole number, or several of them.
+
+        Returns:
+            Something that may be awaited, as in JavaScript, and need not be.
+
         Raises:
             OptionError: for what cannot be a room.
             LimitExceeded: when the socket is in too many.
@@ -297,7 +305,10 @@ class Socket(Asker, Generic[D, U]):
         return TAKEN
 
     def leave(self, room: Room) -> Sent:
-        """Leave a room.
+        """Leave a room. Nothing happens where the socket is not in it.
+
+        Returns:
+            As `join`.
 
         Raises:
             OptionError: for what cannot be a room.
@@ -312,7 +323,11 @@ class Socket(Asker, Generic[D, U]):
         return TAKEN
 
     def to(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """Everybody in a room, or in any of several, but this socket."""
+        """Everybody in a room, or in any of several, but this socket.
+
+        Raises:
+            OptionError: for what cannot be a room.
+        """
         return self.broadcast.to(rooms)
 
     def in_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
@@ -320,7 +335,11 @@ class Socket(Asker, Generic[D, U]):
         return self.broadcast.to(rooms)
 
     def except_(self, rooms: Room | Iterable[Room]) -> BroadcastOperator:
-        """Everybody but this socket and those in these rooms."""
+        """Everybody but this socket and those in these rooms.
+
+        Raises:
+            OptionError: for what cannot be a room.
+        """
         return self.broadcast.except_(rooms)
 
     @property
@@ -341,11 +360,18 @@ class Socket(Asker, Generic[D, U]):
         return operator
 
     def compress(self, compress: bool) -> SocketOperator:
-        """Whether the transport may compress what is emitted with it."""
+        """Whether the transport may compress what is emitted with it; it may unless told."""
         return self._with_defaults().compress(compress)
 
     def timeout(self, seconds: float) -> SocketOperator:
-        """How long what is emitted with it waits for its acknowledgement."""
+        """How long what is emitted with it waits for its acknowledgement.
+
+        Args:
+            seconds: above 0.
+
+        Raises:
+            OptionError: for what is no such number.
+        """
         return self._with_defaults().timeout(seconds)
 
     def delivery(self, guarantee: str) -> SocketOperator:
