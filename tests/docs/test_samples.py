@@ -279,6 +279,22 @@ def test_the_graceful_program_lets_its_handler_finish(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
+def test_the_busy_program_refuses_what_is_too_much_at_once(tmp_path: Path) -> None:
+    async def check(port: int) -> None:
+        async with connected(port) as ada, connected(port) as grace:
+            assert await within(ada.call("report", 0)) == {"pages": 0}
+            # Both take longer than this test.
+            await ada.emit("report", 3600)
+            await ada.emit("report", 3600)
+            assert await within(ada.call("report", 0)) == {"error": "busy"}
+            assert await within(grace.call("report", 0)) == {"error": "busy"}
+
+    with program_running("busy", tmp_path) as (port, process):
+        run_async(check)(port)
+        # Asked to stop, it would wait for the two.
+        process.kill()
+
+
 NGINX = """
 daemon off;
 pid {folder}/pid;
@@ -337,7 +353,7 @@ def test_the_page_names_a_client_that_is_served(tmp_path: Path) -> None:
 
 def test_every_marked_sample_is_run() -> None:
     names = {block.mark for page in PAGES for block in blocks_of(page) if block.mark}
-    assert names == {program.name for program in PROGRAMS} | {"client", "page", "graceful"}
+    assert names == {program.name for program in PROGRAMS} | {"busy", "client", "page", "graceful"}
 
 
 def answer_prompts(page: Page, text: str) -> None:
