@@ -1,27 +1,40 @@
-"""Links in the reference: a name of the package in a docstring leads to where it is described."""
+"""The reference: a name of the package in a docstring leads to where it is described."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 # Preformatted text and links stay as they are. A name in code is a class, with a member perhaps.
 _FOUND = re.compile(
     r"(?P<kept><pre\b.*?</pre>|<a\b.*?</a>|<autoref\b.*?</autoref>)"
-    r"|<code>(?:nuncio\.)?(?P<name>(?:(?:auth|cluster)\.)?[A-Z]\w*[a-z]\w*(?:\.\w+)?)</code>",
+    r"|<code>(?:nuncio\.)?(?:auth\.|cluster\.|engine\.)?"
+    r"(?P<name>[A-Z]\w+)(?P<member>\.\w+)?</code>",
     re.DOTALL,
 )
+# A mark for the build, at the end of the first line of a module's docstring.
+_MARK = " [compiled]"
 
 
-def on_page_content(html: str, page: Any, **options: Any) -> str:
+def on_page_content(html: str, page: Any, config: Any, **options: Any) -> str:
     """Mark names for the plugin that knows where each is; it leaves alone what it does not know."""
     if not page.file.src_uri.startswith("reference/"):
         return html
-    return _FOUND.sub(_linked, html)
+    described = _described(Path(config.docs_dir) / "reference")
+
+    def linked(match: re.Match[str]) -> str:
+        full = described.get(match["name"] or "")
+        if full is None:
+            return match[0]
+        identifier = full + (match["member"] or "")
+        return f'<autoref optional identifier="{identifier}">{match[0]}</autoref>'
+
+    return _FOUND.sub(linked, html.replace(_MARK, ""))
 
 
-def _linked(match: re.Match[str]) -> str:
-    if match["kept"] is not None:
-        return match["kept"]
-    name = f"nuncio.{match['name']}"
-    return f'<autoref optional identifier="{name}">{match[0]}</autoref>'
+def _described(folder: Path) -> dict[str, str]:
+    """The classes that the pages describe: from their short names to the full ones."""
+    pages = "".join(page.read_text() for page in sorted(folder.glob("*.md")))
+    names = re.findall(r"^::: ([\w.]+)$", pages, re.MULTILINE)
+    return {name.rpartition(".")[2]: name for name in names}

@@ -47,7 +47,7 @@ class CorsOptions:
     """Every setting of `cors`; a mapping with these keys does as well.
 
     Attributes:
-        origin: who is admitted, see `CorsPolicy.parse`.
+        origin: who is admitted, see the guide.
         methods: answered to preflight requests.
         allowed_headers: answered to preflight requests; those asked for when left out.
         exposed_headers: response headers that pages may read.

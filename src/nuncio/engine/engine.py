@@ -181,7 +181,7 @@ class Engine:
         """End every session.
 
         Args:
-            discard: drop what they have buffered; otherwise it is sent first, see `wind_down`.
+            discard: drop what they have buffered; otherwise it is sent first.
         """
         for session in list(self.sessions.values()):
             session.close(discard)

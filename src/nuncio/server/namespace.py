@@ -61,10 +61,10 @@ class Namespace(Broadcaster[D, U]):
 
     Attributes:
         name: begins with `/`.
-        server: the server it belongs to.
-        sockets: connected sockets by id.
         adapter: its rooms, and the other servers; see `nuncio.cluster.Adapter`.
         concurrency: how many handlers of one socket may run at once, unless they say otherwise.
+        server: the server it belongs to.
+        sockets: connected sockets by id.
         parent: the dynamic namespace it was made for, or None.
     """
 
