@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from nuncio import Limits
+from nuncio import Limits, MsgPackParser
 from tests.support.arena import Arena
+from tests.support.packed import PackedPeer
 
 LIMITS = Limits(
     payload_packets=100,
@@ -23,7 +25,7 @@ LIMITS = Limits(
 MAX_SIZE = 50_000
 
 
-def make(host: str) -> Arena:
+def make(host: str, **options: Any) -> Arena:
     # One of the two on uvloop, the other on asyncio's own loop.
     return Arena(
         host,
@@ -31,6 +33,7 @@ def make(host: str) -> Arena:
         limits=LIMITS,
         max_http_buffer_size=MAX_SIZE,
         upgrade_timeout=1.5,
+        **options,
     )
 
 
@@ -46,5 +49,21 @@ def arena() -> Iterator[Arena]:
 def any_arena(request: pytest.FixtureRequest) -> Iterator[Arena]:
     """A server behind either path."""
     arena = make(request.param)
+    yield arena
+    arena.close()
+
+
+@pytest.fixture(scope="module")
+def packed() -> Iterator[Arena]:
+    """A server behind Nuncio's own path, with MessagePack."""
+    arena = make("native", parser=MsgPackParser(), peer=PackedPeer)
+    yield arena
+    arena.close()
+
+
+@pytest.fixture(scope="module", params=["native", "asgi"])
+def any_packed(request: pytest.FixtureRequest) -> Iterator[Arena]:
+    """A server behind either path, with MessagePack."""
+    arena = make(request.param, parser=MsgPackParser(), peer=PackedPeer)
     yield arena
     arena.close()

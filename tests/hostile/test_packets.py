@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
-from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.hostile.clients import is_closed, send, transports
 from tests.hostile.conftest import LIMITS, MAX_SIZE
 from tests.support.aio import eventually, run_async
 from tests.support.arena import Arena
@@ -104,8 +104,6 @@ UNDECODABLE: list[tuple[str, list[bytes], str]] = [
     ("42/" + "," * 40_000, [], "invalid payload"),
 ]
 
-transports = pytest.mark.parametrize("transport", ["websocket", "polling"])
-
 
 def label(value: object) -> str | None:
     return value[:40].encode("unicode_escape").decode() if isinstance(value, str) else None
@@ -123,34 +121,6 @@ async def joined(arena: Arena, transport: str) -> AsyncIterator[Polling | Peer]:
         packet = (await session.receive())[0]
         assert packet.startswith("40{")
         yield session
-
-
-async def send(client: Polling | Peer, *packets: str | bytes) -> None:
-    """Send packets: one frame for each, or one payload for all."""
-    if isinstance(client, Peer):
-        await client.socket.send(*packets)
-        return
-    encoded = ["b" + b64encode(one).decode() if isinstance(one, bytes) else one for one in packets]
-    response = await client.post("\x1e".join(encoded))
-    # Whatever it did, the request was understood.
-    assert (response.status, response.text) == (200, "ok")
-
-
-async def is_closed(arena: Arena, client: Polling | Peer) -> str:
-    """Wait until the server has closed; the reason that the socket was given."""
-    if isinstance(client, Peer):
-        await client.socket.closed()
-        sid = client.socket.sid
-    else:
-        sid = client.sid
-        response = await client.get()
-        if response.status == 200:
-            # Its goodbye, which it fetches.
-            assert response.text.split("\x1e")[-1] == "1"
-            response = await client.get()
-        assert response.json == {"code": 1, "message": "Session ID unknown"}
-    await eventually(lambda: arena.unknown(sid))
-    return list(arena.sockets.values())[-1]
 
 
 @transports

@@ -241,6 +241,13 @@ def test_a_hook_sends_what_is_unknown() -> None:
 # What peers may send.
 
 
+@pytest.mark.parametrize("id", [0, 2**53, 2**64 - 1, 0.0, 2.0**63, 2.0**64 - 2048])
+def test_an_event_with_an_id_that_is_taken_can_be_answered(id: int | float) -> None:
+    number = decode(pack({"type": EVENT, "nsp": "/", "data": ["x"], "id": id})).id
+    assert number == id
+    assert decode(wire(PARSER.encode_ack(MAIN, number, []))).id == id
+
+
 @pytest.mark.parametrize(
     ("packed", "value"),
     [
@@ -321,7 +328,7 @@ WRONG_DATA: list[tuple[int, list[Any]]] = [
     (CONNECT_ERROR, [[], 5, None]),
 ]
 WRONG_TYPES: list[Any] = [-1, 5, 6, "2", None, True, [2], 2.5]
-WRONG_IDS: list[Any] = [-1, 1.5, "1", True, [], {}, math.nan, math.inf]
+WRONG_IDS: list[Any] = [-1, 1.5, "1", True, [], {}, math.nan, math.inf, 2.0**64, 1e300, -1e300]
 WRONG: list[Any] = [
     None,
     5,

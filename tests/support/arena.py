@@ -29,9 +29,18 @@ class Arena(Home):
         sockets: the reason with which each socket ended, by its public id.
         errors: what `error` listeners of sockets were given.
         heard: the events that reached a handler.
+        peer: what its well-behaved clients are.
     """
 
-    def __init__(self, host: str = "native", *, uvloop: bool = True, **options: Any) -> None:
+    def __init__(
+        self,
+        host: str = "native",
+        *,
+        uvloop: bool = True,
+        peer: type[Peer] = Peer,
+        **options: Any,
+    ) -> None:
+        self.peer = peer
         self.io = nuncio.Server(**options)
         self.sessions: dict[str, tuple[str, str]] = {}
         self.sockets: dict[str, str] = {}
@@ -88,7 +97,7 @@ class Arena(Home):
         for logger in _LOGGERS:
             logger.addHandler(alarm)
         try:
-            async with await Peer.join(self.port) as witness:
+            async with await self.peer.join(self.port) as witness:
                 assert await witness.ask("echo", "before") == ["before"]
                 before = self._state()
                 yield witness

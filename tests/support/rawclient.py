@@ -15,7 +15,7 @@ import os
 import socket
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from tests.support.aio import within
 
@@ -409,7 +409,7 @@ class Peer:
         peer.sid = json.loads(answer[2 + len(nsp) :])["sid"]
         return peer
 
-    async def __aenter__(self) -> Peer:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

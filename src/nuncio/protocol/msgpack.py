@@ -42,6 +42,8 @@ from nuncio.protocol.socketio import (
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _KEPT: Final = (bytes, bytearray, memoryview, datetime)
+# Floating point may hold more than an answer could be written with.
+_MAX_ID: Final = 2**64 - 1
 _TOO_LARGE: Final = "an integer beyond 64 bits cannot be sent with MessagePack"
 
 # The types that extensions get while they are decoded; see the module's text.
@@ -244,7 +246,7 @@ def decode(data: bytes, max_containers: int) -> Packet:
             number = int(id)
         elif isinstance(id, int) and not isinstance(id, bool):
             number = id
-        if number < 0:
+        if number < 0 or number > _MAX_ID:
             raise PacketError("invalid packet id")
     elif kind == ACK:
         raise PacketError("invalid packet id")
