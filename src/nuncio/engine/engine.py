@@ -19,6 +19,7 @@ from nuncio.engine.cookies import CookieOption
 from nuncio.engine.cors import CorsPolicy
 from nuncio.engine.counters import Counters
 from nuncio.engine.door import Door
+from nuncio.engine.event_names import ENGINE_EVENTS, SESSION_EVENTS
 from nuncio.engine.follow import follow_up
 from nuncio.engine.gates import Gates, Middleware
 from nuncio.engine.headers import Decorator, HeaderEvents
@@ -93,7 +94,8 @@ class Engine:
         self.counters = Counters()
         self.hosts: list[Any] = []
         self._wind_down = WindDown(self.sessions)
-        self.events = Emitter(self.spawn)
+        self.events = Emitter(self.spawn, ENGINE_EVENTS)
+        self.session_events = SESSION_EVENTS
         websockets = "websocket" in self.options.transports
         self._refusals = Refusals(self.events, websockets, self.counters)
         self._door = Door(
@@ -144,7 +146,11 @@ class Engine:
     def on(self, event: str, listener: None = None) -> Callable[[L], L]: ...
 
     def on(self, event: str, listener: Any = None) -> Any:
-        """Listen to `connection`, `connection_error`, `initial_headers` or `headers`."""
+        """Listen to `connection`, `connection_error`, `initial_headers` or `headers`.
+
+        Raises:
+            OptionError: when there is no such event.
+        """
         return self.events.on(event, listener)
 
     @overload

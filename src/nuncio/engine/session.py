@@ -158,7 +158,7 @@ class Session(PacketSink):
         """The session's listeners; made when first used."""
         events = self._events
         if events is None:
-            events = Emitter(self._engine.spawn)
+            events = Emitter(self._engine.spawn, self._engine.session_events)
             self._events = events
         return events
 
@@ -169,7 +169,13 @@ class Session(PacketSink):
     def on(self, event: str, listener: None = None) -> Callable[[L], L]: ...
 
     def on(self, event: str, listener: Any = None) -> Any:
-        """Listen to `message`, `close`, `upgrading`, `upgrade`, `heartbeat`, `drain`."""
+        """Listen to `close`, `upgrading`, `upgrade`, `heartbeat` or `drain`.
+
+        Where the engine stands alone, also to `message`.
+
+        Raises:
+            OptionError: when there is no such event.
+        """
         return self.events.on(event, listener)
 
     @overload

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.memory import MemoryAdapter
 from nuncio.engine.engine import Engine
+from nuncio.engine.event_names import CONN_EVENTS
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.rates import Buckets, address_of
 from nuncio.engine.request import Exchange
@@ -104,6 +105,7 @@ class Server(Facade[D, U]):
         self.handshakes = 0
         self._participants = Participants(self)
         self.engine.accept = self._accept
+        self.engine.session_events = CONN_EVENTS
         self.engine.may_open = self._may_open
         self.engine.on_host_starting = self._participants.start
         self.engine.on_host_stopping = self._stop
