@@ -8,12 +8,13 @@ from typing import Any
 
 from nuncio.cluster.recovery_options import RecoveryOptions
 from nuncio.errors import OptionError
-from nuncio.options import HOUR, build, seconds, whole
+from nuncio.options import HOUR, build, named_options, seconds, whole
 from nuncio.protocol.parser import JSONParser, Parser
 from nuncio.server.client_files import AUTO, ServeClientOption
 from nuncio.slow import policy_of
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """Options of a Socket.IO server, beside those of `EngineOptions`.
