@@ -398,6 +398,11 @@ class Server(Facade[D, U]):
                 `ssl_keyfile_password`, `uds` (a Unix socket's path), `backlog`,
                 `forwarded_allow_ips` (proxies to be trusted), `log_level`, `shutdown_timeout`
                 (seconds that a stop may take).
+
+        Raises:
+            OptionError: for a wrong option, files of TLS that cannot be used, or when an event loop
+                is running already: there `await io.listen(…)` serves.
+            OSError: when the address cannot be listened on.
         """
         from nuncio.hosts.serve import run
 
