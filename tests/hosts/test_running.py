@@ -284,9 +284,7 @@ async def test_nagles_algorithm_is_off() -> None:
 @pytest.mark.parametrize("what", [Server, Engine])
 def test_run_in_a_running_loop_says_what_to_write(what: type[Server | Engine]) -> None:
     async def main() -> None:
-        with pytest.raises(
-            OptionError, match="await io.listen.*port=5000.*listening.wait"
-        ) as caught:
+        with pytest.raises(OptionError, match=r"await io\.listen\(.*port=5000") as caught:
             what().run(port=5000)
         assert "running here already" in str(caught.value)
         assert "await listening.wait()" in str(caught.value)

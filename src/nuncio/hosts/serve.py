@@ -48,7 +48,7 @@ def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uv
     timeout = seconds("shutdown_timeout", options.pop("shutdown_timeout", 10.0))
     app = options.pop("app", None)
     return uvicorn.Config(
-        app if isinstance(app, ASGIApp) and app.find(engine.path + "/") else ASGIApp(engine, app),
+        app if isinstance(app, ASGIApp) and engine in app.engines() else ASGIApp(engine, app),
         host=host,
         port=port,
         http=NuncioHTTPProtocol,

@@ -66,6 +66,10 @@ class ServerOptions:
         seconds("connect_timeout", self.connect_timeout, most=HOUR)
         whole("concurrency", self.concurrency)
         policy_of(self.slow_consumer, "slow_consumer")
+        if isinstance(self.parser, type) and issubclass(self.parser, Parser):
+            raise OptionError(
+                f"parser must be an object: write parser={self.parser.__qualname__}()"
+            )
         if not isinstance(self.parser, Parser):
             raise OptionError(
                 "parser must be an object whose class derives from nuncio.Parser, "

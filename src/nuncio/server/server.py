@@ -21,15 +21,12 @@ from nuncio.errors import DisconnectReason, OptionError
 from nuncio.options import build, unknown_option
 from nuncio.server.binding import bind
 from nuncio.server.broadcasting import promises
-from nuncio.server.classes import (
-    check_unregistered,
-    checked_name,
-    register_methods,
-)
+from nuncio.server.classes import check_unregistered, checked_name, register_methods
 from nuncio.server.client_files import ClientFiles
 from nuncio.server.connection import Connection
 from nuncio.server.delivery import Undelivered, UndeliveredEvent
 from nuncio.server.facade import Facade
+from nuncio.server.factories import check_factory, make_namespace
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
 from nuncio.server.meter import Meter
@@ -160,6 +157,8 @@ class Server(Facade[D, U]):
             OptionError: for what is no name, or when the namespace is there already, made
                 otherwise.
         """
+        if factory is not None:
+            check_factory(factory)
         if isinstance(name, re.Pattern):
             return self._parent(name, None, factory)
         if callable(name) and not isinstance(name, type):
@@ -170,7 +169,7 @@ class Server(Facade[D, U]):
         if factory is not None:
             if nsp is not None and isinstance(factory, type) and isinstance(nsp, factory):
                 return nsp
-            return self._add(factory(name), name, None)
+            return self._add(make_namespace(factory, name), name, None)
         if nsp is None:
             parent = next((one for one in self.parents if one.matches(name)), None)
             nsp = self._make_namespace(name, parent)
@@ -201,8 +200,6 @@ class Server(Facade[D, U]):
     ) -> ParentNamespace:
         if pattern is not None and not isinstance(pattern.pattern, str):
             raise OptionError(f"name: the pattern must be of str, not {pattern.pattern!r}")
-        if factory is not None and not callable(factory):
-            raise OptionError(f"factory must be a class or a function, not {factory!r}")
         name = f"/_{len(self.parents)}"
         parent = ParentNamespace(self, name, self.options.concurrency, pattern, predicate)
         parent.factory = factory
@@ -212,7 +209,7 @@ class Server(Facade[D, U]):
 
     def _make_namespace(self, name: str, parent: ParentNamespace | None) -> Namespace[D, U]:
         factory = Namespace if parent is None or parent.factory is None else parent.factory
-        return self._add(factory(name), name, parent)
+        return self._add(make_namespace(factory, name), name, parent)
 
     def _make_child(self, name: str, parent: ParentNamespace) -> Namespace[D, U] | None:
         """The namespace that a client asks for; None when the application fails to make it."""
