@@ -29,6 +29,7 @@ from nuncio.server.facade import Facade
 from nuncio.server.factories import check_factory, make_namespace
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
+from nuncio.server.hints import Hints
 from nuncio.server.meter import Meter
 from nuncio.server.namespace import Namespace
 from nuncio.server.oldclients import OldConnection
@@ -44,7 +45,7 @@ _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
 _ENGINE_OPTIONS = [field.name for field in dataclasses.fields(EngineOptions)]
 
 
-class Server(Facade[D, U]):
+class Server(Facade[D, U], Hints):
     """A Socket.IO server (Socket.IO protocol v5 over Engine.IO protocol v4).
 
         io = nuncio.Server()
