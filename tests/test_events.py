@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from nuncio.events import Emitter
+from nuncio.errors import OptionError
+from nuncio.events import Emitter, EventNames
 
 
 class Spawned:
@@ -149,3 +151,39 @@ def test_a_listener_that_fails_stops_nobody(caplog: pytest.LogCaptureFixture) ->
 def test_an_event_without_listeners_is_nothing() -> None:
     make().emit("a", 1)
     assert make().listeners("a") == []
+
+
+NAMES = EventNames("the door", ("open", "close"), {"slam": "write 'close'"})
+
+
+@pytest.mark.parametrize(
+    ("event", "hint"),
+    [
+        ("opne", "did you mean 'open'?"),
+        ("slam", "write 'close'"),
+        ("xyz", "there are open, close"),
+        (5, "there are open, close"),
+        (["open"], "did you mean 'open'?"),
+    ],
+)
+def test_an_event_that_does_not_exist_is_refused_at_once(event: Any, hint: str) -> None:
+    emitter = Emitter(Spawned(), NAMES)
+    text = re.escape(f"event: the door has no event {event!r}; {hint}") + "$"
+    for refused in (emitter.on, emitter.once, emitter.off):
+        with pytest.raises(OptionError, match=text):
+            refused(event)
+        with pytest.raises(OptionError, match=text):
+            refused(event, print)
+
+
+def test_the_events_that_exist_are_heard() -> None:
+    emitter = Emitter(Spawned(), NAMES)
+    heard: list[str] = []
+    emitter.on("open", lambda: heard.append("open"))
+    emitter.once("close")(lambda: heard.append("close"))
+    emitter.emit("open")
+    emitter.emit("close")
+    emitter.off("open")
+    emitter.off()
+    emitter.emit("open")
+    assert heard == ["open", "close"]

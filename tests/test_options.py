@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
+import inspect
 import math
+import pickle
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +13,14 @@ import pytest
 
 import nuncio
 from nuncio.engine import Engine
+from nuncio.engine.compression import HttpCompressionOptions
+from nuncio.engine.cookies import CookieOptions
+from nuncio.engine.cors import CorsOptions
+from nuncio.engine.options import EngineOptions
 from nuncio.errors import OptionError
 from nuncio.options import build, seconds, unknown_option, whole
+from nuncio.protocol.deflate import DeflateConfig
+from nuncio.server.options import ServerOptions
 
 
 @dataclass
@@ -140,3 +150,74 @@ def test_an_unknown_option_of_the_server_has_a_hint(name: str, near: str) -> Non
         nuncio.Server(**{name: 1})
     with pytest.raises(OptionError, match=f"Engine has no option '{name}'; did you mean '{near}'"):
         Engine(**{name: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("wsEngine", "its own WebSocket server"),
+        ("ws_engine", "its own WebSocket server"),
+        ("destroyUpgrade", "application beside: io.run(app=…)"),
+        ("destroy_upgrade", "application beside: io.run(app=…)"),
+        ("destroyUpgradeTimeout", "application beside: io.run(app=…)"),
+    ],
+)
+def test_an_official_option_that_is_not_needed_is_told_why(name: str, hint: str) -> None:
+    with pytest.raises(OptionError, match=f"Server has no option '{name}': .*{re.escape(hint)}"):
+        nuncio.Server(**{name: None})
+
+
+# The official server's, as its documentation lists them.
+OFFICIAL = (
+    *("path", "serveClient", "adapter", "parser", "connectTimeout", "connectionStateRecovery"),
+    *("cleanupEmptyChildNamespaces", "pingTimeout", "pingInterval", "upgradeTimeout"),
+    *("maxHttpBufferSize", "allowRequest", "transports", "allowUpgrades", "perMessageDeflate"),
+    *("httpCompression", "initialPacket", "cookie", "cors", "allowEIO3", "addTrailingSlash"),
+)
+
+
+@pytest.mark.parametrize("name", [name for name in OFFICIAL if not name.islower()])
+def test_an_official_option_as_javascript_writes_it_names_ours(name: str) -> None:
+    with pytest.raises(OptionError, match="did you mean '") as caught:
+        nuncio.Server(**{name: None})
+    ours = str(caught.value).split("'")[3]
+    assert ours.replace("_", "") == name.lower()
+
+
+# Option objects, made by themselves.
+
+OBJECTS: list[tuple[Any, str, str]] = [
+    (nuncio.Limits, "room", "rooms"),
+    (nuncio.Rate, "bursts", "burst"),
+    (nuncio.RecoveryOptions, "maxDisconnectionDuration", "max_disconnection_duration"),
+    (CorsOptions, "origins", "origin"),
+    (CookieOptions, "httpOnly", "http_only"),
+    (HttpCompressionOptions, "treshold", "threshold"),
+    (DeflateConfig, "memLevel", "mem_level"),
+    (ServerOptions, "connectTimeout", "connect_timeout"),
+    (EngineOptions, "pingTimeout", "ping_timeout"),
+]
+
+
+@pytest.mark.parametrize(("cls", "name", "near"), OBJECTS)
+def test_an_option_object_names_the_nearest(cls: Any, name: str, near: str) -> None:
+    text = f"{cls.__name__} has no option '{name}'; did you mean '{near}'"
+    with pytest.raises(OptionError, match=text):
+        cls(**{name: 1})
+    if cls is not nuncio.Rate:
+        with pytest.raises(OptionError, match=text):
+            dataclasses.replace(cls(), **{name: 1})
+
+
+@pytest.mark.parametrize("cls", [cls for cls, _, _ in OBJECTS])
+def test_an_option_object_shows_what_it_takes(cls: Any) -> None:
+    parameters = inspect.signature(cls).parameters
+    assert list(parameters) == [field.name for field in dataclasses.fields(cls)]
+
+
+def test_option_objects_take_their_own_names_and_positions() -> None:
+    assert nuncio.Rate(5, per=2.0) == nuncio.Rate(5, 2.0, burst=None)
+    assert nuncio.Limits(rooms=3).rooms == 3
+    assert copy.deepcopy(nuncio.Limits(rooms=3)) == pickle.loads(
+        pickle.dumps(nuncio.Limits(rooms=3))
+    )

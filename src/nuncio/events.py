@@ -1,15 +1,47 @@
-"""A small event emitter for what happens seldom: engine and session events."""
+"""A small event emitter for what happens seldom: engine, session and adapter events."""
 
 from __future__ import annotations
 
+import difflib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
+
+from nuncio.errors import OptionError
 
 logger = logging.getLogger("nuncio")
 
 Listener = Callable[..., Any]
 L = TypeVar("L", bound=Listener)
+
+
+class EventNames:
+    """Which events there are. To listen to another one is a mistake that would never be noticed.
+
+    Args:
+        owner: who tells of them, as the programmer knows it.
+        names: the events.
+        elsewhere: names that others have, and what to do instead.
+    """
+
+    def __init__(self, owner: str, names: Iterable[str], elsewhere: Mapping[str, str]) -> None:
+        self._owner = owner
+        self._names = tuple(names)
+        self._elsewhere = dict(elsewhere)
+
+    def check(self, event: object) -> None:
+        """Refuse a name that is none of them.
+
+        Raises:
+            OptionError: with what to do instead, or the nearest name.
+        """
+        if event in self._names:
+            return
+        hint = self._elsewhere.get(event) if isinstance(event, str) else None
+        if hint is None:
+            near = difflib.get_close_matches(str(event), self._names, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self._names)}"
+        raise OptionError(f"event: {self._owner} has no event {event!r}; {hint}")
 
 
 class Emitter:
@@ -20,10 +52,12 @@ class Emitter:
 
     Args:
         spawn: takes the coroutine of an `async def` listener and runs it.
+        names: the events there are; None for any.
     """
 
-    def __init__(self, spawn: Callable[[Any], object]) -> None:
+    def __init__(self, spawn: Callable[[Any], object], names: EventNames | None = None) -> None:
         self._spawn = spawn
+        self._names = names
         self._listeners: dict[str, list[tuple[Listener, bool]]] = {}
 
     @overload
@@ -47,6 +81,8 @@ class Emitter:
         return self._register(event, listener, once=True)
 
     def _register(self, event: str, listener: Listener | None, *, once: bool) -> Any:
+        if self._names is not None:
+            self._names.check(event)
         if listener is None:
             return lambda function: self._register(event, function, once=once)
         if not callable(listener):
@@ -56,6 +92,8 @@ class Emitter:
 
     def off(self, event: str | None = None, listener: Listener | None = None) -> None:
         """Remove one listener, all of an event, or all."""
+        if self._names is not None and event is not None:
+            self._names.check(event)
         if event is None:
             self._listeners.clear()
         elif listener is None:

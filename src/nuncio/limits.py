@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from math import inf
 
 from nuncio.errors import OptionError
+from nuncio.options import named_options
 from nuncio.rate import Rate
 
 # What happens to events beyond a rate.
@@ -23,6 +24,7 @@ ON_EVENT_RATE = ("pause", "drop", "disconnect")
 JOINS = Rate(10, burst=1000)
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds on what one peer, or the application on behalf of one peer, may hold.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -21,8 +23,13 @@ MOST_SECONDS: Final = 1e9
 HOUR: Final = 3600.0
 
 
+_OTHER_PATHS: Final = "handshakes on other paths are for the application beside: io.run(app=…)"
+
 # Names that people bring along.
 ELSEWHERE = {
+    "ws_engine": "Nuncio has its own WebSocket server, under every host",
+    "destroy_upgrade": _OTHER_PATHS,
+    "destroy_upgrade_timeout": _OTHER_PATHS,
     "cors_allowed_origins": 'write cors="https://…", or a list',
     "async_mode": "Nuncio always runs in asyncio",
     "client_manager": "clusters are not part of Nuncio yet",
@@ -33,11 +40,37 @@ ELSEWHERE = {
 
 def unknown_option(name: str, known: Iterable[str], owner: str) -> OptionError:
     """The error for an option that does not exist."""
-    if name in ELSEWHERE:
-        return OptionError(f"{owner} has no option {name!r}: {ELSEWHERE[name]}")
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    ours = in_snake_case(name)
+    if ours in ELSEWHERE:
+        return OptionError(f"{owner} has no option {name!r}: {ELSEWHERE[ours]}")
+    near = difflib.get_close_matches(ours, list(known), n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return OptionError(f"{owner} has no option {name!r}{hint}")
+
+
+def in_snake_case(name: str) -> str:
+    """A name of JavaScript's as Python writes it: `pingInterval` is `ping_interval`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def named_options(cls: type[T]) -> type[T]:
+    """Decorate an option class: what it does not have is told with the nearest known name.
+
+    A dataclass by itself raises a TypeError that mentions `__init__` and no remedy.
+    """
+    known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    decorated: Any = cls
+    init = decorated.__init__
+
+    @functools.wraps(init)
+    def checked(self: T, *args: Any, **options: Any) -> None:
+        for name in options:
+            if name not in known:
+                raise unknown_option(name, known, cls.__name__)
+        init(self, *args, **options)
+
+    decorated.__init__ = checked
+    return cls
 
 
 def build(cls: type[T], options: Mapping[str, Any], owner: str) -> T:

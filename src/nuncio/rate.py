@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nuncio.options import seconds, whole
+from nuncio.options import named_options, seconds, whole
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class Rate:
     """So many in so much time, as a token bucket allows them.

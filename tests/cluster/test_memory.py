@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nuncio import ConnectError, LimitExceeded, Limits, Server, Socket
+from nuncio import ConnectError, LimitExceeded, Limits, OptionError, Server, Socket
 from tests.support.aio import run_async
 from tests.support.memory import Client
 
@@ -344,3 +344,20 @@ async def test_a_room_may_be_left_while_it_is_being_reached() -> None:
 @run_async
 async def test_a_server_alone_counts_itself() -> None:
     assert await Server().sockets.adapter.server_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "hint"),
+    [
+        *((name.replace("_", "-"), f"did you mean '{name}'") for name in EVENTS),
+        ("createRoom", "did you mean 'create_room'"),
+        ("error", "failures are logged"),
+        ("x", "there are create_room, join_room, leave_room, delete_room"),
+    ],
+)
+def test_an_event_that_no_adapter_has_is_refused(event: str, hint: str) -> None:
+    adapter = Server().sockets.adapter
+    with pytest.raises(OptionError, match=f"event: the adapter has no event '{event}'; {hint}"):
+        adapter.on(event, print)
+    with pytest.raises(OptionError, match=hint):
+        adapter.on(event)

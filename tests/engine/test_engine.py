@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nuncio.engine import Engine, Session
+from nuncio.errors import OptionError
 from tests.support.aio import run_async
 from tests.support.door import POLLING, WEBSOCKET, Door, header, packet
 
@@ -491,3 +492,19 @@ async def test_an_upgrade_of_a_websocket_session_is_closed() -> None:
 )
 def test_which_paths_are_the_engines(options: dict[str, Any], path: str, mine: bool) -> None:
     assert Engine(**options).matches(path) is mine
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("generateId", "generate_id"),
+        ("generate_id", "generate_id"),
+        ("pingInterval", "ping_interval"),
+        ("allow_request", "allow_request"),
+        ("path", "path"),
+    ],
+)
+def test_an_option_that_is_assigned_would_have_no_effect(name: str, option: str) -> None:
+    engine = Engine()
+    with pytest.raises(OptionError, match=f"{name} is an option: give it to the server, {option}="):
+        setattr(engine, name, lambda request: "x")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nuncio import Limits, Server, Socket
+from nuncio import Limits, OptionError, Server, Socket
 from nuncio.cluster import LocalBus
 from nuncio.cluster.memory import MemoryAdapter
 from nuncio.hosts.asgi import ASGIApp
@@ -822,3 +822,27 @@ async def test_beside_an_application_that_knows_no_lifespan_it_starts() -> None:
     assert (await life.get())["type"] == "lifespan.startup.failed"
     with pytest.raises(ConnectionError):
         await life.end()
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [("/socket.io", "/socket.io"), ("/socket.io/", "/socket.io"), ("/a", "/a/b"), ("/", "/a")],
+)
+def test_a_server_that_would_never_be_reached_is_told(before: str, behind: str) -> None:
+    first, second = Server(path=before), Server(path=behind)
+    paths = f"({behind}|/between)"
+    text = f"the path '{paths}' of .* never be reached, as .* takes '{before}'.*Server\\(path="
+    for app in (second.asgi(), Server(path="/between").asgi(second.asgi())):
+        with pytest.raises(OptionError, match=text):
+            first.asgi(app)
+        with pytest.raises(OptionError, match=text):
+            first.run(port=0, app=app)
+    with pytest.raises(OptionError, match="the same server cannot stand behind itself"):
+        first.asgi(first.asgi())
+
+
+def test_servers_that_can_all_be_reached_are_nested() -> None:
+    servers = [Server(path=path) for path in ("/a/b", "/a", "/ab")]
+    app = servers[0].asgi(servers[1].asgi(servers[2].asgi()))
+    for server in servers:
+        assert app.find(server.engine.path + "/") is server.engine

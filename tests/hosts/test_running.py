@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
-import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from nuncio import OptionError, Server
+from nuncio.engine import Engine
 from tests.hosts.process import ROOT, python, running
 from tests.support.aio import eventually, run_async, within
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
@@ -280,7 +281,14 @@ async def test_nagles_algorithm_is_off() -> None:
     assert seen == [1]
 
 
-def test_tls_needs_its_key(tmp_path: Path) -> None:
-    missing = str(tmp_path / "missing.pem")
-    with pytest.raises((OSError, ssl.SSLError)):
-        asyncio.run(Server().listen(0, ssl_certfile=missing, ssl_keyfile=missing))
+@pytest.mark.parametrize("what", [Server, Engine])
+def test_run_in_a_running_loop_says_what_to_write(what: type[Server | Engine]) -> None:
+    async def main() -> None:
+        with pytest.raises(OptionError, match=r"await io\.listen\(.*port=5000") as caught:
+            what().run(port=5000)
+        assert "running here already" in str(caught.value)
+        assert "await listening.wait()" in str(caught.value)
+
+    # Warnings are errors: nothing may be left that was never awaited.
+    asyncio.run(main())
+    gc.collect()

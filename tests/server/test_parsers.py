@@ -222,7 +222,8 @@ class Other(Parser):
     [
         (None, "derives from nuncio.Parser"),
         ("msgpack", "derives from nuncio.Parser"),
-        (MsgPackParser, "derives from nuncio.Parser"),
+        (MsgPackParser, r"parser must be an object: write parser=MsgPackParser\(\)"),
+        (dict, "derives from nuncio.Parser"),
         (Half(), "must define the method decoder"),
         (Other(), "must define the method encode"),
         (Parser(), "must define the method encode"),

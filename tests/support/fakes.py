@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nuncio.engine.counters import Counters
+from nuncio.engine.event_names import SESSION_EVENTS
 from nuncio.engine.listener import Listener
 from nuncio.engine.request import Exchange, Request
 from nuncio.engine.session import Session
@@ -145,6 +146,8 @@ class FakeTransport(Transport):
 
 class FakeEngine:
     """What a session asks of its engine."""
+
+    session_events = SESSION_EVENTS
 
     def __init__(self) -> None:
         self.closed: list[Session] = []

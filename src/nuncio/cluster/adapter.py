@@ -8,7 +8,7 @@ recovery needs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from mypy_extensions import mypyc_attr
 
@@ -16,12 +16,18 @@ from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import Sent
-from nuncio.events import Emitter
+from nuncio.events import Emitter, EventNames
 from nuncio.protocol.engineio import Message
 
 if TYPE_CHECKING:
     from nuncio.server.broadcasting import Broadcaster
     from nuncio.server.socket import Socket
+
+_EVENTS: Final = EventNames(
+    "the adapter",
+    ("create_room", "join_room", "leave_room", "delete_room"),
+    {"error": "failures are logged, and what `init` raises ends the start of the server"},
+)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -44,10 +50,17 @@ class Adapter:
         self._events: Emitter | None = None
 
     def on(self, event: str, listener: Any = None) -> Any:
-        """Listen to the adapter's events."""
-        if self._events is None:
-            self._events = Emitter(self.nsp.server.spawn)
-        return self._events.on(event, listener)
+        """Listen to the adapter's events.
+
+        Raises:
+            OptionError: when there is no such event.
+        """
+        events = self._events
+        if events is None:
+            events = Emitter(self.nsp.server.spawn, _EVENTS)
+        registered = events.on(event, listener)
+        self._events = events
+        return registered
 
     # Starting and ending.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nuncio.errors import OptionError
-from nuncio.options import seconds, whole
+from nuncio.options import named_options, seconds, whole
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class RecoveryOptions:
     """`connection_state_recovery={…}`.

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from nuncio.errors import OptionError
-from nuncio.options import build, whole
+from nuncio.options import build, named_options, whole
 from nuncio.protocol.deflate import DeflateConfig
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class HttpCompressionOptions:
     """Every setting of `http_compression`; a mapping with these keys does as well.

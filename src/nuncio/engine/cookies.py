@@ -16,9 +16,10 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 from nuncio.errors import OptionError
-from nuncio.options import build
+from nuncio.options import build, named_options
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class CookieOptions:
     """Every setting of `cookie`; a mapping with these keys does as well.

@@ -31,7 +31,7 @@ from nuncio.engine.origins import (
 )
 from nuncio.engine.request import Request
 from nuncio.errors import OptionError
-from nuncio.options import build
+from nuncio.options import build, named_options
 
 Headers: TypeAlias = list[tuple[str, str]]
 OriginCallable: TypeAlias = Callable[[str], bool | Awaitable[bool]]
@@ -42,6 +42,7 @@ NamesOption: TypeAlias = str | list[str] | tuple[str, ...] | None
 _METHODS: Final = "GET,HEAD,PUT,PATCH,POST,DELETE"
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class CorsOptions:
     """Every setting of `cors`; a mapping with these keys does as well.

@@ -8,6 +8,7 @@ protocol revision, session id.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar, overload
@@ -19,6 +20,7 @@ from nuncio.engine.cookies import CookieOption
 from nuncio.engine.cors import CorsPolicy
 from nuncio.engine.counters import Counters
 from nuncio.engine.door import Door
+from nuncio.engine.event_names import ENGINE_EVENTS, SESSION_EVENTS
 from nuncio.engine.follow import follow_up
 from nuncio.engine.gates import Gates, Middleware
 from nuncio.engine.headers import Decorator, HeaderEvents
@@ -43,10 +45,10 @@ from nuncio.engine.standalone import EventListener
 from nuncio.engine.transport import Flusher, Transport
 from nuncio.engine.wheel import TimerWheel
 from nuncio.engine.winddown import WindDown
-from nuncio.errors import DisconnectReason
+from nuncio.errors import DisconnectReason, OptionError
 from nuncio.events import Emitter
 from nuncio.ids import new_id
-from nuncio.options import build
+from nuncio.options import build, in_snake_case
 from nuncio.protocol.dialects import Dialect, dialect_of
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.jsonp import callback_of
@@ -54,6 +56,9 @@ from nuncio.protocol.jsonp import callback_of
 logger = logging.getLogger("nuncio.engine")
 
 L = TypeVar("L", bound=Callable[..., Any])
+
+# What only the constructor takes. These two are also attributes, of what was made of them.
+_OPTIONS = {field.name for field in dataclasses.fields(EngineOptions)} - {"cors", "cookie"}
 
 
 class Engine:
@@ -98,7 +103,8 @@ class Engine:
         self.counters = Counters()
         self.hosts: list[Any] = []
         self._wind_down = WindDown(self.sessions)
-        self.events = Emitter(self.spawn)
+        self.events = Emitter(self.spawn, ENGINE_EVENTS)
+        self.session_events = SESSION_EVENTS
         websockets = "websocket" in self.options.transports
         self._refusals = Refusals(self.events, websockets, self.counters)
         self._door = Door(
@@ -116,6 +122,13 @@ class Engine:
         self._prefix = path + "/" if self.options.add_trailing_slash else path
         self._open_tail = self._open_tails()
         self._warned_origin = False
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # In JavaScript one assigns `engine.generateId`. Here it would have no effect.
+        ours = in_snake_case(name)
+        if ours in _OPTIONS:
+            raise OptionError(f"{name} is an option: give it to the server, {ours}=…")
+        object.__setattr__(self, name, value)
 
     # What applications use.
 
@@ -160,6 +173,7 @@ class Engine:
 
         Raises:
             TypeError: when it cannot be called.
+            OptionError: when there is no such event.
         """
         return self.events.on(event, listener)
 

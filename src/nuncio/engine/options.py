@@ -8,7 +8,7 @@ from typing import Any
 
 from nuncio.errors import OptionError
 from nuncio.limits import Limits
-from nuncio.options import HOUR, seconds, whole
+from nuncio.options import HOUR, named_options, seconds, whole
 
 TRANSPORTS = ("polling", "websocket")
 
@@ -16,6 +16,7 @@ TRANSPORTS = ("polling", "websocket")
 MOST_BYTES = 2**60
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """Options of an Engine.IO server.

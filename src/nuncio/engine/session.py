@@ -158,7 +158,7 @@ class Session(PacketSink):
         """The session's listeners; made when first used."""
         events = self._events
         if events is None:
-            events = Emitter(self._engine.spawn)
+            events = Emitter(self._engine.spawn, self._engine.session_events)
             self._events = events
         return events
 
@@ -179,6 +179,7 @@ class Session(PacketSink):
 
         Raises:
             TypeError: when it cannot be called.
+            OptionError: when there is no such event.
         """
         return self.events.on(event, listener)
 

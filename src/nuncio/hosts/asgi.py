@@ -15,7 +15,7 @@ from nuncio.engine.dialect import receive_binary
 from nuncio.engine.engine import Engine
 from nuncio.engine.request import Exchange, Request
 from nuncio.engine.transport import Transport
-from nuncio.errors import DisconnectReason
+from nuncio.errors import DisconnectReason, OptionError
 from nuncio.protocol.dialects import Dialect
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.frames import BINARY, TEXT
@@ -35,6 +35,10 @@ class ASGIApp:
         engine: the engine.
         other: the other application; None answers 404.
 
+    Raises:
+        TypeError: when `other` cannot be an application.
+        OptionError: when another engine behind would never be reached, because of its path.
+
     Attributes:
         failure: what kept the engines from starting, when that was last tried.
     """
@@ -42,6 +46,8 @@ class ASGIApp:
     def __init__(self, engine: Engine, other: Any = None) -> None:
         if other is not None and not callable(other):
             raise TypeError(f"other must be an ASGI application, not {other!r}")
+        if isinstance(other, ASGIApp):
+            _check_nested(engine, other)
         self.engine = engine
         self.other = other
         self.failure: BaseException | None = None
@@ -105,6 +111,18 @@ class ASGIApp:
             else:
                 await life.send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _check_nested(engine: Engine, other: ASGIApp) -> None:
+    for behind in other.engines():
+        if behind is engine:
+            raise OptionError("other: the same server cannot stand behind itself")
+        if engine.matches(behind.path + "/"):
+            raise OptionError(
+                f"other: the path {behind.options.path!r} of the server behind would never be "
+                f"reached, as the server before it takes {engine.options.path!r}: give one of "
+                "them another, such as Server(path='/other')"
+            )
 
 
 class _Life:

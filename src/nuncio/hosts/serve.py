@@ -17,6 +17,7 @@ from nuncio.engine.winddown import LOOK_SECONDS
 from nuncio.errors import OptionError
 from nuncio.hosts.asgi import ASGIApp, abandon, start
 from nuncio.hosts.http import NuncioHTTPProtocol
+from nuncio.hosts.tls import check_tls
 from nuncio.hosts.uvicorn import NuncioProtocol
 from nuncio.options import seconds, unknown_option
 
@@ -43,10 +44,11 @@ def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uv
         raise OptionError(f"host must be an address, not {host!r}; write io.run(port=3000)")
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise OptionError(f"port must be a whole number from 0 to 65535, not {port!r}")
+    check_tls(options)
     timeout = seconds("shutdown_timeout", options.pop("shutdown_timeout", 10.0))
     app = options.pop("app", None)
     return uvicorn.Config(
-        app if isinstance(app, ASGIApp) and app.find(engine.path + "/") else ASGIApp(engine, app),
+        app if isinstance(app, ASGIApp) and engine in app.engines() else ASGIApp(engine, app),
         host=host,
         port=port,
         http=NuncioHTTPProtocol,
@@ -190,6 +192,7 @@ async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listen
     """See `nuncio.Server.listen`.
 
     Raises:
+        OptionError: for a wrong option.
         OSError: when the address cannot be listened on.
         RuntimeError: when the application beside does not start.
     """
@@ -248,8 +251,10 @@ def run(engine: Engine, host: str, port: int, **options: Any) -> None:
     """See `nuncio.Server.run`.
 
     Raises:
+        OptionError: for a wrong option, or when an event loop runs here already.
         OSError: when the address cannot be listened on.
     """
+    _check_no_loop(host, port)
     server = _Announcing(_config(engine, host, port, options), engine)
     sockets = _bind(server.config)
     try:
@@ -257,6 +262,18 @@ def run(engine: Engine, host: str, port: int, **options: Any) -> None:
     finally:
         for sock in sockets or ():
             sock.close()
+
+
+def _check_no_loop(host: str, port: int) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise OptionError(
+        "run begins an event loop, and one is running here already: write "
+        f"listening = await io.listen(host={host!r}, port={port!r}), and "
+        "await listening.wait() to serve until it is closed"
+    )
 
 
 class _Announcing(NuncioServer):

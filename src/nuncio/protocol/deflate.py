@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass, fields
 from typing import Final
 
+from nuncio.options import named_options
 from nuncio.protocol.frames import INVALID_PAYLOAD, TOO_BIG, FrameError
 from nuncio.protocol.handshake import HandshakeError, Parameter, parse_extensions
 
@@ -26,6 +27,7 @@ _BITS_VALUES: Final = {str(bits): bits for bits in range(8, 16)}
 _LARGEST: Final = 15
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class DeflateConfig:
     """How messages are compressed.

@@ -8,12 +8,13 @@ from typing import Any
 
 from nuncio.cluster.recovery_options import RecoveryOptions
 from nuncio.errors import OptionError
-from nuncio.options import HOUR, build, seconds, whole
+from nuncio.options import HOUR, build, named_options, seconds, whole
 from nuncio.protocol.parser import JSONParser, Parser
 from nuncio.server.client_files import AUTO, ServeClientOption
 from nuncio.slow import policy_of
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
     """Options of a Socket.IO server, beside those of `EngineOptions`.
@@ -65,6 +66,10 @@ class ServerOptions:
         seconds("connect_timeout", self.connect_timeout, most=HOUR)
         whole("concurrency", self.concurrency)
         policy_of(self.slow_consumer, "slow_consumer")
+        if isinstance(self.parser, type) and issubclass(self.parser, Parser):
+            raise OptionError(
+                f"parser must be an object: write parser={self.parser.__qualname__}()"
+            )
         if not isinstance(self.parser, Parser):
             raise OptionError(
                 "parser must be an object whose class derives from nuncio.Parser, "

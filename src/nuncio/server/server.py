@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.memory import MemoryAdapter
 from nuncio.engine.engine import Engine
+from nuncio.engine.event_names import CONN_EVENTS
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.rates import Buckets, address_of
 from nuncio.engine.request import Exchange
@@ -20,17 +21,15 @@ from nuncio.errors import DisconnectReason, OptionError
 from nuncio.options import build, unknown_option
 from nuncio.server.binding import bind
 from nuncio.server.broadcasting import promises
-from nuncio.server.classes import (
-    check_unregistered,
-    checked_name,
-    register_methods,
-)
+from nuncio.server.classes import check_unregistered, checked_name, register_methods
 from nuncio.server.client_files import ClientFiles
 from nuncio.server.connection import Connection
 from nuncio.server.delivery import Undelivered, UndeliveredEvent
 from nuncio.server.facade import Facade
+from nuncio.server.factories import check_factory, make_namespace
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handlers import Handler
+from nuncio.server.hints import Hints
 from nuncio.server.meter import Meter
 from nuncio.server.namespace import Namespace
 from nuncio.server.oldclients import OldConnection
@@ -46,7 +45,7 @@ _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
 _ENGINE_OPTIONS = [field.name for field in dataclasses.fields(EngineOptions)]
 
 
-class Server(Facade[D, U]):
+class Server(Facade[D, U], Hints):
     """A Socket.IO server (Socket.IO protocol v5 over Engine.IO protocol v4).
 
         io = nuncio.Server()
@@ -104,6 +103,7 @@ class Server(Facade[D, U]):
         self.handshakes = 0
         self._participants = Participants(self)
         self.engine.accept = self._accept
+        self.engine.session_events = CONN_EVENTS
         self.engine.may_open = self._may_open
         self.engine.on_host_starting = self._participants.start
         self.engine.on_host_stopping = self._stop
@@ -158,6 +158,8 @@ class Server(Facade[D, U]):
             OptionError: for what is no name, or when the namespace is there already, made
                 otherwise.
         """
+        if factory is not None:
+            check_factory(factory)
         if isinstance(name, re.Pattern):
             return self._parent(name, None, factory)
         if callable(name) and not isinstance(name, type):
@@ -168,7 +170,7 @@ class Server(Facade[D, U]):
         if factory is not None:
             if nsp is not None and isinstance(factory, type) and isinstance(nsp, factory):
                 return nsp
-            return self._add(factory(name), name, None)
+            return self._add(make_namespace(factory, name), name, None)
         if nsp is None:
             parent = next((one for one in self.parents if one.matches(name)), None)
             nsp = self._make_namespace(name, parent)
@@ -199,8 +201,6 @@ class Server(Facade[D, U]):
     ) -> ParentNamespace:
         if pattern is not None and not isinstance(pattern.pattern, str):
             raise OptionError(f"name: the pattern must be of str, not {pattern.pattern!r}")
-        if factory is not None and not callable(factory):
-            raise OptionError(f"factory must be a class or a function, not {factory!r}")
         name = f"/_{len(self.parents)}"
         parent = ParentNamespace(self, name, self.options.concurrency, pattern, predicate)
         parent.factory = factory
@@ -210,7 +210,7 @@ class Server(Facade[D, U]):
 
     def _make_namespace(self, name: str, parent: ParentNamespace | None) -> Namespace[D, U]:
         factory = Namespace if parent is None or parent.factory is None else parent.factory
-        return self._add(factory(name), name, parent)
+        return self._add(make_namespace(factory, name), name, parent)
 
     def _make_child(self, name: str, parent: ParentNamespace) -> Namespace[D, U] | None:
         """The namespace that a client asks for; None when the application fails to make it."""
@@ -396,6 +396,11 @@ class Server(Facade[D, U]):
                 `ssl_keyfile_password`, `uds` (a Unix socket's path), `backlog`,
                 `forwarded_allow_ips` (proxies to be trusted), `log_level`, `shutdown_timeout`
                 (seconds that a stop may take).
+
+        Raises:
+            OptionError: for a wrong option, files of TLS that cannot be used, or when an event loop
+                is running already: there `await io.listen(…)` serves.
+            OSError: when the address cannot be listened on.
         """
         from nuncio.hosts.serve import run
 
