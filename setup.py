@@ -71,6 +71,7 @@ COMPILED = [
     "src/nuncio/server/recoverable.py",
     "src/nuncio/server/socket.py",
     "src/nuncio/server/threads.py",
+    "src/nuncio/server/workers.py",
     "src/nuncio/slow.py",
 ]
 

@@ -197,7 +197,7 @@ def test_threads_are_for_functions_that_block() -> None:
 
     with pytest.raises(OptionError, match="thread=True is for def functions"):
         bound(handler, thread=True)
-    assert bound(lambda: None, thread=True).waits
+    assert bound(lambda: None, thread=True).thread
 
 
 @pytest.mark.parametrize("concurrency", [0, -1, True, 1.5, "2"])

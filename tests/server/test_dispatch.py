@@ -1101,14 +1101,17 @@ async def test_reading_goes_on_while_a_handler_waits_for_an_answer_behind_what_w
     io = Server(concurrency=1, limits=Limits(queued_events=4))
     client = Client.join(io)
     calls: list[Any] = []
+    go_on = asyncio.Event()
 
     @io.event
     async def ask(socket: Socket, value: int) -> None:
+        await go_on.wait()
         calls.append(await socket.emit_with_ack("question", value))
 
     for value in range(12):
         client.emit("ask", value)
     assert not client.wire.reading
+    go_on.set()
     for value in range(12):
         await eventually(lambda: client.received)
         assert client.take() == [f'2{value}["question",{value}]']

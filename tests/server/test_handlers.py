@@ -19,9 +19,9 @@ def test_only_handlers_that_wait_count_against_the_concurrency() -> None:
 
     def blocks(socket: Any) -> None: ...
 
-    assert bind(waits, "event", takes_socket=True).waits
-    assert bind(blocks, "event", takes_socket=True, thread=True).waits
-    assert not bind(blocks, "event", takes_socket=True).waits
+    assert bind(waits, "event", takes_socket=True).is_async
+    assert bind(blocks, "event", takes_socket=True, thread=True).thread
+    assert not bind(blocks, "event", takes_socket=True).is_async
 
 
 def test_one_unchecked_argument_is_the_simple_case() -> None:

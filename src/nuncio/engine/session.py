@@ -11,7 +11,7 @@ from one transport to another.
 
 from __future__ import annotations
 
-from asyncio import Future
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, overload
 
@@ -132,6 +132,11 @@ class Session(PacketSink):
     def is_open(self) -> bool:
         """Whether messages can be sent."""
         return self._state == OPEN
+
+    @property
+    def loop(self) -> AbstractEventLoop:
+        """The event loop it lives on."""
+        return self._config.loop
 
     @property
     def remote_address(self) -> str:

@@ -1,8 +1,8 @@
 """Events that arrive at one socket, and the handlers they run. [compiled]
 
-Events are handled in order. A handler that ends in place costs no task; one that waits becomes a
-task, up to `concurrency` of them at once, and beyond that events wait here, in a queue that pauses
-reading from the connection when it is long.
+Events are handled in order, and each handler takes its first step in place. Those that then wait do
+so beside each other, up to `concurrency` of them; beyond that events wait here, in a queue that
+pauses reading from the connection when it is long.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from nuncio.engine.sent import Sent
 from nuncio.errors import ArgumentError, EventError, RateLimited
 from nuncio.server.handlers import Ack, Handler
 from nuncio.server.listeners import Listeners
+from nuncio.server.workers import Job, Workers
 
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection
@@ -49,7 +50,6 @@ class Dispatcher(Listeners):
         "_rates",
         "_running",
         "_running_by",
-        "_unstarted",
         "connected",
     )
 
@@ -61,7 +61,6 @@ class Dispatcher(Listeners):
         self._held = 0
         self._running = 0
         self._running_by: dict[Handler, int] | None = None
-        self._unstarted = 0
         self._paused = False
         self._rates: dict[Handler, Bucket] | None = None
 
@@ -198,9 +197,6 @@ class Dispatcher(Listeners):
         if handlers is None:
             return False
         for handler in handlers:
-            # What runs in place must not overtake a task that has not had its first turn.
-            if self._unstarted and not handler.waits:
-                return True
             # One that ends in place waits, too: with a concurrency of 1 nothing runs beside it.
             if handler.concurrency == 0:
                 if self._running >= self.nsp.concurrency:
@@ -349,25 +345,14 @@ class Dispatcher(Listeners):
     def _start(self, handler: Handler, awaitable: Any, reply: _Reply, name: str) -> None:
         running = _Running(self, handler, reply, name)
         self._running += 1
-        if handler.is_async:
-            self._unstarted += 1
         if handler.concurrency:
             counts = self._running_by
             if counts is None:
                 counts = {}
                 self._running_by = counts
             counts[handler] = counts.get(handler, 0) + 1
-        self.nsp.server.start_task(awaitable, running)
-
-    def started(self) -> bool:
-        """A handler that waits begins; True when events wait for that."""
-        self._unstarted -= 1
-        return self._unstarted == 0 and self._queue is not None
-
-    def go_on(self) -> None:
-        """Handle what waits."""
-        if self._queue is not None:
-            self._drain()
+        workers: Workers = self.nsp.server.workers
+        workers.start(self._connection.session.loop, awaitable, running)
 
     def finished(self, handler: Handler) -> None:
         """A handler that waited has ended."""
@@ -438,7 +423,7 @@ class _Reply:
             self._socket._answer(id, result, name)
 
 
-class _Running:
+class _Running(Job):
     """A handler that waits."""
 
     __slots__ = ("_handler", "_name", "_reply", "_socket")
@@ -448,11 +433,6 @@ class _Running:
         self._handler = handler
         self._reply = reply
         self._name = name
-
-    def started(self, loop: Any) -> None:
-        """It begins: those behind it go on once it has had its first turn."""
-        if self._handler.is_async and self._socket.started():
-            loop.call_soon(self._socket.go_on)
 
     def returned(self, result: Any) -> None:
         """It has ended well."""

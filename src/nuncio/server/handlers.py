@@ -138,11 +138,6 @@ class Handler:
             listener,
         )
 
-    @property
-    def waits(self) -> bool:
-        """Whether it does not end in place, and so counts against the concurrency."""
-        return self.is_async or self.thread
-
     def arguments(self, socket: object, payload: list[Any], ack: object) -> list[Any]:
         """The arguments to call it with.
 

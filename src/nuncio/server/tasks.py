@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,6 +17,7 @@ from nuncio.errors import AckTimeout, ArgumentError, ConnectError, OptionError, 
 from nuncio.server.binding import bind
 from nuncio.server.handlers import Handler
 from nuncio.server.threads import Threads
+from nuncio.server.workers import Workers
 
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection
@@ -31,8 +31,6 @@ H = TypeVar("H", bound=Callable[..., Any])
 # How long a handler may take to see that it was cancelled.
 CANCEL_SECONDS = 1.0
 
-EAGER = sys.version_info >= (3, 12)
-
 
 class Tasks:
     """Runs the application's code for a server.
@@ -40,12 +38,14 @@ class Tasks:
     Attributes:
         threads: tells calls that come from other threads than the loop's.
         running: what is under way.
+        workers: run the coroutines of event handlers.
         dependency_overrides: in tests, what stands in for which dependency.
     """
 
     def __init__(self) -> None:
         self.threads = Threads()
         self.running: set[asyncio.Future[Any]] = set()
+        self.workers = Workers(self.running)
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._on_error: list[Handler] = []
         self._exception_handlers: dict[type[Exception], Handler] = {}
@@ -98,43 +98,6 @@ class Tasks:
             error = task.exception()
             if error is not None:
                 self.report(cast("Exception", error), None, "")
-
-    def start_task(self, awaitable: Any, running: Any) -> None:
-        """Run a handler that waits, and tell `running` how it ends.
-
-        A coroutine around it costs less than callbacks at its end, which each wait for a turn of
-        the loop.
-        """
-        loop = asyncio.get_running_loop()
-        driven = self._drive(loop, awaitable, running)
-        if EAGER:
-            eager: Any = asyncio.Task
-            task = eager(driven, loop=loop, eager_start=True)
-            if task.done():
-                return
-        else:
-            task = loop.create_task(driven)
-        self.running.add(task)
-
-    async def _drive(self, loop: asyncio.AbstractEventLoop, awaitable: Any, running: Any) -> None:
-        running.started(loop)
-        # Not `finally`: when the loop is gone there is nothing to go on with.
-        try:
-            result = await awaitable
-            if hasattr(result, "__await__"):
-                result = await result
-            running.returned(result)
-        except Exception as error:
-            running.raised(error)
-        except asyncio.CancelledError:
-            self._driven(running)
-            raise
-        self._driven(running)
-
-    def _driven(self, running: Any) -> None:
-        current: Any = asyncio.current_task()
-        self.running.discard(current)
-        running.ended()
 
     def run_middlewares(
         self, socket: Socket, first: Awaitable[Any], rest: list[Any], payload: list[Any], id: int
@@ -422,6 +385,9 @@ class Tasks:
             if late:
                 # Their `finally` blocks run before anything else ends.
                 await asyncio.wait(late, timeout=CANCEL_SECONDS)
+        spare = self.workers.drop_spare()
+        if spare is not None:
+            await asyncio.wait([spare])
         if self._executor is not None:
             self._executor.shutdown(wait=False)
             self._executor = None

@@ -1,0 +1,309 @@
+"""Handlers that are coroutines, run without a task for each. [compiled]
+
+A task costs more than all else that an event does, and most handlers end without ever waiting. So
+a coroutine takes its first step in place, under a task that is kept for this: the spare worker's.
+When that was all, the worker is free for the next one. When the coroutine has to wait, the worker
+is its own from then on and ends with it.
+
+Nobody can see the difference: `asyncio.current_task()`, on which time-outs and task groups rest, is
+the same from the first step to the last, and each coroutine has a context of its own. A task that
+a handler has made known to others is not used for another handler: they may cancel it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import Any, Final, final
+
+from mypy_extensions import mypyc_attr
+
+from nuncio.server.steps import CANCELLED, work
+
+# "Task lifetime support" in Python's documentation of asyncio, for tasks run by others.
+enter_task: Final = asyncio.tasks._enter_task
+leave_task: Final = asyncio.tasks._leave_task
+current_task: Final = asyncio.current_task
+getrefcount: Final = sys.getrefcount
+getweakrefcount: Final = weakref.getweakrefcount
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Job:
+    """What is told how a coroutine ends."""
+
+    __slots__ = ()
+
+    def returned(self, result: Any) -> None:
+        """It has ended well."""
+
+    def raised(self, error: Exception) -> None:
+        """It has failed."""
+
+    def ended(self) -> None:
+        """It has ended, one way or the other; told last, also when it was cancelled."""
+
+
+@final
+class Workers:
+    """Runs what handlers return to be awaited.
+
+    Args:
+        running: the tasks of those that wait are kept here until they end.
+    """
+
+    __slots__ = ("_running", "_spare")
+
+    def __init__(self, running: set[asyncio.Future[Any]]) -> None:
+        self._running = running
+        self._spare: Worker | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop, awaitable: Any, job: Job) -> None:
+        """Take the first step, and tell `job` how it ends, be that now or later.
+
+        Args:
+            loop: the running loop.
+            awaitable: a coroutine, or anything else to be awaited.
+            job: see `Job`.
+        """
+        worker = self._spare
+        self._spare = None
+        if worker is None or not worker.is_free(loop):
+            worker = Worker(self, loop)
+        worker.prepare()
+        if worker.begin(awaitable, job):
+            self._running.add(worker.task)
+            worker.hand_over()
+            return
+        # Before the job is told: what it does then may start another.
+        if self._spare is None and worker.is_secret():
+            self._spare = worker
+        else:
+            worker.stop()
+        worker.tell()
+
+    def ended(self, worker: Worker) -> None:
+        """The task of a worker ends."""
+        self._running.discard(worker.task)
+        if self._spare is worker:
+            self._spare = None
+
+    def drop_spare(self) -> Any:
+        """End what has nothing to do; returns its task, or None. It is made again when needed."""
+        worker = self._spare
+        if worker is None:
+            return None
+        self._spare = None
+        worker.stop()
+        return worker.task
+
+
+def known(task: Any) -> int:
+    """Grows when others get hold of a task, be it to cancel it or to be told of its end."""
+    callbacks = task._callbacks
+    count = getrefcount(task) + getweakrefcount(task)
+    return count if callbacks is None else count + len(callbacks)
+
+
+@final
+class Worker:
+    """The coroutine of a task, in which the coroutines of handlers run.
+
+    Args:
+        workers: whose it is.
+        loop: the running loop.
+
+    Attributes:
+        task: the task.
+        awaitable: what is awaited; None when there is nothing, or it has ended.
+        result: what came of it.
+        error: or how it failed.
+    """
+
+    __slots__ = (
+        "_context",
+        "_first",
+        "_handing_over",
+        "_job",
+        "_known",
+        "_loop",
+        "_stopping",
+        "_wake",
+        "_work",
+        "_workers",
+        "awaitable",
+        "error",
+        "result",
+        "task",
+    )
+
+    def __init__(self, workers: Workers, loop: asyncio.AbstractEventLoop) -> None:
+        self._workers = workers
+        self._loop = loop
+        self._work: Any = work(self)
+        self._job: Job | None = None
+        self._context: Context | None = None
+        self.awaitable: Any = None
+        self.result: Any = None
+        self.error: Exception | None = None
+        self._first: Any = None
+        self._handing_over = False
+        self._stopping = False
+        # What the task waits for while it has nothing to do.
+        self._wake: Any = None
+        # How many know the task while it rests; 0 as long as it does not.
+        self._known = 0
+        self.task: Any = loop.create_task(self)  # type: ignore[arg-type]
+
+    def is_free(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether it can take a coroutine of this loop."""
+        return self._loop is loop and not self.task.cancelling()
+
+    def prepare(self) -> None:
+        """Before the first step."""
+        if self._known == 0:
+            self._known = known(self.task)
+
+    def is_secret(self) -> bool:
+        """Whether the coroutine that has ended in place has left nobody who knows the task."""
+        return known(self.task) == self._known
+
+    # In place, before the task knows anything.
+
+    def begin(self, awaitable: Any, job: Job) -> bool:
+        """Take a coroutine and its first step; returns whether it waits now."""
+        self._job = job
+        self.awaitable = awaitable
+        context = copy_context()
+        loop = self._loop
+        current = current_task(loop)
+        if current is not None:
+            leave_task(loop, current)
+        enter_task(loop, self.task)
+        try:
+            first = context.run(self._work.send, None)
+        finally:
+            leave_task(loop, self.task)
+            if current is not None:
+                enter_task(loop, current)
+        if self.awaitable is None:
+            return False
+        self._context = context
+        self._first = first
+        return True
+
+    def hand_over(self) -> None:
+        """Let the task go on with what the first step waits for."""
+        self._handing_over = True
+        self._rouse()
+
+    def stop(self) -> None:
+        """Let the task end, for it has nothing to do."""
+        self._stopping = True
+        self._rouse()
+
+    def _rouse(self) -> None:
+        wake = self._wake
+        self._wake = None
+        # Without one, the task has not had its first turn yet.
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+    def tell(self) -> None:
+        """Tell the job how its coroutine has ended."""
+        job = self._job
+        assert job is not None
+        result, error = self.result, self.error
+        self._job = self.result = self.error = None
+        if error is not None:
+            job.raised(error)
+        elif result is not CANCELLED:
+            job.returned(result)
+        job.ended()
+
+    # As a coroutine, for the task.
+
+    def __await__(self) -> Worker:
+        return self
+
+    def send(self, value: object) -> Any:
+        """One step of the task; returns what it waits for."""
+        if self._handing_over:
+            first = self._hand_over()
+            if first is not None:
+                return first
+        if self.awaitable is None:
+            return self._rest()
+        return self._step(self._work.send, None)
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """The task was cancelled, or what it waited for cannot be waited for."""
+        error = kind if isinstance(kind, BaseException) else value
+        if self.awaitable is None:
+            self._workers.ended(self)
+            raise error
+        if self._handing_over:
+            first = self._hand_over()
+            if first is not None and first.cancel():
+                # As a task that is cancelled cancels what it waits for, and is told by it.
+                return first
+        return self._step(self._work.throw, error)
+
+    def close(self) -> None:
+        """The task is gone."""
+        self._work.close()
+
+    def _hand_over(self) -> Any:
+        self._handing_over = False
+        first = self._first
+        self._first = None
+        return first
+
+    def _rest(self) -> Any:
+        if self._stopping:
+            self._workers.ended(self)
+            raise StopIteration
+        wake: Any = self._loop.create_future()
+        # As `Future.__await__` marks what it hands to a task.
+        wake._asyncio_future_blocking = True
+        self._wake = wake
+        self._known = 0
+        return wake
+
+    def _step(self, step: Callable[[Any], Any], value: Any) -> Any:
+        """Go on; tell how it has ended, and end."""
+        context = self._context
+        assert context is not None
+        waits_for = context.run(step, value)
+        if self.awaitable is not None:
+            return waits_for
+        cancelled = self.result is CANCELLED
+        self._workers.ended(self)
+        self.tell()
+        if cancelled:
+            raise asyncio.CancelledError
+        raise StopIteration
+
+    # What debuggers and `repr(task)` look at is the handler's own.
+
+    @property
+    def __name__(self) -> str:
+        return str(getattr(self.awaitable, "__qualname__", "Worker"))
+
+    @property
+    def cr_code(self) -> Any:
+        """Its code."""
+        return getattr(self.awaitable, "cr_code", None)
+
+    @property
+    def cr_frame(self) -> Any:
+        """Where it stands."""
+        return getattr(self.awaitable, "cr_frame", None)
+
+    @property
+    def cr_running(self) -> bool:
+        """Whether it takes a step now."""
+        return bool(getattr(self.awaitable, "cr_running", False))

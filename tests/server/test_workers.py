@@ -1,0 +1,355 @@
+"""Coroutines of handlers are run as if each had a task of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Awaitable, Coroutine
+from contextvars import ContextVar
+from typing import Any
+
+import anyio
+import pytest
+
+from nuncio import Server, Socket
+from nuncio.server.workers import Job, Workers
+from tests.support.aio import eventually, run_async, within
+from tests.support.memory import Client
+
+VARIABLE: ContextVar[str] = ContextVar("VARIABLE", default="")
+
+
+class Told(Job):
+    """What a job is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+
+    def returned(self, result: Any) -> None:
+        self.seen.append(result)
+
+    def raised(self, error: Exception) -> None:
+        self.seen.append(error)
+
+    def ended(self) -> None:
+        self.seen.append("ended")
+
+
+class Bench:
+    """Workers, and the tasks they keep."""
+
+    def __init__(self) -> None:
+        self.running: set[asyncio.Future[Any]] = set()
+        self.workers = Workers(self.running)
+
+    def start(self, awaitable: Awaitable[Any]) -> list[Any]:
+        """Start it; returns the list of what its job will have been told."""
+        job = Told()
+        self.workers.start(asyncio.get_running_loop(), awaitable, job)
+        return job.seen
+
+    async def run(self, awaitable: Awaitable[Any]) -> Any:
+        """Start it and wait for its end."""
+        seen = self.start(awaitable)
+        await eventually(lambda: seen[-1:] == ["ended"])
+        return seen[0] if len(seen) > 1 else None
+
+
+async def this_task() -> list[Any]:
+    # In a list, for a task alone would be awaited.
+    return [asyncio.current_task()]
+
+
+def task_number(bench: Bench) -> int:
+    """Which task a handler runs in, by something that does not make the task known."""
+    numbers: list[int] = []
+
+    async def handler() -> None:
+        numbers.append(id(asyncio.current_task()))
+
+    bench.start(handler())
+    return numbers[0]
+
+
+@run_async
+async def test_what_does_not_wait_ends_in_place() -> None:
+    bench = Bench()
+
+    async def handler(value: int) -> int:
+        return value
+
+    async def fails() -> None:
+        raise KeyError("x")
+
+    assert bench.start(handler(7)) == [7, "ended"]
+    error, end = bench.start(fails())
+    assert (repr(error), end) == ("KeyError('x')", "ended")
+    assert not bench.running
+
+
+@run_async
+async def test_handlers_that_do_not_wait_share_a_task() -> None:
+    bench = Bench()
+    before = asyncio.all_tasks()
+    numbers = {task_number(bench) for _ in range(100)}
+    await asyncio.sleep(0)
+    numbers |= {task_number(bench) for _ in range(100)}
+    assert len(numbers) == 1
+    assert len(asyncio.all_tasks() - before) == 1
+
+
+@run_async
+async def test_one_that_waits_keeps_its_task_to_the_end_and_the_task_ends_with_it() -> None:
+    bench = Bench()
+    tasks: list[Any] = []
+
+    async def handler() -> str:
+        for seconds in (0, 0, 0.001):
+            tasks.append(asyncio.current_task())
+            await asyncio.sleep(seconds)
+        tasks.append(asyncio.current_task())
+        return "done"
+
+    seen = bench.start(handler())
+    assert seen == []
+    (task,) = bench.running
+    assert "test_one_that_waits" in repr(task)
+    assert await within(task) is None
+    assert seen == ["done", "ended"]
+    assert set(tasks) == {task}
+    assert not bench.running
+
+
+@run_async
+async def test_anything_can_be_awaited() -> None:
+    bench = Bench()
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    seen = bench.start(future)
+    future.set_result(1)
+    await eventually(lambda: seen == [1, "ended"])
+    assert await bench.run(asyncio.sleep(0.001, "late")) == "late"
+
+    async def gives_another() -> Coroutine[Any, Any, str]:
+        return asyncio.sleep(0.001, "more")
+
+    assert await bench.run(gives_another()) == "more"
+
+
+@run_async
+async def test_time_outs_and_task_groups() -> None:
+    bench = Bench()
+
+    async def times_out() -> str:
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(60)
+        except TimeoutError:
+            return "late"
+        return "never"
+
+    async def at_once() -> None:
+        async with asyncio.timeout(0):
+            await asyncio.sleep(60)
+
+    async def group() -> int:
+        async with asyncio.TaskGroup() as tasks:
+            one = tasks.create_task(asyncio.sleep(0.001, 1))
+            two = tasks.create_task(asyncio.sleep(0, 2))
+        return one.result() + two.result()
+
+    async def scope() -> bool:
+        with anyio.move_on_after(0.01) as moved:
+            await anyio.sleep(60)
+        return moved.cancelled_caught
+
+    async def nothing() -> str:
+        async with asyncio.timeout(60), asyncio.TaskGroup():
+            return "nothing"
+
+    assert await bench.run(times_out()) == "late"
+    assert isinstance(await bench.run(at_once()), TimeoutError)
+    assert await bench.run(group()) == 3
+    assert await bench.run(scope()) is True
+    assert bench.start(nothing()) == ["nothing", "ended"]
+
+
+@run_async
+async def test_each_has_its_own_context_and_sees_that_of_its_caller() -> None:
+    bench = Bench()
+
+    async def handler(wait: bool) -> list[str]:
+        seen = [VARIABLE.get()]
+        VARIABLE.set("mine")
+        if wait:
+            await asyncio.sleep(0.001)
+            seen.append(VARIABLE.get())
+            await asyncio.create_task(this_task())
+            seen.append(VARIABLE.get())
+        return seen
+
+    for wait in (False, True, False, False):
+        assert (await bench.run(handler(wait)))[0] == ""
+    assert VARIABLE.get() == ""
+    VARIABLE.set("caller")
+    assert await bench.run(handler(True)) == ["caller", "mine", "mine"]
+    assert bench.start(handler(False)) == [["caller"], "ended"]
+
+
+@run_async
+async def test_a_task_that_somebody_knows_is_not_used_again() -> None:
+    """Such as that of a search, which the next search cancels."""
+    bench = Bench()
+    searches: list[Any] = []
+
+    async def search() -> str:
+        if searches:
+            searches.pop().cancel()
+        searches.append(asyncio.current_task())
+        return "found"
+
+    for _ in range(3):
+        assert bench.start(search()) == ["found", "ended"]
+        await asyncio.sleep(0)
+
+    weak: list[Any] = []
+    told: list[str] = []
+
+    async def weakly() -> None:
+        weak.append(weakref.ref(asyncio.current_task()))
+
+    async def at_the_end() -> None:
+        task: Any = asyncio.current_task()
+        task.add_done_callback(lambda task: told.append("done"))
+
+    async def leaves() -> None:
+        task: Any = asyncio.current_task()
+        task.cancel()
+
+    bench.start(weakly())
+    number = id(weak[0]())
+    assert task_number(bench) != number
+    bench.start(at_the_end())
+    assert told == []
+    await eventually(lambda: told == ["done"])
+    bench.start(leaves())
+    assert await bench.run(asyncio.sleep(0.001, "not cancelled")) == "not cancelled"
+
+
+@run_async
+async def test_cancelling_cancels_what_is_waited_for() -> None:
+    bench = Bench()
+    inner = asyncio.ensure_future(asyncio.sleep(60))
+    heard: list[str] = []
+
+    async def handler() -> None:
+        try:
+            await inner
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+
+    for later in (False, True):
+        inner = asyncio.ensure_future(asyncio.sleep(60))
+        seen = bench.start(handler())
+        if later:
+            await asyncio.sleep(0.001)
+        (task,) = bench.running
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await within(task)
+        assert inner.cancelled()
+        assert seen == ["ended"]
+    assert heard == ["cancelled", "cancelled"]
+
+
+@run_async
+async def test_who_is_cancelled_may_go_on() -> None:
+    bench = Bench()
+
+    async def stubborn() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.001)
+        return "stayed"
+
+    seen = bench.start(stubborn())
+    (task,) = bench.running
+    task.cancel()
+    await eventually(lambda: seen == ["stayed", "ended"])
+
+
+@run_async
+async def test_what_cancels_itself_in_place_gives_no_answer() -> None:
+    bench = Bench()
+
+    async def handler() -> None:
+        raise asyncio.CancelledError
+
+    assert bench.start(handler()) == ["ended"]
+
+
+@run_async
+async def test_one_may_start_another() -> None:
+    bench = Bench()
+
+    async def inner() -> list[Any]:
+        return [asyncio.current_task()]
+
+    async def outer() -> list[Any]:
+        mine = asyncio.current_task()
+        (others, end) = bench.start(inner())
+        assert end == "ended"
+        assert asyncio.current_task() is mine
+        return [mine, *others]
+
+    ((mine, other), end) = bench.start(outer())
+    assert end == "ended"
+    assert mine is not other
+    assert asyncio.current_task() not in (None, mine, other)
+
+
+def test_another_loop_has_other_tasks() -> None:
+    bench = Bench()
+
+    async def main() -> Any:
+        return (await bench.run(this_task()))[0], await bench.run(asyncio.sleep(0.001, "slept"))
+
+    one, slept = asyncio.run(main())
+    assert slept == "slept"
+    two, slept = asyncio.run(main())
+    assert slept == "slept"
+    assert one is not two
+    assert one.done() and two.done()
+
+
+@run_async
+async def test_what_cannot_be_awaited_raises_where_it_is_awaited() -> None:
+    bench = Bench()
+
+    class Odd:
+        def __await__(self) -> Any:
+            yield "no future"
+
+    async def handler() -> None:
+        await Odd()
+
+    error = await bench.run(handler())
+    assert isinstance(error, RuntimeError)
+
+
+@run_async
+async def test_closing_the_server_leaves_no_task() -> None:
+    io = Server()
+    client = Client.join(io)
+    before = asyncio.all_tasks()
+
+    @io.event
+    async def double(socket: Socket, value: int) -> int:
+        return 2 * value
+
+    client.emit("double", 4, id=1)
+    assert client.take() == ["31[8]"]
+    assert len(asyncio.all_tasks() - before) == 1
+    await io.close()
+    assert asyncio.all_tasks() <= before
