@@ -8,7 +8,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from nuncio.protocol.socketio import MAX_DEPTH
+from nuncio.protocol.json import MAX_READ_DEPTH
 from tests.hostile.clients import is_closed, send
 from tests.hostile.conftest import MAX_SIZE
 from tests.support.arena import Arena
@@ -71,7 +71,7 @@ VALUES = {
 NUMBERS = [name for name, value in VALUES.items() if value[0] < 0x80 or value[0] in b"\xca\xcb\xcf"]
 
 # So many levels are above an argument.
-ROOM = MAX_DEPTH - 2
+ROOM = MAX_READ_DEPTH - 2
 KINDS = {
     "lists": [b"\x91"],
     "maps": [b"\x81\xa1a"],

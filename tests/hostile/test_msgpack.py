@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nuncio.protocol.socketio import MAX_DEPTH
+from nuncio.protocol.json import MAX_READ_DEPTH
 from tests.hostile.clients import send, transports
 from tests.hostile.packed import (
     BLOB,
@@ -132,9 +132,9 @@ LARGE: Table = {
     },
     "lists without an end": (b"\x91" * MOST, DEEP),
     "maps without an end": (b"\x81\xa0" * (MOST // 2), DEEP),
-    "a field too deep": (raw(more=nested(MAX_DEPTH, b"\x91")), DEEP),
-    "auth too deep": (raw(b"\x00", nested(MAX_DEPTH, b"\x81\xa0")), DEEP),
-    "a name too deep": (raw(data=nested(MAX_DEPTH, b"\x91")), DEEP),
+    "a field too deep": (raw(more=nested(MAX_READ_DEPTH, b"\x91")), DEEP),
+    "auth too deep": (raw(b"\x00", nested(MAX_READ_DEPTH, b"\x81\xa0")), DEEP),
+    "a name too deep": (raw(data=nested(MAX_READ_DEPTH, b"\x91")), DEEP),
     "keys too deep": (argument(b"\x81" * 20_000), "a key that is no text"),
     "many lists": (argument(b"\xdc" + b"\x2e\xe0" + b"\x90" * 12_000), MANY),
     "many maps": (argument(b"\xdd\x00\x00\x2e\xe0" + b"\x80" * 12_000), MANY),

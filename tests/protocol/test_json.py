@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nuncio.errors import PacketError
 from nuncio.protocol import json as protocol_json
-from nuncio.protocol.json import dumps, simplify
+from nuncio.protocol.json import MAX_READ_DEPTH, dumps, simplify
 
 LONE = "\ud800"
 MOST = 100_000
@@ -165,8 +165,27 @@ def test_what_is_not_json_is_a_packet_error(data: bytes) -> None:
 def test_deep_nesting_is_a_packet_error(head: bytes, closed: bool) -> None:
     depth = 100_000
     tail = b"".join({91: b"]", 123: b"}"}.get(c, b"") for c in reversed(head)) if closed else b""
-    with pytest.raises(PacketError, match="invalid payload"):
+    with pytest.raises(PacketError, match=r"invalid payload|nested too deeply"):
         loads(head * depth + b"1" + tail * depth, 3 * depth)
+
+
+@pytest.mark.parametrize(("head", "tail"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"[":', b"}]")])
+def test_what_can_be_read_can_be_sent_inside_something_else(head: bytes, tail: bytes) -> None:
+    levels = MAX_READ_DEPTH // len(tail)
+    value = loads(head * levels + b'"[[["' + tail * levels)
+    wrapped: Any = value
+    for _ in range(50):
+        wrapped = [{"a": wrapped}]
+    assert len(dumps(wrapped)) > 100 + len(dumps(value))
+    with pytest.raises(PacketError, match="nested too deeply"):
+        loads(b"[" + head * levels + b"1" + tail * levels + b"]")
+
+
+def test_brackets_beside_each_other_or_in_text_are_not_deep() -> None:
+    wide = b"[" + b"[]," * 5000 + b'{"a":[{}]}' + b"]"
+    assert len(loads(wide)) == 5001
+    text = b'["' + b"[{" * 5000 + b'","\\\\",' + b"[" * 700 + b"]" * 700 + b"]"
+    assert len(loads(text)[0]) == 10_000
 
 
 @pytest.mark.parametrize("data", [b"1" * 1_000_000, b"-" * 1_000_000, b"[" + b"1" * 1_000_000])

@@ -21,13 +21,13 @@ from nuncio import MsgPackParser
 from nuncio.errors import PacketError
 from nuncio.protocol import msgpack
 from nuncio.protocol.engineio import Message
+from nuncio.protocol.json import MAX_READ_DEPTH
 from nuncio.protocol.socketio import (
     ACK,
     CONNECT,
     CONNECT_ERROR,
     DISCONNECT,
     EVENT,
-    MAX_DEPTH,
     RESERVED_EVENTS,
     Packet,
 )
@@ -416,7 +416,7 @@ def test_depth_is_limited(opening: bytes) -> None:
     with pytest.raises(PacketError):
         argument(opening * 100_000 + b"\xc0")
     with pytest.raises(PacketError, match="deeply"):
-        argument(opening * (MAX_DEPTH + 1) + b"\xc0")
+        argument(opening * (MAX_READ_DEPTH + 1) + b"\xc0")
     argument(opening * 300 + b"\xc0")
 
 

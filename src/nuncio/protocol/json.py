@@ -35,6 +35,13 @@ _BINARY: Final = (bytes, bytearray, memoryview)
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 TOO_MANY_CONTAINERS: Final = "too many lists and objects"
+TOO_DEEP_TO_READ: Final = "nested too deeply"
+
+# How deep lists and objects may be nested that arrive: a hundred levels less than what can be
+# sent, so that a peer cannot send what fails when it is sent on inside something else.
+MAX_READ_DEPTH: Final = 800
+
+_OTHERS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class Codec:
@@ -107,6 +114,9 @@ def loads(data: bytes, max_containers: int) -> Any:
     # A comparison is all that it costs most messages.
     if len(data) > max_containers and _holds_more(data, max_containers):
         raise PacketError(TOO_MANY_CONTAINERS)
+    # Each level takes two bytes.
+    if len(data) > 2 * MAX_READ_DEPTH and _is_too_deep(data):
+        raise PacketError(TOO_DEEP_TO_READ)
     try:
         return _decode(data)
     except msgspec.DecodeError as error:
@@ -124,6 +134,21 @@ def _holds_more(data: bytes, most: int) -> bool:
         return False
     # Some may be text.
     return _brackets(_STRING.sub(b"", data)) > most
+
+
+def _is_too_deep(data: bytes) -> bool:
+    """Whether lists and objects are nested deeper than they may be."""
+    if _brackets(data) <= MAX_READ_DEPTH:
+        return False
+    depth = 0
+    for byte in _STRING.sub(b"", data).translate(None, _OTHERS):
+        if byte == 0x5B or byte == 0x7B:
+            depth += 1
+            if depth > MAX_READ_DEPTH:
+                return True
+        else:
+            depth -= 1
+    return False
 
 
 def _brackets(data: bytes) -> int:

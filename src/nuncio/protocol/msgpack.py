@@ -26,7 +26,12 @@ from mypy_extensions import i64
 
 from nuncio.errors import PacketError
 from nuncio.protocol.engineio import Message
-from nuncio.protocol.json import TOO_MANY_CONTAINERS, unknown
+from nuncio.protocol.json import (
+    MAX_READ_DEPTH,
+    TOO_DEEP_TO_READ,
+    TOO_MANY_CONTAINERS,
+    unknown,
+)
 from nuncio.protocol.parser import Parser, Reader
 from nuncio.protocol.socketio import (
     ACK,
@@ -311,8 +316,8 @@ def look_through(data: bytes, patches: list[int], max_containers: i64) -> i64:
             continue
         if count > size - position:
             raise PacketError("truncated")
-        if len(outer) >= MAX_DEPTH:
-            raise PacketError("nested too deeply")
+        if len(outer) >= MAX_READ_DEPTH:
+            raise PacketError(TOO_DEEP_TO_READ)
         # A byte can be one that takes a hundred, and many keep the garbage collector busy.
         containers += 1
         if containers > max_containers:
