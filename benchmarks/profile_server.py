@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         profile = Path(folder, "profile")
         command = [options.python, "-m", "cProfile", "-o", str(profile)]
         command += [str(contenders.SERVERS / "nuncio_server.py")]
+        command += MODES[options.mode].server
         command += ["--async"] if options.asynchronous else []
         try:
             build_generator()

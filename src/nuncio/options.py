@@ -27,7 +27,7 @@ _OTHER_PATHS: Final = "handshakes on other paths are for the application beside:
 
 # Names that people bring along.
 ELSEWHERE = {
-    "ws_engine": "Nuncio has its own WebSocket server, under every host",
+    "ws_engine": "WebSockets are Nuncio's own, or those of the ASGI server it runs under",
     "destroy_upgrade": _OTHER_PATHS,
     "destroy_upgrade_timeout": _OTHER_PATHS,
     "cors_allowed_origins": 'write cors="https://…", or a list',

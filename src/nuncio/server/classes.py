@@ -41,6 +41,7 @@ OVERRIDABLE: Final = frozenset(
         "local",
         "off",
         "on",
+        "on_server",
         "once",
         "send",
         "server_side_emit",
@@ -51,6 +52,7 @@ OVERRIDABLE: Final = frozenset(
         "to",
         "use",
         "volatile",
+        "when_slow",
     }
 )
 
