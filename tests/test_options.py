@@ -155,8 +155,8 @@ def test_an_unknown_option_of_the_server_has_a_hint(name: str, near: str) -> Non
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("wsEngine", "its own WebSocket server"),
-        ("ws_engine", "its own WebSocket server"),
+        ("wsEngine", "WebSockets are Nuncio"),
+        ("ws_engine", "WebSockets are Nuncio"),
         ("destroyUpgrade", "application beside: io.run(app=…)"),
         ("destroy_upgrade", "application beside: io.run(app=…)"),
         ("destroyUpgradeTimeout", "application beside: io.run(app=…)"),

@@ -171,7 +171,9 @@ def test_members_in_the_reference_exist_and_say_what_they_do(kind: type) -> None
     members = members_of(kind)
     assert members
     for name in members:
-        assert inspect.getdoc(getattr(kind, name)), name
+        member = getattr(kind, name)
+        # Compiled methods have no docstrings; the pages are made from the sources.
+        assert inspect.getdoc(member) or nuncio.build_info().compiled, name
 
 
 def test_what_chooses_recipients_is_in_the_reference_of_all_that_have_it() -> None:

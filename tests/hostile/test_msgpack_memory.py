@@ -95,9 +95,9 @@ async def test_four_gigabytes_declared_take_no_memory(
 @transports
 @run_async
 async def test_lists_in_lists_that_are_lies_take_no_memory(packed: Arena, transport: str) -> None:
-    # Each could be as long as it says, were it alone; together they declare 24 million entries.
-    lists = b"\xdc\x75\x30" * 800
-    maps = b"\xde\x3a\x98\xa0" * 800
+    # Each could be as long as it says, were it alone; together they declare 20 million entries.
+    lists = b"\xdc\x75\x30" * 700
+    maps = b"\xde\x3a\x98\xa0" * 700
     async with watched(packed):
         for lies in (lists, maps):
             message = argument(lies + b"\xc0" * (MOST - len(lies) - 100))

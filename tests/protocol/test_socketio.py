@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nuncio.errors import PacketError
 from nuncio.protocol.engineio import Message
+from nuncio.protocol.json import MAX_READ_DEPTH
 from nuncio.protocol.socketio import (
     ACK,
     CONNECT,
@@ -305,7 +306,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 
 
 def test_nesting_that_is_accepted_can_be_sent_back() -> None:
-    depth = 800
+    depth = MAX_READ_DEPTH - 1
     packet = read(b'2["a",' + b"[" * depth + b"]" * depth + b"]")
     assert isinstance(packet.data, list)
     assert roundtrip(encode_event(b"", -1, packet.data)).data == packet.data
