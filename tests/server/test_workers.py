@@ -136,6 +136,43 @@ async def test_anything_can_be_awaited() -> None:
 
 
 @run_async
+async def test_several_may_wait_for_the_same() -> None:
+    """Such as for what one of them has begun to load."""
+    bench = Bench()
+    loading: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def handler() -> int:
+        return await loading
+
+    seen = [bench.start(handler()) for _ in range(3)]
+    task = asyncio.create_task(handler())
+    await asyncio.sleep(0)
+    seen += [bench.start(handler()) for _ in range(2)]
+    await asyncio.sleep(0.001)
+    loading.set_result(7)
+    assert await within(task) == 7
+    await eventually(lambda: seen == [[7, "ended"]] * 5)
+
+
+@run_async
+async def test_what_gives_control_back_once_goes_on_in_the_next_turn() -> None:
+    bench = Bench()
+    order: list[str] = []
+
+    async def handler() -> None:
+        await asyncio.sleep(0)
+        order.append("handler")
+
+    for _ in ("a new task", "the spare one"):
+        seen = bench.start(handler())
+        asyncio.get_running_loop().call_soon(order.append, "callback")
+        await eventually(lambda: seen == [None, "ended"])  # noqa: B023
+        task_number(bench)
+        await asyncio.sleep(0)
+    assert order == ["handler", "callback"] * 2
+
+
+@run_async
 async def test_time_outs_and_task_groups() -> None:
     bench = Bench()
 
@@ -263,6 +300,28 @@ async def test_cancelling_cancels_what_is_waited_for() -> None:
 
 
 @run_async
+async def test_cancelling_before_the_task_has_its_turn_passes_the_message_on() -> None:
+    bench = Bench()
+    heard: list[Any] = []
+
+    async def handler() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError as error:
+            heard.append(error.args)
+            raise
+
+    for _ in ("a new task", "the spare one"):
+        seen = bench.start(handler())
+        (task,) = bench.running
+        task.cancel("because")
+        await eventually(lambda: seen == ["ended"])  # noqa: B023
+        task_number(bench)
+        await asyncio.sleep(0)
+    assert heard == [("because",), ("because",)]
+
+
+@run_async
 async def test_who_is_cancelled_may_go_on() -> None:
     bench = Bench()
 
@@ -336,6 +395,12 @@ async def test_what_cannot_be_awaited_raises_where_it_is_awaited() -> None:
 
     error = await bench.run(handler())
     assert isinstance(error, RuntimeError)
+
+    seen = bench.start(handler())
+    (task,) = bench.running
+    task.cancel()
+    await eventually(lambda: seen == ["ended"])
+    assert not bench.running
 
 
 @run_async

@@ -126,6 +126,7 @@ class Worker:
     __slots__ = (
         "_context",
         "_first",
+        "_first_waits",
         "_handing_over",
         "_job",
         "_known",
@@ -150,6 +151,7 @@ class Worker:
         self.result: Any = None
         self.error: Exception | None = None
         self._first: Any = None
+        self._first_waits = False
         self._handing_over = False
         self._stopping = False
         # What the task waits for while it has nothing to do.
@@ -193,6 +195,10 @@ class Worker:
             return False
         self._context = context
         self._first = first
+        if getattr(first, "_asyncio_future_blocking", False):
+            # As a task does at once: others may await the same before this one's task has a turn.
+            first._asyncio_future_blocking = False
+            self._first_waits = True
         return True
 
     def hand_over(self) -> None:
@@ -246,10 +252,11 @@ class Worker:
             self._workers.ended(self)
             raise error
         if self._handing_over:
-            first = self._hand_over()
-            if first is not None and first.cancel():
+            if self._first_waits and self._first.cancel(*error.args):
                 # As a task that is cancelled cancels what it waits for, and is told by it.
-                return first
+                return self._hand_over()
+            self._first_waits = False
+            self._hand_over()
         return self._step(self._work.throw, error)
 
     def close(self) -> None:
@@ -257,9 +264,13 @@ class Worker:
         self._work.close()
 
     def _hand_over(self) -> Any:
+        """What the first step waits for."""
         self._handing_over = False
         first = self._first
         self._first = None
+        if self._first_waits:
+            self._first_waits = False
+            first._asyncio_future_blocking = True
         return first
 
     def _rest(self) -> Any:
