@@ -322,6 +322,28 @@ async def test_cancelling_before_the_task_has_its_turn_passes_the_message_on() -
 
 
 @run_async
+async def test_cancelling_may_be_taken_back() -> None:
+    """As task groups do with what they have cancelled themselves."""
+    bench = Bench()
+
+    async def taken_back(wait: bool) -> str:
+        task: Any = asyncio.current_task()
+        task.cancel()
+        task.uncancel()
+        if wait:
+            await asyncio.sleep(0.001)
+        return "went on"
+
+    task_number(bench)
+    await asyncio.sleep(0)
+    assert await bench.run(taken_back(wait=True)) == "went on"
+    task_number(bench)
+    await asyncio.sleep(0)
+    assert bench.start(taken_back(wait=False)) == ["went on", "ended"]
+    assert await bench.run(asyncio.sleep(0.001, "another")) == "another"
+
+
+@run_async
 async def test_who_is_cancelled_may_go_on() -> None:
     bench = Bench()
 

@@ -252,6 +252,9 @@ class Worker:
             self._workers.ended(self)
             raise error
         if self._handing_over:
+            if not self.task.cancelling():
+                # The first step has taken it back: what woke the task stays cancelled all the same.
+                return self.send(None)
             if self._first_waits and self._first.cancel(*error.args):
                 # As a task that is cancelled cancels what it waits for, and is told by it.
                 return self._hand_over()
