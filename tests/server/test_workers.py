@@ -233,6 +233,31 @@ async def test_each_has_its_own_context_and_sees_that_of_its_caller() -> None:
 
 
 @run_async
+async def test_a_job_is_told_in_the_context_in_which_it_was_started() -> None:
+    """Not in that of the client for which the task was made."""
+    bench = Bench()
+    seen: list[str] = []
+
+    class Reads(Job):
+        def ended(self) -> None:
+            seen.append(VARIABLE.get())
+
+    async def handler(wait: bool) -> None:
+        VARIABLE.set("handler")
+        if wait:
+            await asyncio.sleep(0.001)
+
+    async def client(name: str, wait: bool) -> None:
+        VARIABLE.set(name)
+        bench.workers.start(asyncio.get_running_loop(), handler(wait), Reads())
+
+    for name, wait in (("one", False), ("two", False), ("three", True)):
+        await asyncio.create_task(client(name, wait))
+    await eventually(lambda: len(seen) == 3)
+    assert seen == ["one", "two", "three"]
+
+
+@run_async
 async def test_a_task_that_somebody_knows_is_not_used_again() -> None:
     """Such as that of a search, which the next search cancels."""
     bench = Bench()

@@ -124,6 +124,7 @@ class Worker:
     """
 
     __slots__ = (
+        "_caller",
         "_context",
         "_first",
         "_first_waits",
@@ -146,7 +147,9 @@ class Worker:
         self._loop = loop
         self._work: Any = work(self)
         self._job: Job | None = None
+        # That of the coroutine, and that in which it was started.
         self._context: Context | None = None
+        self._caller: Context | None = None
         self.awaitable: Any = None
         self.result: Any = None
         self.error: Exception | None = None
@@ -194,6 +197,8 @@ class Worker:
         if self.awaitable is None:
             return False
         self._context = context
+        # The task's own is from whoever needed one first, which may have been another client.
+        self._caller = copy_context()
         self._first = first
         if getattr(first, "_asyncio_future_blocking", False):
             # As a task does at once: others may await the same before this one's task has a turn.
@@ -290,13 +295,14 @@ class Worker:
     def _step(self, step: Callable[[Any], Any], value: Any) -> Any:
         """Go on; tell how it has ended, and end."""
         context = self._context
-        assert context is not None
+        caller = self._caller
+        assert context is not None and caller is not None
         waits_for = context.run(step, value)
         if self.awaitable is not None:
             return waits_for
         cancelled = self.result is CANCELLED
         self._workers.ended(self)
-        self.tell()
+        caller.run(self.tell)
         if cancelled:
             raise asyncio.CancelledError
         raise StopIteration
