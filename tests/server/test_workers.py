@@ -395,6 +395,92 @@ async def test_what_cancels_itself_in_place_gives_no_answer() -> None:
     assert bench.start(handler()) == ["ended"]
 
 
+class Grave(BaseException):
+    """Nothing that a handler's failure should be taken for."""
+
+
+async def fails_gravely(wait: bool, kind: type[BaseException]) -> None:
+    if wait:
+        await asyncio.sleep(0)
+    raise kind
+
+
+@run_async
+async def test_what_is_no_exception_is_raised_where_the_coroutine_runs() -> None:
+    bench = Bench()
+    for kind in (Grave, GeneratorExit):
+        before = asyncio.all_tasks()
+        current = asyncio.current_task()
+        job = Told()
+        with pytest.raises(kind):
+            bench.workers.start(asyncio.get_running_loop(), fails_gravely(False, kind), job)
+        assert job.seen == ["ended"]
+        assert asyncio.current_task() is current
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() <= before
+
+        seen = bench.start(fails_gravely(True, kind))
+        (task,) = bench.running
+        await within(asyncio.wait([task]))
+        assert isinstance(task.exception(), kind)
+        assert seen == ["ended"]
+        assert not bench.running
+
+
+def test_interrupting_ends_the_loop() -> None:
+    bench = Bench()
+    jobs: list[Told] = []
+
+    async def main(wait: bool, kind: type[BaseException]) -> None:
+        def receive() -> None:
+            bench.workers.start(loop, fails_gravely(wait, kind), jobs[-1])
+
+        loop = asyncio.get_running_loop()
+        loop.call_soon(receive)
+        await asyncio.sleep(60)
+
+    for kind in (KeyboardInterrupt, SystemExit):
+        for wait in (False, True):
+            jobs.append(Told())
+            with pytest.raises(kind):
+                asyncio.run(main(wait, kind))
+            assert jobs[-1].seen == ["ended"]
+            assert not bench.running
+
+
+@run_async
+async def test_a_job_that_fails_is_told_of_the_end() -> None:
+    bench = Bench()
+
+    class Fails(Told):
+        def returned(self, result: Any) -> None:
+            raise KeyError("returned")
+
+        def raised(self, error: Exception) -> None:
+            raise KeyError("raised")
+
+    async def raises(wait: bool) -> None:
+        if wait:
+            await asyncio.sleep(0)
+        raise ValueError
+
+    loop = asyncio.get_running_loop()
+    for at_once, later in (
+        (this_task(), asyncio.sleep(0.001)),
+        (raises(False), raises(True)),
+    ):
+        job = Fails()
+        with pytest.raises(KeyError):
+            bench.workers.start(loop, at_once, job)
+        assert job.seen == ["ended"]
+        job = Fails()
+        bench.workers.start(loop, later, job)
+        (task,) = bench.running
+        with pytest.raises(KeyError):
+            await within(task)
+        assert job.seen == ["ended"]
+
+
 @run_async
 async def test_one_may_start_another() -> None:
     bench = Bench()

@@ -74,7 +74,14 @@ class Workers:
         if worker is None or not worker.is_free(loop):
             worker = Worker(self, loop)
         worker.prepare()
-        if worker.begin(awaitable, job):
+        try:
+            waits = worker.begin(awaitable, job)
+        except BaseException:
+            # Such as KeyboardInterrupt, which goes on to whoever called.
+            worker.stop()
+            worker.tell()
+            raise
+        if waits:
             self._running.add(worker.task)
             worker.hand_over()
             return
@@ -229,11 +236,13 @@ class Worker:
         assert job is not None
         result, error = self.result, self.error
         self._job = self.result = self.error = None
-        if error is not None:
-            job.raised(error)
-        elif result is not CANCELLED:
-            job.returned(result)
-        job.ended()
+        try:
+            if error is not None:
+                job.raised(error)
+            elif result is not CANCELLED:
+                job.returned(result)
+        finally:
+            job.ended()
 
     # As a coroutine, for the task.
 
@@ -297,7 +306,12 @@ class Worker:
         context = self._context
         caller = self._caller
         assert context is not None and caller is not None
-        waits_for = context.run(step, value)
+        try:
+            waits_for = context.run(step, value)
+        except BaseException:
+            self._workers.ended(self)
+            caller.run(self.tell)
+            raise
         if self.awaitable is not None:
             return waits_for
         cancelled = self.result is CANCELLED
