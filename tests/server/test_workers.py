@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import weakref
 from collections.abc import Awaitable, Coroutine
 from contextvars import ContextVar
@@ -479,6 +480,39 @@ async def test_a_job_that_fails_is_told_of_the_end() -> None:
         with pytest.raises(KeyError):
             await within(task)
         assert job.seen == ["ended"]
+
+
+@run_async
+async def test_nothing_is_left_for_the_garbage_collector() -> None:
+    bench = Bench()
+
+    async def handler(turns: int, fails: bool) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if fails:
+            raise KeyError
+
+    async def run_all() -> None:
+        for turns in (0, 1, 2):
+            for fails in (False, True):
+                seen = bench.start(handler(turns, fails))
+                for _ in range(4):
+                    await asyncio.sleep(0)
+                assert seen[-1] == "ended"
+                seen = bench.start(asyncio.sleep(60))
+                bench.running.pop().cancel()
+                for _ in range(4):
+                    await asyncio.sleep(0)
+                assert seen == ["ended"]
+
+    await run_all()
+    gc.collect()
+    gc.disable()
+    try:
+        await run_all()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @run_async

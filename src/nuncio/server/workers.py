@@ -263,7 +263,7 @@ class Worker:
         """The task was cancelled, or what it waited for cannot be waited for."""
         error = kind if isinstance(kind, BaseException) else value
         if self.awaitable is None:
-            self._workers.ended(self)
+            self._end()
             raise error
         if self._handing_over:
             if not self.task.cancelling():
@@ -292,7 +292,7 @@ class Worker:
 
     def _rest(self) -> Any:
         if self._stopping:
-            self._workers.ended(self)
+            self._end()
             raise StopIteration
         wake: Any = self._loop.create_future()
         # As `Future.__await__` marks what it hands to a task.
@@ -309,17 +309,23 @@ class Worker:
         try:
             waits_for = context.run(step, value)
         except BaseException:
-            self._workers.ended(self)
+            self._end()
             caller.run(self.tell)
             raise
         if self.awaitable is not None:
             return waits_for
         cancelled = self.result is CANCELLED
-        self._workers.ended(self)
+        self._end()
         caller.run(self.tell)
         if cancelled:
             raise asyncio.CancelledError
         raise StopIteration
+
+    def _end(self) -> None:
+        """The task ends."""
+        self._workers.ended(self)
+        # They know this worker as it knows them: the garbage collector shall not have to find that.
+        self.task = self._work = None
 
     # What debuggers and `repr(task)` look at is the handler's own.
 
