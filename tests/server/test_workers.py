@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import weakref
 from collections.abc import Awaitable, Coroutine
 from contextvars import ContextVar
@@ -136,6 +137,43 @@ async def test_anything_can_be_awaited() -> None:
 
 
 @run_async
+async def test_several_may_wait_for_the_same() -> None:
+    """Such as for what one of them has begun to load."""
+    bench = Bench()
+    loading: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def handler() -> int:
+        return await loading
+
+    seen = [bench.start(handler()) for _ in range(3)]
+    task = asyncio.create_task(handler())
+    await asyncio.sleep(0)
+    seen += [bench.start(handler()) for _ in range(2)]
+    await asyncio.sleep(0.001)
+    loading.set_result(7)
+    assert await within(task) == 7
+    await eventually(lambda: seen == [[7, "ended"]] * 5)
+
+
+@run_async
+async def test_what_gives_control_back_once_goes_on_in_the_next_turn() -> None:
+    bench = Bench()
+    order: list[str] = []
+
+    async def handler() -> None:
+        await asyncio.sleep(0)
+        order.append("handler")
+
+    for _ in ("a new task", "the spare one"):
+        seen = bench.start(handler())
+        asyncio.get_running_loop().call_soon(order.append, "callback")
+        await eventually(lambda: seen == [None, "ended"])  # noqa: B023
+        task_number(bench)
+        await asyncio.sleep(0)
+    assert order == ["handler", "callback"] * 2
+
+
+@run_async
 async def test_time_outs_and_task_groups() -> None:
     bench = Bench()
 
@@ -193,6 +231,31 @@ async def test_each_has_its_own_context_and_sees_that_of_its_caller() -> None:
     VARIABLE.set("caller")
     assert await bench.run(handler(True)) == ["caller", "mine", "mine"]
     assert bench.start(handler(False)) == [["caller"], "ended"]
+
+
+@run_async
+async def test_a_job_is_told_in_the_context_in_which_it_was_started() -> None:
+    """Not in that of the client for which the task was made."""
+    bench = Bench()
+    seen: list[str] = []
+
+    class Reads(Job):
+        def ended(self) -> None:
+            seen.append(VARIABLE.get())
+
+    async def handler(wait: bool) -> None:
+        VARIABLE.set("handler")
+        if wait:
+            await asyncio.sleep(0.001)
+
+    async def client(name: str, wait: bool) -> None:
+        VARIABLE.set(name)
+        bench.workers.start(asyncio.get_running_loop(), handler(wait), Reads())
+
+    for name, wait in (("one", False), ("two", False), ("three", True)):
+        await asyncio.create_task(client(name, wait))
+    await eventually(lambda: len(seen) == 3)
+    assert seen == ["one", "two", "three"]
 
 
 @run_async
@@ -263,6 +326,50 @@ async def test_cancelling_cancels_what_is_waited_for() -> None:
 
 
 @run_async
+async def test_cancelling_before_the_task_has_its_turn_passes_the_message_on() -> None:
+    bench = Bench()
+    heard: list[Any] = []
+
+    async def handler() -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError as error:
+            heard.append(error.args)
+            raise
+
+    for _ in ("a new task", "the spare one"):
+        seen = bench.start(handler())
+        (task,) = bench.running
+        task.cancel("because")
+        await eventually(lambda: seen == ["ended"])  # noqa: B023
+        task_number(bench)
+        await asyncio.sleep(0)
+    assert heard == [("because",), ("because",)]
+
+
+@run_async
+async def test_cancelling_may_be_taken_back() -> None:
+    """As task groups do with what they have cancelled themselves."""
+    bench = Bench()
+
+    async def taken_back(wait: bool) -> str:
+        task: Any = asyncio.current_task()
+        task.cancel()
+        task.uncancel()
+        if wait:
+            await asyncio.sleep(0.001)
+        return "went on"
+
+    task_number(bench)
+    await asyncio.sleep(0)
+    assert await bench.run(taken_back(wait=True)) == "went on"
+    task_number(bench)
+    await asyncio.sleep(0)
+    assert bench.start(taken_back(wait=False)) == ["went on", "ended"]
+    assert await bench.run(asyncio.sleep(0.001, "another")) == "another"
+
+
+@run_async
 async def test_who_is_cancelled_may_go_on() -> None:
     bench = Bench()
 
@@ -287,6 +394,125 @@ async def test_what_cancels_itself_in_place_gives_no_answer() -> None:
         raise asyncio.CancelledError
 
     assert bench.start(handler()) == ["ended"]
+
+
+class Grave(BaseException):
+    """Nothing that a handler's failure should be taken for."""
+
+
+async def fails_gravely(wait: bool, kind: type[BaseException]) -> None:
+    if wait:
+        await asyncio.sleep(0)
+    raise kind
+
+
+@run_async
+async def test_what_is_no_exception_is_raised_where_the_coroutine_runs() -> None:
+    bench = Bench()
+    for kind in (Grave, GeneratorExit):
+        before = asyncio.all_tasks()
+        current = asyncio.current_task()
+        job = Told()
+        with pytest.raises(kind):
+            bench.workers.start(asyncio.get_running_loop(), fails_gravely(False, kind), job)
+        assert job.seen == ["ended"]
+        assert asyncio.current_task() is current
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() <= before
+
+        seen = bench.start(fails_gravely(True, kind))
+        (task,) = bench.running
+        await within(asyncio.wait([task]))
+        assert isinstance(task.exception(), kind)
+        assert seen == ["ended"]
+        assert not bench.running
+
+
+def test_interrupting_ends_the_loop() -> None:
+    bench = Bench()
+    jobs: list[Told] = []
+
+    async def main(wait: bool, kind: type[BaseException]) -> None:
+        def receive() -> None:
+            bench.workers.start(loop, fails_gravely(wait, kind), jobs[-1])
+
+        loop = asyncio.get_running_loop()
+        loop.call_soon(receive)
+        await asyncio.sleep(60)
+
+    for kind in (KeyboardInterrupt, SystemExit):
+        for wait in (False, True):
+            jobs.append(Told())
+            with pytest.raises(kind):
+                asyncio.run(main(wait, kind))
+            assert jobs[-1].seen == ["ended"]
+            assert not bench.running
+
+
+@run_async
+async def test_a_job_that_fails_is_told_of_the_end() -> None:
+    bench = Bench()
+
+    class Fails(Told):
+        def returned(self, result: Any) -> None:
+            raise KeyError("returned")
+
+        def raised(self, error: Exception) -> None:
+            raise KeyError("raised")
+
+    async def raises(wait: bool) -> None:
+        if wait:
+            await asyncio.sleep(0)
+        raise ValueError
+
+    loop = asyncio.get_running_loop()
+    for at_once, later in (
+        (this_task(), asyncio.sleep(0.001)),
+        (raises(False), raises(True)),
+    ):
+        job = Fails()
+        with pytest.raises(KeyError):
+            bench.workers.start(loop, at_once, job)
+        assert job.seen == ["ended"]
+        job = Fails()
+        bench.workers.start(loop, later, job)
+        (task,) = bench.running
+        with pytest.raises(KeyError):
+            await within(task)
+        assert job.seen == ["ended"]
+
+
+@run_async
+async def test_nothing_is_left_for_the_garbage_collector() -> None:
+    bench = Bench()
+
+    async def handler(turns: int, fails: bool) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if fails:
+            raise KeyError
+
+    async def run_all() -> None:
+        for turns in (0, 1, 2):
+            for fails in (False, True):
+                seen = bench.start(handler(turns, fails))
+                for _ in range(4):
+                    await asyncio.sleep(0)
+                assert seen[-1] == "ended"
+                seen = bench.start(asyncio.sleep(60))
+                bench.running.pop().cancel()
+                for _ in range(4):
+                    await asyncio.sleep(0)
+                assert seen == ["ended"]
+
+    await run_all()
+    gc.collect()
+    gc.disable()
+    try:
+        await run_all()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @run_async
@@ -336,6 +562,12 @@ async def test_what_cannot_be_awaited_raises_where_it_is_awaited() -> None:
 
     error = await bench.run(handler())
     assert isinstance(error, RuntimeError)
+
+    seen = bench.start(handler())
+    (task,) = bench.running
+    task.cancel()
+    await eventually(lambda: seen == ["ended"])
+    assert not bench.running
 
 
 @run_async

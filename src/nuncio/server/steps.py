@@ -40,6 +40,9 @@ async def work(worker: Worker) -> None:
             worker.error = error
         except asyncio.CancelledError:
             worker.result = CANCELLED
+        except BaseException:
+            worker.result, worker.awaitable = CANCELLED, None
+            raise
         # Not kept until the next one comes.
         result = worker.awaitable = None
         await _PAUSE

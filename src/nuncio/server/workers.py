@@ -74,7 +74,14 @@ class Workers:
         if worker is None or not worker.is_free(loop):
             worker = Worker(self, loop)
         worker.prepare()
-        if worker.begin(awaitable, job):
+        try:
+            waits = worker.begin(awaitable, job)
+        except BaseException:
+            # Such as KeyboardInterrupt, which goes on to whoever called.
+            worker.stop()
+            worker.tell()
+            raise
+        if waits:
             self._running.add(worker.task)
             worker.hand_over()
             return
@@ -124,8 +131,10 @@ class Worker:
     """
 
     __slots__ = (
+        "_caller",
         "_context",
         "_first",
+        "_first_waits",
         "_handing_over",
         "_job",
         "_known",
@@ -145,11 +154,14 @@ class Worker:
         self._loop = loop
         self._work: Any = work(self)
         self._job: Job | None = None
+        # That of the coroutine, and that in which it was started.
         self._context: Context | None = None
+        self._caller: Context | None = None
         self.awaitable: Any = None
         self.result: Any = None
         self.error: Exception | None = None
         self._first: Any = None
+        self._first_waits = False
         self._handing_over = False
         self._stopping = False
         # What the task waits for while it has nothing to do.
@@ -192,7 +204,13 @@ class Worker:
         if self.awaitable is None:
             return False
         self._context = context
+        # The task's own is from whoever needed one first, which may have been another client.
+        self._caller = copy_context()
         self._first = first
+        if getattr(first, "_asyncio_future_blocking", False):
+            # As a task does at once: others may await the same before this one's task has a turn.
+            first._asyncio_future_blocking = False
+            self._first_waits = True
         return True
 
     def hand_over(self) -> None:
@@ -218,11 +236,13 @@ class Worker:
         assert job is not None
         result, error = self.result, self.error
         self._job = self.result = self.error = None
-        if error is not None:
-            job.raised(error)
-        elif result is not CANCELLED:
-            job.returned(result)
-        job.ended()
+        try:
+            if error is not None:
+                job.raised(error)
+            elif result is not CANCELLED:
+                job.returned(result)
+        finally:
+            job.ended()
 
     # As a coroutine, for the task.
 
@@ -243,13 +263,17 @@ class Worker:
         """The task was cancelled, or what it waited for cannot be waited for."""
         error = kind if isinstance(kind, BaseException) else value
         if self.awaitable is None:
-            self._workers.ended(self)
+            self._end()
             raise error
         if self._handing_over:
-            first = self._hand_over()
-            if first is not None and first.cancel():
+            if not self.task.cancelling():
+                # The first step has taken it back: what woke the task stays cancelled all the same.
+                return self.send(None)
+            if self._first_waits and self._first.cancel(*error.args):
                 # As a task that is cancelled cancels what it waits for, and is told by it.
-                return first
+                return self._hand_over()
+            self._first_waits = False
+            self._hand_over()
         return self._step(self._work.throw, error)
 
     def close(self) -> None:
@@ -257,14 +281,18 @@ class Worker:
         self._work.close()
 
     def _hand_over(self) -> Any:
+        """What the first step waits for."""
         self._handing_over = False
         first = self._first
         self._first = None
+        if self._first_waits:
+            self._first_waits = False
+            first._asyncio_future_blocking = True
         return first
 
     def _rest(self) -> Any:
         if self._stopping:
-            self._workers.ended(self)
+            self._end()
             raise StopIteration
         wake: Any = self._loop.create_future()
         # As `Future.__await__` marks what it hands to a task.
@@ -276,16 +304,28 @@ class Worker:
     def _step(self, step: Callable[[Any], Any], value: Any) -> Any:
         """Go on; tell how it has ended, and end."""
         context = self._context
-        assert context is not None
-        waits_for = context.run(step, value)
+        caller = self._caller
+        assert context is not None and caller is not None
+        try:
+            waits_for = context.run(step, value)
+        except BaseException:
+            self._end()
+            caller.run(self.tell)
+            raise
         if self.awaitable is not None:
             return waits_for
         cancelled = self.result is CANCELLED
-        self._workers.ended(self)
-        self.tell()
+        self._end()
+        caller.run(self.tell)
         if cancelled:
             raise asyncio.CancelledError
         raise StopIteration
+
+    def _end(self) -> None:
+        """The task ends."""
+        self._workers.ended(self)
+        # They know this worker as it knows them: the garbage collector shall not have to find that.
+        self.task = self._work = None
 
     # What debuggers and `repr(task)` look at is the handler's own.
 
