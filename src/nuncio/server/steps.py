@@ -7,6 +7,8 @@ that it awaits without an exception, which anybody else has to catch.
 from __future__ import annotations
 
 import asyncio
+import types
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -16,25 +18,17 @@ if TYPE_CHECKING:
 CANCELLED: Final = object()
 
 
-class _Pause:
-    """Awaited, it gives control back once."""
-
-    _once = (None,)
-
-    def __await__(self) -> Any:
-        return iter(self._once)
-
-
-_PAUSE: Final = _Pause()
-
-
-async def work(worker: Worker) -> None:
-    """Await one thing after the other, with a pause behind each."""
+@types.coroutine
+def work(worker: Worker) -> Generator[Any, Any, None]:
+    """Await one thing after the other, and give control back behind each."""
     while True:
+        awaitable = worker.awaitable
         try:
-            result = await worker.awaitable
+            if type(awaitable) is not types.CoroutineType:
+                awaitable = awaitable.__await__()
+            result = yield from awaitable
             if result is not None and hasattr(result, "__await__"):
-                result = await result
+                result = yield from result.__await__()
             worker.result = result
         except Exception as error:
             worker.error = error
@@ -44,5 +38,5 @@ async def work(worker: Worker) -> None:
             worker.result, worker.awaitable = CANCELLED, None
             raise
         # Not kept until the next one comes.
-        result = worker.awaitable = None
-        await _PAUSE
+        awaitable = result = worker.awaitable = None
+        yield
