@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import weakref
 from collections.abc import Awaitable, Coroutine
 from contextvars import ContextVar
@@ -171,6 +172,91 @@ async def test_what_gives_control_back_once_goes_on_in_the_next_turn() -> None:
         task_number(bench)
         await asyncio.sleep(0)
     assert order == ["handler", "callback"] * 2
+
+
+async def through_a_factory(factory: Any) -> None:
+    bench = Bench()
+    asyncio.get_running_loop().set_task_factory(factory)
+
+    async def handler() -> str:
+        task = asyncio.current_task()
+        try:
+            async with asyncio.timeout(0.001):
+                await asyncio.sleep(60)
+        except TimeoutError:
+            await asyncio.sleep(0)
+        assert asyncio.current_task() is task
+        return "done"
+
+    for _ in range(2):
+        # Nothing else says when it rests.
+        seen = [task_number(bench), task_number(bench)]
+        assert seen[0] == seen[1]
+        await asyncio.sleep(0)
+        assert await bench.run(handler()) == "done"
+        assert await bench.run(asyncio.sleep(0.001, "slept")) == "slept"
+        for turns in (0, 1):
+            seen = bench.start(handler())
+            (task,) = bench.running
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await eventually(lambda: seen == ["ended"])  # noqa: B023
+            assert not bench.running
+    task_number(bench)
+    spare = bench.workers.drop_spare()
+    await within(spare)
+    assert not bench.running
+
+
+@run_async
+async def test_tasks_may_come_from_a_factory_that_wraps_coroutines() -> None:
+    """As those that trace and measure tasks do."""
+
+    def factory(loop: Any, coroutine: Any, **options: Any) -> Any:
+        async def wrapped() -> Any:
+            return await coroutine
+
+        return asyncio.Task(wrapped(), loop=loop, **options)
+
+    await through_a_factory(factory)
+
+
+@run_async
+async def test_tasks_may_come_from_a_factory_of_python() -> None:
+    python: Any = asyncio.tasks
+    await through_a_factory(
+        lambda loop, coroutine, **options: python._PyTask(coroutine, loop=loop, **options)
+    )
+
+
+@run_async
+async def test_tasks_may_be_eager() -> None:
+    factory = getattr(asyncio, "eager_task_factory", None)
+    if factory is None:
+        pytest.skip("Python 3.12 and later")
+    await through_a_factory(factory)
+
+
+@run_async
+async def test_a_task_shows_the_state_of_its_coroutine() -> None:
+    bench = Bench()
+    states: list[str] = []
+
+    async def handler() -> None:
+        task: Any = asyncio.current_task()
+        states.append(inspect.getcoroutinestate(task.get_coro()))
+        await asyncio.sleep(0)
+        states.append(inspect.getcoroutinestate(task.get_coro()))
+
+    seen = bench.start(handler())
+    (task,) = bench.running
+    coroutine: Any = task.get_coro()  # type: ignore[attr-defined]
+    states.append(inspect.getcoroutinestate(coroutine))
+    assert "handler" in str(task.get_stack())  # type: ignore[attr-defined]
+    await eventually(lambda: seen == [None, "ended"])
+    states.append(inspect.getcoroutinestate(coroutine))
+    assert states == ["CORO_RUNNING", "CORO_SUSPENDED", "CORO_RUNNING", "CORO_CLOSED"]
 
 
 @run_async

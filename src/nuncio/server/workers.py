@@ -216,7 +216,21 @@ class Worker:
     def hand_over(self) -> None:
         """Let the task go on with what the first step waits for."""
         self._handing_over = True
+        if self._wake is None and self.task.get_coro() is not self:
+            # Cancelled before its first turn, the factory's coroutine never asks this one.
+            self.task.add_done_callback(self._task_done)
         self._rouse()
+
+    def _task_done(self, _: Any) -> None:
+        if not self._handing_over:
+            return
+        context, caller, work = self._context, self._caller, self._work
+        assert context is not None and caller is not None
+        self._end()
+        try:
+            context.run(work.close)
+        finally:
+            caller.run(self.tell)
 
     def stop(self) -> None:
         """Let the task end, for it has nothing to do."""
@@ -246,8 +260,16 @@ class Worker:
 
     # As a coroutine, for the task.
 
+    # Task factories may put a coroutine of their own around it, which awaits it.
+
     def __await__(self) -> Worker:
         return self
+
+    def __iter__(self) -> Worker:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
 
     def send(self, value: object) -> Any:
         """One step of the task; returns what it waits for."""
@@ -261,7 +283,7 @@ class Worker:
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         """The task was cancelled, or what it waited for cannot be waited for."""
-        error = kind if isinstance(kind, BaseException) else value
+        error = kind if isinstance(kind, BaseException) else value or kind()
         if self.awaitable is None:
             self._end()
             raise error
@@ -347,3 +369,8 @@ class Worker:
     def cr_running(self) -> bool:
         """Whether it takes a step now."""
         return bool(getattr(self.awaitable, "cr_running", False))
+
+    @property
+    def cr_suspended(self) -> bool:
+        """Whether there will be another step."""
+        return self._work is not None and not self.cr_running
