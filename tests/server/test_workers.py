@@ -635,6 +635,45 @@ def test_another_loop_has_other_tasks() -> None:
     assert one.done() and two.done()
 
 
+def test_a_loop_may_be_closed_while_a_task_rests(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+
+    async def main() -> Any:
+        task_number(bench)
+        await asyncio.sleep(0)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    loop.close()
+
+    async def another() -> None:
+        # As at the end of a server.
+        assert bench.workers.drop_spare() is None
+        assert await bench.run(asyncio.sleep(0.001, "slept")) == "slept"
+
+    asyncio.run(another())
+    gc.collect()
+    assert caplog.messages == []
+
+
+def test_a_loop_that_is_closed_while_a_handler_waits_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+
+    async def main() -> Any:
+        bench.start(asyncio.get_running_loop().create_future())
+        await asyncio.sleep(0)
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    loop.close()
+    bench.running.clear()
+    gc.collect()
+    (message,) = caplog.messages
+    assert "Task was destroyed but it is pending" in message
+
+
 @run_async
 async def test_what_cannot_be_awaited_raises_where_it_is_awaited() -> None:
     bench = Bench()

@@ -101,9 +101,10 @@ class Workers:
     def drop_spare(self) -> Any:
         """End what has nothing to do; returns its task, or None. It is made again when needed."""
         worker = self._spare
-        if worker is None:
-            return None
         self._spare = None
+        if worker is None or worker.task.get_loop() is not asyncio.get_running_loop():
+            # The other loop, which ran before, may be closed.
+            return None
         worker.stop()
         return worker.task
 
@@ -169,6 +170,8 @@ class Worker:
         # How many know the task while it rests; 0 as long as it does not.
         self._known = 0
         self.task: Any = loop.create_task(self)  # type: ignore[arg-type]
+        # Nothing is lost with a loop that is closed while it rests.
+        self.task._log_destroy_pending = False
 
     def is_free(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether it can take a coroutine of this loop."""
@@ -216,6 +219,7 @@ class Worker:
     def hand_over(self) -> None:
         """Let the task go on with what the first step waits for."""
         self._handing_over = True
+        self.task._log_destroy_pending = True
         if self._wake is None and self.task.get_coro() is not self:
             # Cancelled before its first turn, the factory's coroutine never asks this one.
             self.task.add_done_callback(self._task_done)
