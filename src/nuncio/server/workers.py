@@ -17,7 +17,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from contextvars import Context, copy_context
-from typing import Any, Final, final
+from typing import Any, Final, cast, final
 
 from mypy_extensions import mypyc_attr
 
@@ -134,6 +134,7 @@ class Worker:
     __slots__ = (
         "_caller",
         "_context",
+        "_early",
         "_first",
         "_first_waits",
         "_handing_over",
@@ -164,14 +165,17 @@ class Worker:
         self._first: Any = None
         self._first_waits = False
         self._handing_over = False
+        # Whether the task's next turn comes before what the first step has scheduled.
+        self._early = False
         self._stopping = False
         # What the task waits for while it has nothing to do.
         self._wake: Any = None
         # How many know the task while it rests; 0 as long as it does not.
         self._known = 0
-        self.task: Any = loop.create_task(self)  # type: ignore[arg-type]
+        task: Any = loop.create_task(cast("Any", self))
         # Nothing is lost with a loop that is closed while it rests.
-        self.task._log_destroy_pending = False
+        task._log_destroy_pending = False
+        self.task: Any = task
 
     def is_free(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether it can take a coroutine of this loop."""
@@ -220,7 +224,10 @@ class Worker:
         """Let the task go on with what the first step waits for."""
         self._handing_over = True
         self.task._log_destroy_pending = True
-        if self._wake is None and self.task.get_coro() is not self:
+        wake = self._wake
+        # It has yet to have its first turn, or was cancelled.
+        self._early = wake is None or wake.done()
+        if wake is None and self.task.get_coro() is not self:
             # Cancelled before its first turn, the factory's coroutine never asks this one.
             self.task.add_done_callback(self._task_done)
         self._rouse()
@@ -279,7 +286,7 @@ class Worker:
         """One step of the task; returns what it waits for."""
         if self._handing_over:
             first = self._hand_over()
-            if first is not None:
+            if first is not None or self._early:
                 return first
         if self.awaitable is None:
             return self._rest()
