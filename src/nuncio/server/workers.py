@@ -7,7 +7,8 @@ is its own from then on and ends with it.
 
 Nobody can see the difference: `asyncio.current_task()`, on which time-outs and task groups rest, is
 the same from the first step to the last, and each coroutine has a context of its own. A task that
-a handler has made known to others is not used for another handler: they may cancel it.
+a handler has made known to others is not used for another handler: they may cancel it. What does
+pass from one to the next, if they do not wait, are the name and the attributes given to the task.
 """
 
 from __future__ import annotations
