@@ -31,6 +31,9 @@ current_task: Final = asyncio.current_task
 getrefcount: Final = sys.getrefcount
 getweakrefcount: Final = weakref.getweakrefcount
 
+# Stands where what is waited for would.
+ENDED: Final = object()
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Job:
@@ -215,7 +218,7 @@ class Worker:
         # The task's own is from whoever needed one first, which may have been another client.
         self._caller = copy_context()
         self._first = first
-        if getattr(first, "_asyncio_future_blocking", False):
+        if first is not None and getattr(first, "_asyncio_future_blocking", False):
             # As a task does at once: others may await the same before this one's task has a turn.
             first._asyncio_future_blocking = False
             self._first_waits = True
@@ -291,7 +294,10 @@ class Worker:
                 return first
         if self.awaitable is None:
             return self._rest()
-        return self._step(self._work.send, None)
+        waits_for = self._step(self._work.send, None)
+        if waits_for is ENDED:
+            raise StopIteration
+        return waits_for
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
         """The task was cancelled, or what it waited for cannot be waited for."""
@@ -308,7 +314,10 @@ class Worker:
                 return self._hand_over()
             self._first_waits = False
             self._hand_over()
-        return self._step(self._work.throw, error)
+        waits_for = self._step(self._work.throw, error)
+        if waits_for is ENDED:
+            raise StopIteration
+        return waits_for
 
     def close(self) -> None:
         """The task is gone."""
@@ -336,7 +345,7 @@ class Worker:
         return wake
 
     def _step(self, step: Callable[[Any], Any], value: Any) -> Any:
-        """Go on; tell how it has ended, and end."""
+        """Go on: what it waits for, or `ENDED` after telling how it has."""
         context = self._context
         caller = self._caller
         assert context is not None and caller is not None
@@ -353,7 +362,7 @@ class Worker:
         caller.run(self.tell)
         if cancelled:
             raise asyncio.CancelledError
-        raise StopIteration
+        return ENDED
 
     def _end(self) -> None:
         """The task ends."""
