@@ -22,6 +22,7 @@ _LEGEND = {
 _UNITS = {"message": "msg/s", "delivery": "deliveries/s", "connection": "conn/s"}
 _NOTHING = "–"  # noqa: RUF001
 _TIMES = "×"  # noqa: RUF001
+_JOINED = "\N{NO-BREAK SPACE}"  # between a figure and its unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ def _cell(row: Row | None, mode: Mode) -> str:
         return f"void{signs}"
     unit = "KiB" if mode.idle else "µs"
     ratio = f" ({_ratio(row)})" if row.ratio and row.contender != BASELINE else ""
-    return f"{_number(row.cost)} {unit}{ratio}{signs}"
+    return f"{_number(row.cost)}{_JOINED}{unit}{ratio}{signs}"
 
 
 def _busy(row: Row) -> list[str]:
@@ -222,7 +223,7 @@ def _spread(row: Row) -> str:
 
 
 def _ratio(row: Row) -> str:
-    return _NOTHING if row.ratio is None else f"{_number(row.ratio)} {_TIMES}"
+    return _NOTHING if row.ratio is None else f"{_number(row.ratio)}{_JOINED}{_TIMES}"
 
 
 def _number(value: float | None) -> str:
