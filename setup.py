@@ -45,6 +45,10 @@ COMPILED = [
     "src/nuncio/engine/transport.py",
     "src/nuncio/engine/websocket.py",
     "src/nuncio/engine/wheel.py",
+    "src/nuncio/handlers/handler.py",
+    "src/nuncio/handlers/listeners.py",
+    "src/nuncio/handlers/threads.py",
+    "src/nuncio/handlers/workers.py",
     "src/nuncio/hosts/exchange.py",
     "src/nuncio/protocol/dialects.py",
     "src/nuncio/protocol/engineio.py",
@@ -61,8 +65,6 @@ COMPILED = [
     "src/nuncio/server/broadcasting.py",
     "src/nuncio/server/connection.py",
     "src/nuncio/server/dispatch.py",
-    "src/nuncio/server/handlers.py",
-    "src/nuncio/server/listeners.py",
     "src/nuncio/server/meter.py",
     "src/nuncio/server/namespace.py",
     "src/nuncio/server/oldclients.py",
@@ -70,8 +72,6 @@ COMPILED = [
     "src/nuncio/server/parent.py",
     "src/nuncio/server/recoverable.py",
     "src/nuncio/server/socket.py",
-    "src/nuncio/server/threads.py",
-    "src/nuncio/server/workers.py",
     "src/nuncio/slow.py",
 ]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 from nuncio.errors import OptionError
+from nuncio.options import did_you_mean
 
 logger = logging.getLogger("nuncio")
 
@@ -39,8 +39,7 @@ class EventNames:
             return
         hint = self._elsewhere.get(event) if isinstance(event, str) else None
         if hint is None:
-            near = difflib.get_close_matches(str(event), self._names, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(self._names)}"
+            hint = did_you_mean(str(event), self._names) or f"there are {', '.join(self._names)}"
         raise OptionError(f"event: {self._owner} has no event {event!r}; {hint}")
 
 
@@ -101,6 +100,10 @@ class Emitter:
         else:
             kept = [entry for entry in self._listeners.get(event, ()) if entry[0] != listener]
             self._listeners[event] = kept
+
+    def heard(self, event: str) -> bool:
+        """Whether an event has listeners."""
+        return bool(self._listeners.get(event))
 
     def listeners(self, event: str) -> list[Listener]:
         """The listeners of an event."""

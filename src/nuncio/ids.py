@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import os
+from binascii import b2a_base64
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def new_id() -> str:
     """An id that nobody can guess: 120 random bits, as the reference writes them."""
-    return base64.urlsafe_b64encode(os.urandom(15)).decode()
+    return b2a_base64(os.urandom(15), newline=False).translate(_URL_SAFE).decode()

@@ -43,9 +43,14 @@ def unknown_option(name: str, known: Iterable[str], owner: str) -> OptionError:
     ours = in_snake_case(name)
     if ours in ELSEWHERE:
         return OptionError(f"{owner} has no option {name!r}: {ELSEWHERE[ours]}")
-    near = difflib.get_close_matches(ours, list(known), n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return OptionError(f"{owner} has no option {name!r}{hint}")
+    hint = did_you_mean(ours, known)
+    return OptionError(f"{owner} has no option {name!r}" + (hint and f"; {hint}"))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A question with the nearest known name; empty when none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def in_snake_case(name: str) -> str:

@@ -8,10 +8,17 @@ from typing import Any
 import pytest
 
 from nuncio import Limits, Server
+from nuncio.engine import winddown
 from tests.support.aio import eventually, run_async
 from tests.support.rawclient import Connection, Polling, fetch, request
 
 OPEN = "/socket.io/?EIO=4&transport=polling"
+
+
+@pytest.fixture(autouse=True)
+def no_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a server does not wait for clients that will not come back."""
+    monkeypatch.setattr(winddown, "GOODBYE_SECONDS", 0.0)
 
 
 async def other(scope: Any, receive: Any, send: Any) -> None:

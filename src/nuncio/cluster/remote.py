@@ -12,10 +12,10 @@ from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import AckTimeout, Disconnected
+from nuncio.handlers.binding import bind
+from nuncio.handlers.handler import Handler
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.json import simplify
-from nuncio.server.binding import bind
-from nuncio.server.handlers import Handler
 from nuncio.server.operator import check_event, check_farewell
 
 if TYPE_CHECKING:

@@ -118,6 +118,8 @@ class Engine:
         self._gates = Gates(self.options, self.cors, self._refusals)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._config: SessionConfig | None = None
+        # Asked for every request.
+        self._jsonp = self.options.allow_eio3
         path = self.options.path.rstrip("/")
         self._prefix = path + "/" if self.options.add_trailing_slash else path
         self._open_tail = self._open_tails()
@@ -234,7 +236,7 @@ class Engine:
 
     def scripted(self, request: Request) -> bool:
         """Whether the answers will be scripts (JSONP), which any page can load and read."""
-        return self.options.allow_eio3 and "j" in request.query
+        return self._jsonp and "j" in request.query
 
     def config(self) -> SessionConfig:
         """What sessions of the running loop share; a new loop gets new timers."""
@@ -383,7 +385,7 @@ class Engine:
     def _check_origin(self, exchange: Exchange, upgrade: bool, admitted: bool) -> bool:
         header = exchange.request.header(b"origin")
         origin = header or ""
-        if any(character < " " or character > "~" for character in origin):
+        if origin and any(character < " " or character > "~" for character in origin):
             self._refusals.bad_request(exchange, upgrade, "INVALID_ORIGIN", origin=origin)
             return False
         if admitted:

@@ -33,6 +33,9 @@ class Gates:
         options: the engine's.
         cors: the policy for origins.
         refusals: answers who is not let in.
+
+    Attributes:
+        may_wait: whether any of them may have to wait.
     """
 
     def __init__(self, options: EngineOptions, cors: CorsPolicy, refusals: Refusals) -> None:
@@ -40,6 +43,10 @@ class Gates:
         self._cors = cors
         self._refusals = refusals
         self._middlewares: list[Middleware] = []
+        # Asked for every request.
+        self.may_wait = (
+            options.allow_request is not None or options.generate_id is not None or cors.may_wait
+        )
 
     def use(self, middleware: Middleware) -> None:
         """See `Engine.use`."""
@@ -57,17 +64,7 @@ class Gates:
             # Built-in functions may hide their signature.
             pass
         self._middlewares.append(middleware)
-
-    @property
-    def may_wait(self) -> bool:
-        """Whether any of them may have to wait."""
-        options = self._options
-        return bool(
-            self._middlewares
-            or options.allow_request is not None
-            or options.generate_id is not None
-            or self._cors.may_wait
-        )
+        self.may_wait = True
 
     async def admits(self, request: Request, script: bool) -> bool:
         """Whether requests of this origin are let in, see `CorsPolicy.admits`."""

@@ -24,7 +24,7 @@ class HeaderEvents:
     def watched(self) -> bool:
         """Whether anybody listens."""
         events = self._events
-        return bool(events.listeners("headers") or events.listeners("initial_headers"))
+        return events.heard("headers") or events.heard("initial_headers")
 
     def emit(self, exchange: Exchange, *, initial: bool) -> None:
         """Tell the listeners of a response that is about to leave.

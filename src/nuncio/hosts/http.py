@@ -52,6 +52,8 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.logger = _LOG  # type: ignore[assignment]  # as good as a logger to uvicorn
         self._nuncio, self._proxies = unwrap(self.config)
+        app = self._nuncio
+        self._header_bytes = sys.maxsize if app is None else app.engine.options.limits.header_bytes
         self._engine: Engine | None = None
         self._exchange: HTTPExchange | None = None
         self.pipelined = False
@@ -89,7 +91,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         self._head_size = 0
         if self.pipelined or self._refused:
             return
-        if suspect > self._header_limit() and self._head_bytes() > self._header_limit():
+        if suspect > self._header_bytes and self._head_bytes() > self._header_bytes:
             self._refuse_head()
             return
         target, _, query = self.url.partition(b"?")
@@ -102,10 +104,6 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
             self._others()
         elif not (self.parser.should_upgrade() and self._should_upgrade()):
             self._begin(self._engine, self._request(path, query))
-
-    def _header_limit(self) -> int:
-        app = self._nuncio
-        return sys.maxsize if app is None else app.engine.options.limits.header_bytes
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -225,7 +223,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         if self._in_head and not self._refused:
             # The parser itself would gather a head of any size.
             self._head_size += len(data)
-            if self._head_size > self._header_limit():
+            if self._head_size > self._header_bytes:
                 self._refuse_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -51,10 +51,6 @@ class UpgradeExchange(Exchange):
             version: HTTP's, as `1.1`.
         """
         request = self.request
-        size = sum(len(name) + len(value) + 4 for name, value in request.header_list())
-        if size > self._engine.options.limits.header_bytes:
-            self.respond(431, [("Connection", "close")], b"")
-            return
         try:
             self._key = handshake.check_request(request.method, version, request.headers)
             self._negotiate()
@@ -143,8 +139,11 @@ class UpgradeExchange(Exchange):
 def _no_delay(io: Any) -> None:
     """Switch Nagle's algorithm off where nobody did: it would delay every second small frame.
 
-    asyncio does so only for sockets that were made with their protocol named.
+    asyncio does so only for sockets that were made with their protocol named, uvloop for all, and
+    there it would cost as much as much else of a handshake.
     """
+    if type(io).__module__.startswith("uvloop"):
+        return
     sock = io.get_extra_info("socket")
     if sock is not None and sock.proto == 0 and sock.family in (socket.AF_INET, socket.AF_INET6):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -93,7 +93,10 @@ class NuncioProtocol(asyncio.Protocol):
         request = Request(method, path, query, headers, client, secure)
         connections = self._server_state.connections
         exchange = UpgradeExchange(request, engine, self._io, connections, self._succeed)
-        exchange.begin(version[5:])
+        if len(data) > engine.options.limits.header_bytes:
+            exchange.respond(431, [("Connection", "close")], b"")
+        else:
+            exchange.begin(version[5:])
 
     def _succeed(self, successor: Any) -> None:
         self._successor = successor

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nuncio.engine.wheel import Timer
 from nuncio.errors import AckTimeout
-from nuncio.server.handlers import Handler
+from nuncio.handlers.handler import Handler
 
 if TYPE_CHECKING:
     from nuncio.server.asker import Asker

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import Disconnected, Dropped, LimitExceeded
+from nuncio.handlers.binding import bind
+from nuncio.handlers.handler import Handler
 from nuncio.server.acks import CallbackAck, FutureAck, PendingAck
-from nuncio.server.binding import bind
-from nuncio.server.handlers import Handler
 from nuncio.server.recoverable import Recoverable
 from nuncio.slow import SlowConsumer
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from nuncio.errors import OptionError
+from nuncio.handlers.binding import check_registration
+from nuncio.handlers.injection import Injected
 from nuncio.options import whole
-from nuncio.server.binding import check_registration
-from nuncio.server.injection import Injected
 
 if TYPE_CHECKING:
     from nuncio.server.namespace import Namespace

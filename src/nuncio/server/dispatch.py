@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from nuncio.engine.rates import Bucket
 from nuncio.engine.sent import Sent
 from nuncio.errors import ArgumentError, EventError, RateLimited
-from nuncio.server.handlers import Ack, Handler
-from nuncio.server.listeners import Listeners
-from nuncio.server.workers import Job, Workers
+from nuncio.handlers.binding import bind_event_middleware
+from nuncio.handlers.handler import Ack, Handler
+from nuncio.handlers.listeners import Listeners
+from nuncio.handlers.workers import Job, Workers
+from nuncio.protocol.socketio import RESERVED_EVENTS
 
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection
@@ -39,30 +41,51 @@ class Dispatcher(Listeners):
     """The receiving half of a socket.
 
     Attributes:
+        nsp: the socket's namespace.
         connected: whether events are handled.
     """
 
     __slots__ = (
         "_connection",
         "_held",
+        "_middlewares",
         "_paused",
         "_queue",
         "_rates",
         "_running",
         "_running_by",
         "connected",
+        "nsp",
     )
 
     def __init__(self, nsp: Namespace, connection: Connection) -> None:
-        super().__init__(nsp)
+        super().__init__()
+        self.nsp = nsp
         self._connection = connection
         self.connected = False
+        self._middlewares: list[Handler] | None = None
         self._queue: deque[tuple[list[Any], int, bool]] | None = None
         self._held = 0
         self._running = 0
         self._running_by: dict[Handler, int] | None = None
         self._paused = False
         self._rates: dict[Handler, Bucket] | None = None
+
+    def use(self, middleware: Any) -> Any:
+        """Call `middleware(event, *args)` before the handlers of each event of this socket.
+
+        It may be async; later events wait. Raising `EventError` drops the event and hands the
+        error to the socket's `error` listeners.
+
+        Raises:
+            OptionError: when it cannot be called so.
+        """
+        self._middlewares = [*(self._middlewares or []), bind_event_middleware(middleware)]
+        return middleware
+
+    def is_lifecycle(self, event: str) -> bool:
+        """See `Listeners.is_lifecycle`."""
+        return event == "error" or event in RESERVED_EVENTS
 
     @property
     def awaits_answers(self) -> bool:

@@ -12,13 +12,13 @@ from mypy_extensions import mypyc_attr
 
 from nuncio.cluster.recovery import SavedSession
 from nuncio.errors import ConnectError, OptionError
+from nuncio.handlers.binding import bind, bind_middleware, check_registration
+from nuncio.handlers.handler import Handler
 from nuncio.ids import new_id
 from nuncio.protocol.engineio import Message
-from nuncio.server.binding import bind, bind_middleware, check_registration
 from nuncio.server.broadcasting import Broadcaster
 from nuncio.server.classes import check_class
 from nuncio.server.generics import D, U
-from nuncio.server.handlers import Handler
 from nuncio.server.socket import Socket
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import Any
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import TAKEN, Sent
+from nuncio.handlers.handler import Handler
 from nuncio.server.broadcasting import SentToMany
-from nuncio.server.handlers import Handler
 from nuncio.server.namespace import Namespace
 
 

@@ -18,8 +18,9 @@ from nuncio.engine.rates import Buckets, address_of
 from nuncio.engine.request import Exchange
 from nuncio.engine.session import Session
 from nuncio.errors import DisconnectReason, OptionError
+from nuncio.handlers.binding import bind
+from nuncio.handlers.handler import Handler
 from nuncio.options import build, unknown_option
-from nuncio.server.binding import bind
 from nuncio.server.broadcasting import promises
 from nuncio.server.classes import check_unregistered, checked_name, register_methods
 from nuncio.server.client_files import ClientFiles
@@ -28,7 +29,6 @@ from nuncio.server.delivery import Undelivered, UndeliveredEvent
 from nuncio.server.facade import Facade
 from nuncio.server.factories import check_factory, make_namespace
 from nuncio.server.generics import D, U, subscripted
-from nuncio.server.handlers import Handler
 from nuncio.server.hints import Hints
 from nuncio.server.meter import Meter
 from nuncio.server.namespace import Namespace

@@ -1,8 +1,8 @@
 """One client in one namespace: sending, rooms and the end. [compiled]
 
-It stands on others, each of which is one part of it: who listens (`nuncio.server.listeners`), what
-arrives (`nuncio.server.dispatch`), what outlives a lost link (`nuncio.server.recoverable`), and the
-acknowledgements that are waited for (`nuncio.server.asker`).
+It stands on others, each of which is one part of it: who listens (`nuncio.handlers.listeners`),
+what arrives (`nuncio.server.dispatch`), what outlives a lost link (`nuncio.server.recoverable`),
+and the acknowledgements that are waited for (`nuncio.server.asker`).
 """
 
 from __future__ import annotations

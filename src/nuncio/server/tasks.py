@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nuncio.errors import AckTimeout, ArgumentError, ConnectError, OptionError, RateLimited
-from nuncio.server.binding import bind
-from nuncio.server.handlers import Handler
-from nuncio.server.threads import Threads
-from nuncio.server.workers import Workers
+from nuncio.handlers.binding import bind
+from nuncio.handlers.handler import Handler
+from nuncio.handlers.threads import Threads
+from nuncio.handlers.workers import Workers
 
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection

@@ -1,4 +1,4 @@
-"""What a worker does, step by step: see `nuncio.server.workers`.
+"""What a worker does, step by step: see `nuncio.handlers.workers`.
 
 It is apart from there, and never compiled, because Python itself learns of the end of a coroutine
 that it awaits without an exception, which anybody else has to catch.
@@ -12,7 +12,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from nuncio.server.workers import Worker
+    from nuncio.handlers.workers import Worker
 
 # Stands where a result would.
 CANCELLED: Final = object()

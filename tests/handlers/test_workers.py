@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from nuncio import Server, Socket
-from nuncio.server.workers import Job, Workers
+from nuncio.handlers.workers import Job, Workers
 from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nuncio.server.dependencies import SOCKET, Dependency, Overrides, Plan
+from nuncio.handlers.dependencies import SOCKET, Dependency, Overrides, Plan
 
 if TYPE_CHECKING:
     from nuncio.server.socket import Socket

@@ -1,7 +1,7 @@
 """Handlers, bound once when they are registered. [compiled]
 
 What a handler's signature asks for (how many arguments, of which types, whether an
-acknowledgement function) is worked out by `nuncio.server.binding` and kept here, so that an event
+acknowledgement function) is worked out by `nuncio.handlers.binding` and kept here, so that an event
 costs a table look-up and a call.
 """
 

@@ -14,12 +14,12 @@ from typing import Any, cast
 import msgspec
 
 from nuncio.errors import DisconnectReason, OptionError
+from nuncio.handlers.annotations import annotation_of, quiet_annotation_of
+from nuncio.handlers.dependencies import dependency_of, given_slot, is_marker
+from nuncio.handlers.handler import Converter, Handler
+from nuncio.handlers.injection import Injected, Injection
 from nuncio.options import unknown_option, whole
 from nuncio.rate import Rate
-from nuncio.server.annotations import annotation_of, quiet_annotation_of
-from nuncio.server.dependencies import dependency_of, given_slot, is_marker
-from nuncio.server.handlers import Converter, Handler
-from nuncio.server.injection import Injected, Injection
 
 AckCallback = Callable[..., None]
 """Annotate a parameter with it to answer the event yourself: `ack(value, …)`, once, or never."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuncio import Ack, ArgumentError
-from nuncio.server.binding import bind
+from nuncio.handlers.binding import bind
 
 
 def test_an_ack_holds_its_values() -> None:

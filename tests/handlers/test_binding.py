@@ -13,8 +13,8 @@ import pytest
 
 import nuncio
 from nuncio import AckCallback, ArgumentError, DisconnectReason, OptionError, Server
-from nuncio.server.binding import bind
-from nuncio.server.handlers import Handler
+from nuncio.handlers.binding import bind
+from nuncio.handlers.handler import Handler
 from tests.support.aio import run_async
 from tests.support.memory import Client
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nuncio import AckCallback, Server, Socket
-from nuncio.server.threads import Threads
+from nuncio.handlers.threads import Threads
 from tests.support.aio import eventually, run_async
 from tests.support.memory import Client
 

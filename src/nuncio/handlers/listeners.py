@@ -1,38 +1,34 @@
-"""Which functions listen to the events of one socket. [compiled]"""
+"""Which functions listen to the events of one socket, of a server or a client. [compiled]"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from nuncio.errors import OptionError
+from nuncio.handlers.binding import bind, check_registration
+from nuncio.handlers.handler import Handler
 from nuncio.protocol.socketio import RESERVED_EVENTS
-from nuncio.server.binding import bind, bind_event_middleware, check_registration
-from nuncio.server.handlers import Handler
-
-if TYPE_CHECKING:
-    from nuncio.server.namespace import Namespace
 
 H = TypeVar("H", bound=Callable[..., Any])
 
 
 class Listeners:
-    """The listening half of a socket: its own handlers, catch-alls and middlewares.
+    """The listening half of a socket: its own handlers and catch-alls.
 
-    Everything here is made when first used, for most sockets use none of it.
-
-    Attributes:
-        nsp: the socket's namespace.
+    Everything here is made when first used, for most sockets of a server use none of it.
     """
 
-    __slots__ = ("_any", "_any_out", "_listeners", "_middlewares", "nsp")
+    __slots__ = ("_any", "_any_out", "_listeners")
 
-    def __init__(self, nsp: Namespace) -> None:
-        self.nsp = nsp
+    def __init__(self) -> None:
         self._listeners: dict[str, list[Handler]] | None = None
         self._any: list[Handler] | None = None
         self._any_out: list[Handler] | None = None
-        self._middlewares: list[Handler] | None = None
+
+    def is_lifecycle(self, event: str) -> bool:
+        """Whether Nuncio itself tells of an event: its arguments are not checked."""
+        return event in RESERVED_EVENTS
 
     @overload
     def on(self, event: str, handler: H, **options: Any) -> H: ...
@@ -43,8 +39,9 @@ class Listeners:
     def on(self, event: str, handler: Any = None, **options: Any) -> Any:
         """Handle an event of this socket: `on(name, handler)`, or `@on(name)`.
 
-        Also `disconnecting(reason, description)` and `disconnect(reason, description)`, and
-        `error(error)` for what socket middlewares raise.
+        Also what Nuncio itself tells: on a server `disconnecting(reason, description)`,
+        `disconnect(reason, description)`, and `error(error)` for what socket middlewares raise; on
+        a client `connect()`, `connect_error(error)` and `disconnect(reason, description)`.
 
         Args:
             event: its name.
@@ -87,7 +84,7 @@ class Listeners:
             handler,
             event,
             takes_socket=False,
-            lifecycle=event == "error" or event in RESERVED_EVENTS,
+            lifecycle=self.is_lifecycle(event),
             once=once,
             **options,
         )
@@ -167,18 +164,6 @@ class Listeners:
     def listeners_any_outgoing(self) -> list[Any]:
         """The outgoing catch-all listeners."""
         return [bound.listener for bound in self._any_out or []]
-
-    def use(self, middleware: Any) -> Any:
-        """Call `middleware(event, *args)` before the handlers of each event of this socket.
-
-        It may be async; later events wait. Raising `EventError` drops the event and hands the
-        error to the socket's `error` listeners.
-
-        Raises:
-            OptionError: when it cannot be called so.
-        """
-        self._middlewares = [*(self._middlewares or []), bind_event_middleware(middleware)]
-        return middleware
 
 
 class _Decorator:

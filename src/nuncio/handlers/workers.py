@@ -22,7 +22,7 @@ from typing import Any, Final, cast, final
 
 from mypy_extensions import mypyc_attr
 
-from nuncio.server.steps import CANCELLED, work
+from nuncio.handlers.steps import CANCELLED, work
 
 # "Task lifetime support" in Python's documentation of asyncio, for tasks run by others.
 enter_task: Final = asyncio.tasks._enter_task

@@ -1,7 +1,7 @@
 """Dependencies: how they are declared, and the plan by which they are made.
 
 What has to be made for a handler, and in which order, is worked out once, when it is registered.
-`nuncio.server.injection` does it for each call.
+`nuncio.handlers.injection` does it for each call.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from nuncio.errors import OptionError
-from nuncio.server.annotations import UNRESOLVED, quiet_annotation_of
+from nuncio.handlers.annotations import UNRESOLVED, quiet_annotation_of
 
 Factory = Callable[..., Any]
 Overrides = Mapping[Factory, Factory]
