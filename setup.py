@@ -23,6 +23,15 @@ from setuptools.command.build_ext import build_ext
 
 # The modules on the per-message path, compiled together so that calls between them are C calls.
 COMPILED = [
+    "src/nuncio/client/asker.py",
+    "src/nuncio/client/connection.py",
+    "src/nuncio/client/dispatch.py",
+    "src/nuncio/client/frames.py",
+    "src/nuncio/client/keys.py",
+    "src/nuncio/client/retries.py",
+    "src/nuncio/client/session.py",
+    "src/nuncio/client/socket.py",
+    "src/nuncio/client/waiting.py",
     "src/nuncio/cluster/adapter.py",
     "src/nuncio/cluster/memory.py",
     "src/nuncio/cluster/options.py",

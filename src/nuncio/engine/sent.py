@@ -5,6 +5,7 @@ Nearly always the transport takes a message at once, and then every emit returns
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Generator
 from typing import Any, Final, Protocol, cast
 
@@ -16,7 +17,7 @@ class Congestible(Protocol):
     def congested(self) -> bool:
         """Whether the peer is behind."""
 
-    def drain(self) -> Any:
+    def drain(self) -> Future[None]:
         """Wait until it is not."""
 
 
