@@ -487,6 +487,7 @@ class Manager:
         """End the connection, and do not reconnect."""
         self._skip_reconnect = True
         self._reconnecting = False
+        self._backoff.reset()
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
@@ -503,7 +504,6 @@ class Manager:
                 # Told at once, though the goodbye may still have to wait for what is buffered.
                 self._connection = None
                 self.ready_state = CLOSED
-                self._backoff.reset()
                 engine.close()
                 self._events.emit("close", FORCED_CLOSE, "")
                 for socket in list(self._sockets.values()):

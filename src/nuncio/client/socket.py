@@ -117,7 +117,7 @@ class ClientSocket(ClientAsker):
 
     def connect(self) -> ClientSocket:
         """Connect; needed only with `auto_connect=False`, or after it was disconnected for good."""
-        if self.active:
+        if self.connected or (self.active and self.io.ready_state == "open"):
             return self
         self.active = True
         if self._inbox is not None:
