@@ -18,10 +18,11 @@ say "both builds at once; first all tests of the compiled one"
 NUNCIO_EXPECT=pure .venv-pure/bin/python -m pytest -p no:cacheprovider \
   -m "not browser and not proxy and not slow" "$@" >"$log" 2>&1 &
 pure=$!
-trap 'kill "$pure" 2>/dev/null; rm -f "$log"' EXIT
+trap '[ -z "$pure" ] || kill "$pure"; rm -f "$log"' EXIT
 NUNCIO_EXPECT=compiled .venv/bin/python -m pytest "$@" || status=1
 
 say "all but browser, proxy and slow tests, plain Python"
 wait "$pure" || status=1
+pure=""
 cat "$log"
 exit $status
