@@ -347,7 +347,7 @@ class EngineClient:
                 return
         finally:
             self._probing = None
-            if session.ready_state == "closed":
+            if session.ready_state == "closed" and not session.lingering:
                 self._finish_dial()
 
     def _failed(self, error: NuncioError | None) -> None:
