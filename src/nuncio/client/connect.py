@@ -104,12 +104,12 @@ def _manager(target: Target, options: ManagerOptions, *, alone: bool) -> Manager
     known = tools().managers
     key = f"{target.origin}{options.path}"
     found: Manager | None = known.get(key)
-    if found is not None and not alone and not found.has(target.nsp):
+    if found is not None and not alone and found.may_share(target.nsp):
         return found
     import dataclasses
 
     # It is opened by the socket, so that what fails is told to it.
     manager = Manager.of(target, dataclasses.replace(options, auto_connect=False))
-    if not alone and found is None:
+    if not alone:
         known[key] = manager
     return manager

@@ -274,9 +274,9 @@ class Manager:
             options.delivery == "at-least-once",
         )
 
-    def has(self, nsp: str) -> bool:
-        """Whether it has a socket of that namespace."""
-        return nsp in self._sockets
+    def may_share(self, nsp: str) -> bool:
+        """Whether another socket may join it: it is in use, and not for that namespace."""
+        return nsp not in self._sockets and any(one.active for one in self._sockets.values())
 
     def join(self, socket: ClientSocket) -> None:
         """A socket wants to be connected."""
