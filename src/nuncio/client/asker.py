@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, Final
 
 from nuncio.client.dispatch import ClientDispatcher
 from nuncio.client.retries import Queued, Retries
 from nuncio.client.waiting import SendBuffer
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.engine.wheel import TimerWheel
-from nuncio.errors import Disconnected, Dropped, LimitExceeded, OptionError
+from nuncio.errors import Disconnected, DisconnectReason, Dropped, LimitExceeded, OptionError
 from nuncio.handlers.acks import CallbackAck, FutureAck, PendingAck
 from nuncio.handlers.binding import bind
 from nuncio.handlers.handler import Handler
 from nuncio.handlers.listeners import event_name
 from nuncio.protocol.parser import Parser
 from nuncio.protocol.socketio import RESERVED_EVENTS
+
+PING_TIMEOUT: Final = str(DisconnectReason.PING_TIMEOUT)
 
 
 class ClientAsker(ClientDispatcher):
@@ -93,6 +95,9 @@ class ClientAsker(ClientDispatcher):
 
     def _send(self, payload: list[Any], id: int, volatile: bool, compress: bool) -> Sent:
         session = self.session
+        if session is not None and self.connected and session.expired:
+            session.cut(PING_TIMEOUT, "")
+            session = None
         if self.connected and session is not None and session.is_open:
             if volatile and not session.writable:
                 session.dropped += 1

@@ -274,6 +274,11 @@ class Manager:
             options.delivery == "at-least-once",
         )
 
+    @property
+    def in_use(self) -> bool:
+        """Whether any of its sockets is active."""
+        return any(socket.active for socket in self._sockets.values())
+
     def has(self, nsp: str) -> bool:
         """Whether it has a socket of that namespace."""
         return nsp in self._sockets
@@ -289,7 +294,7 @@ class Manager:
 
     def leave(self, socket: ClientSocket) -> None:
         """A socket has left; the last one ends the connection."""
-        if not any(one.active for one in self._sockets.values()):
+        if not self.in_use:
             self.disconnect()
 
     def _ask_credentials(self, socket: ClientSocket) -> None:

@@ -131,7 +131,8 @@ class ManagerOptions:
         if self.parser is not None and not isinstance(self.parser, Parser):
             raise OptionError(f"parser must be a nuncio.Parser, not {self.parser!r}")
         if not isinstance(self.limits, ClientLimits):
-            raise OptionError(f"limits must be nuncio.ClientLimits(…), not {self.limits!r}")
+            given = type(self.limits).__name__
+            raise OptionError(f"limits must be nuncio.ClientLimits(…), not a {given}")
         if self.ssl is not None and not isinstance(self.ssl, tls.SSLContext):
             raise OptionError(f"ssl must be an ssl.SSLContext, not {self.ssl!r}")
         if policy_of(self.buffer, "buffer") is None:
