@@ -532,7 +532,7 @@ class Manager:
             await self.engine.wait_closed()
         from nuncio.client.http import closed
 
-        await closed()
+        await closed(self._tools)
 
     async def close_socket(self, socket: ClientSocket) -> None:
         """See `ClientSocket.close`."""

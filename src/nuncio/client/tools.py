@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from nuncio.client.clock import awake_clock
@@ -20,7 +21,7 @@ LOOK_SECONDS: Final = 5.0
 # By so much the two clocks may differ without a sleep between.
 SLACK_SECONDS: Final = 2.0
 
-_tools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Tools] = weakref.WeakKeyDictionary()
+_tools: dict[asyncio.AbstractEventLoop, Tools] = {}
 
 
 def tools() -> Tools:
@@ -39,12 +40,25 @@ def tools() -> Tools:
     found = _tools.get(loop)
     if found is None:
         found = Tools(loop)
+        _forget_closed()
         _tools[loop] = found
     return found
 
 
+def _forget_closed() -> None:
+    """Let go of loops that have ended: their tools know them, so nothing else would."""
+    for loop in list(_tools):
+        if loop.is_closed():
+            # Another thread may have done it meanwhile.
+            _tools.pop(loop, None)
+
+
 class Tools:
     """Of one loop.
+
+    Args:
+        loop: the loop.
+        clock: seconds that go on while the machine sleeps.
 
     Attributes:
         wheel: its timers.
@@ -52,16 +66,19 @@ class Tools:
         keys: give masks.
         managers: of `nuncio.connect`, by what they connect to.
         http: the pool of HTTP connections while there is one.
+        closing: tasks that close a pool.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Kept by the loop and by whoever uses it: neither may be kept alive by this.
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = awake_clock
+    ) -> None:
         self.wheel = TimerWheel(loop)
         self.flusher = Flusher(loop)
         self.keys = Keys()
         self.managers: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self.http: Any = None
-        self._watch = _SleepWatch(self.wheel)
+        self.closing: set[asyncio.Future[None]] = set()
+        self._watch = _SleepWatch(self.wheel, clock)
 
     def watch(self, session: ClientSession) -> None:
         """Tell a session when the machine has slept."""
@@ -78,15 +95,16 @@ class _SleepWatch(Timer):
     The loop's clock stands still meanwhile, so that no heartbeat is missed on it.
     """
 
-    def __init__(self, wheel: TimerWheel) -> None:
+    def __init__(self, wheel: TimerWheel, clock: Callable[[], float]) -> None:
         super().__init__()
         self._wheel = wheel
+        self._clock = clock
         self._sessions: set[ClientSession] = set()
         self._asleep = 0.0
 
     def add(self, session: ClientSession) -> None:
         if not self._sessions:
-            self._asleep = awake_clock() - self._wheel.now()
+            self._asleep = self._clock() - self._wheel.now()
             self._wheel.arm(self, LOOK_SECONDS)
         self._sessions.add(session)
 
@@ -96,7 +114,7 @@ class _SleepWatch(Timer):
             self._wheel.cancel(self)
 
     def expire(self, now: float) -> None:
-        asleep = awake_clock() - now
+        asleep = self._clock() - now
         slept = asleep - self._asleep
         self._asleep = asleep
         self._wheel.arm(self, LOOK_SECONDS)
