@@ -328,8 +328,7 @@ class ClientSocket(ClientAsker):
         self.recovered = isinstance(pid, str) and bool(pid) and pid == self._pid
         self._pid = pid if isinstance(pid, str) else ""
         self.id = sid
-        self.connected = True
-        self.handle_waiting()
+        self.admitted()
         if not self.connected:
             return
         self.flush_buffer()
@@ -358,12 +357,17 @@ class ClientSocket(ClientAsker):
             self.fire("connect_error", [error])
 
     def lost(self, reason: str, description: str) -> None:
-        """The connection is gone, or the namespace was left."""
+        """The connection is gone, or the namespace was left.
+
+        What has arrived is still handled, unless the application itself wanted to leave.
+        """
         was_connected = self.connected
         self.connected = False
         self.id = ""
         self.session = None
-        self._queue = None
+        self._early = None
+        if reason == IO_CLIENT_DISCONNECT:
+            self._queue = None
         self._joining += 1
         self.unpause()
         if was_connected:
