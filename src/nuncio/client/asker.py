@@ -91,13 +91,17 @@ class ClientAsker(ClientDispatcher):
         if self._retries is not None and not volatile:
             self._retries.add(Queued(payload, compress, None, self._ack_timeout))
             return TAKEN
+        self._end_expired()
         return self._send(payload, -1, volatile, compress)
+
+    def _end_expired(self) -> None:
+        """End a connection that must be over, so that what follows waits for the next one."""
+        session = self.session
+        if session is not None and session.expired:
+            session.cut(PING_TIMEOUT, "")
 
     def _send(self, payload: list[Any], id: int, volatile: bool, compress: bool) -> Sent:
         session = self.session
-        if session is not None and self.connected and session.expired:
-            session.cut(PING_TIMEOUT, "")
-            session = None
         if self.connected and session is not None and session.is_open:
             if volatile and not session.writable:
                 session.dropped += 1
@@ -189,6 +193,7 @@ class ClientAsker(ClientDispatcher):
     def _send_asking(
         self, pending: PendingAck, payload: list[Any], limit: float, volatile: bool, compress: bool
     ) -> Sent:
+        self._end_expired()
         acks = self._acks
         if acks is None:
             acks = {}

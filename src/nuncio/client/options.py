@@ -142,6 +142,12 @@ class ManagerOptions:
                 f"transports must be a list such as ['websocket'], not {self.transports!r}"
             )
 
+        for name, own in self.transport_options.items():
+            for option in own:
+                if option not in OF_TRANSPORT:
+                    raise unknown_option(option, OF_TRANSPORT, f"transport_options[{name!r}]")
+            self.of_transport(name)
+
     def _check_headers(self) -> None:
         for name in ("extra_headers", "proxy_headers", "cookies"):
             value = getattr(self, name)
@@ -149,6 +155,13 @@ class ManagerOptions:
                 continue
             if name != "extra_headers" or not callable(value):
                 raise OptionError(f"{name} must be a mapping of names to values, not {value!r}")
+
+    def of_transport(self, name: str) -> ManagerOptions:
+        """The options as they are for one transport."""
+        own = self.transport_options.get(name)
+        if not own:
+            return self
+        return dataclasses.replace(self, **{"transport_options": {}, **own})
 
     @property
     def policy(self) -> SlowConsumer:
@@ -240,6 +253,21 @@ _FLAGS: Final = (
     "trust_env",
     "reconnection",
     "auto_connect",
+)
+
+# What may be another for a single transport.
+OF_TRANSPORT: Final = (
+    "extra_headers",
+    "force_base64",
+    "per_message_deflate",
+    "protocols",
+    "proxy",
+    "proxy_headers",
+    "query",
+    "request_timeout",
+    "server_hostname",
+    "timestamp_param",
+    "timestamp_requests",
 )
 
 _MANAGER: Final = tuple(option.name for option in dataclasses.fields(ManagerOptions))
