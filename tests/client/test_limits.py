@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import nuncio
+from nuncio.client import ManagerOptions
 from nuncio.errors import OptionError
 
 NAMES = [field.name for field in fields(nuncio.ClientLimits)]
@@ -49,4 +50,4 @@ def test_limits_are_told_from_other_objects() -> None:
     wrong: Any
     for wrong in ({"attachments": 5}, nuncio.Limits(), 5):
         with pytest.raises(OptionError, match=r"limits must be nuncio.ClientLimits\(…\)"):
-            nuncio.client.ManagerOptions(limits=wrong)
+            ManagerOptions(limits=wrong)

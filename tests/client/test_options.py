@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import nuncio
+from nuncio.client.checks import check_auth
 from nuncio.client.options import (
     ManagerOptions,
     SocketOptions,
     check_attempts,
-    check_auth,
     check_factor,
     split,
 )
@@ -218,7 +218,7 @@ def test_what_auth_may_be() -> None:
         def give(self, kind: str = "user") -> dict[str, str]:
             return {"kind": kind}
 
-    for auth in (
+    everything: list[Any] = [
         None,
         {},
         {"token": "x"},
@@ -227,7 +227,8 @@ def test_what_auth_may_be() -> None:
         Tokens().give,
         functools.partial(Tokens.give, Tokens(), "admin"),
         dict,
-    ):
+    ]
+    for auth in everything:
         check_auth(auth)
         assert SocketOptions(auth=auth).auth is auth
 

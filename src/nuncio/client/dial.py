@@ -11,11 +11,12 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies, proxy_bypass
 
+from nuncio.client.checks import checked_cookies, checked_headers
 from nuncio.client.http import MOST_REDIRECTS, Pool, acquire, explain, release
 from nuncio.client.options import ManagerOptions
 from nuncio.client.tools import Tools
 from nuncio.client.url import Target, encode_query, query_pairs
-from nuncio.errors import OptionError, TransportError
+from nuncio.errors import TransportError
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
@@ -119,7 +120,7 @@ class Dial:
     def _cookies(self) -> str:
         from yarl import URL
 
-        found = {str(name): str(value) for name, value in (self.options.cookies or {}).items()}
+        found = checked_cookies(self.options.cookies or {})
         if self.jar is not None:
             kept: SimpleCookie = self.jar.filter_cookies(URL(self.target.origin + self._path))
             found.update({name: morsel.value for name, morsel in kept.items()})
@@ -210,20 +211,3 @@ def _stamp() -> str:
         number, digit = divmod(number, 36)
         digits = _BASE36[digit] + digits
     return digits + "".join(random.choices(_BASE36, k=3))
-
-
-def checked_headers(headers: Any) -> dict[str, str]:
-    """Headers of the application's.
-
-    Raises:
-        OptionError: for what is no mapping, and for names and values that would break a request.
-    """
-    if not hasattr(headers, "items"):
-        raise OptionError(f"extra_headers must be a mapping of names to values, not {headers!r}")
-    checked: dict[str, str] = {}
-    for name, value in headers.items():
-        text = str(value)
-        if not isinstance(name, str) or any(c in text + name for c in "\r\n\0"):
-            raise OptionError(f"extra_headers: {name!r} cannot be a header with {value!r}")
-        checked[name] = text
-    return checked
