@@ -50,8 +50,6 @@ class Dial:
         self._pool: Pool | None = None
         path = options.path.rstrip("/")
         self._path = path + "/" if options.add_trailing_slash else path
-        # As in the reference, the URL's own query wins as a whole.
-        self._query = target.query or query_pairs(options.query)
 
     async def prepare(self) -> None:
         """Ask for the headers, and get ready to send requests.
@@ -79,6 +77,10 @@ class Dial:
         if pool is not None:
             release(self.tools, pool)
 
+    def options_of(self, transport: str) -> ManagerOptions:
+        """The options for one transport, by its name: `transport_options` may say otherwise."""
+        return self.options.of_transport(transport)
+
     def url(self, transport: str, scheme: str = "http") -> str:
         """The URL of one request.
 
@@ -86,8 +88,10 @@ class Dial:
             transport: its name.
             scheme: `http` or `ws`; an `s` is added where the server is reached by TLS.
         """
-        options = self.options
-        pairs = [*self._query, ("EIO", "4"), ("transport", transport)]
+        options = self.options_of(transport)
+        # As in the reference, the URL's own query wins as a whole.
+        query = self.target.query or query_pairs(options.query)
+        pairs = [*query, ("EIO", "4"), ("transport", transport)]
         stamped = options.timestamp_requests
         if stamped or (stamped is None and transport == "polling"):
             pairs.append((options.timestamp_param, _stamp()))
@@ -107,7 +111,7 @@ class Dial:
             more: further ones.
         """
         own = self.options.transport_options.get(transport, {}).get("extra_headers", {})
-        headers = {**(more or {}), **self._headers, **own}
+        headers = {**(more or {}), **self._headers, **checked_headers(own)}
         cookies = self._cookies()
         if cookies and not any(name.lower() == "cookie" for name in headers):
             headers["Cookie"] = cookies
@@ -140,7 +144,7 @@ class Dial:
         pool = self._pool
         if pool is None:
             raise TransportError("the connection was closed", transport)
-        options = self.options
+        options = self.options_of(transport)
         aiohttp = pool.aiohttp
         try:
             response = await pool.session.request(
@@ -182,6 +186,14 @@ class Dial:
             status,
             text,
         )
+
+
+def new_jar() -> Any:
+    """Keeps cookies that a server sets."""
+    import aiohttp
+
+    # Servers that are addressed by number set cookies, too.
+    return aiohttp.CookieJar(unsafe=True)
 
 
 def _hint(status: int, text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, overload
 
 from nuncio.client.backoff import Backoff
 from nuncio.client.connection import ClientConnection
+from nuncio.client.dial import new_jar
 from nuncio.client.engine import EngineClient
 from nuncio.client.events import MANAGER_EVENTS
 from nuncio.client.options import (
@@ -90,7 +91,8 @@ class Manager:
         self._events = Emitter(self._spawn, MANAGER_EVENTS)
         self._sockets: dict[str, ClientSocket] = {}
         self._connection: ClientConnection | None = None
-        self._jar = self._make_jar()
+        # Cookies outlive a connection.
+        self._jar = new_jar() if options.with_credentials else None
         self._backoff = Backoff(
             options.reconnection_delay, options.reconnection_delay_max, options.randomization_factor
         )
@@ -106,13 +108,6 @@ class Manager:
         EngineClient.of(target, options, None)
         if options.auto_connect:
             self.open()
-
-    def _make_jar(self) -> Any:
-        if not self.options.with_credentials:
-            return None
-        import aiohttp
-
-        return aiohttp.CookieJar(unsafe=True)
 
     def __repr__(self) -> str:
         return f"<Manager of {self.target.origin} {self.ready_state}>"

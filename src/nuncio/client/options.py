@@ -166,6 +166,12 @@ class ManagerOptions:
             )
         self.deflate()
 
+        for name, own in self.transport_options.items():
+            for option in own:
+                if option not in OF_TRANSPORT:
+                    raise unknown_option(option, OF_TRANSPORT, f"transport_options[{name!r}]")
+            self.of_transport(name)
+
     def _check_headers(self) -> None:
         given = self.extra_headers
         if callable(given) and not isinstance(given, Mapping):
@@ -184,6 +190,13 @@ class ManagerOptions:
                 raise OptionError(f"{name} must be the name of a file, not {value!r}")
         if self.key is not None and self.cert is None:
             raise OptionError("key is the key of cert, which is not given")
+
+    def of_transport(self, name: str) -> ManagerOptions:
+        """The options as they are for one transport."""
+        own = self.transport_options.get(name)
+        if not own:
+            return self
+        return dataclasses.replace(self, **{"transport_options": {}, **own})
 
     @property
     def policy(self) -> SlowConsumer:
@@ -284,6 +297,21 @@ _FLAGS: Final = (
     "trust_env",
     "reconnection",
     "auto_connect",
+)
+
+# What may be another for a single transport.
+OF_TRANSPORT: Final = (
+    "extra_headers",
+    "force_base64",
+    "per_message_deflate",
+    "protocols",
+    "proxy",
+    "proxy_headers",
+    "query",
+    "request_timeout",
+    "server_hostname",
+    "timestamp_param",
+    "timestamp_requests",
 )
 
 _MANAGER: Final = tuple(option.name for option in dataclasses.fields(ManagerOptions))
