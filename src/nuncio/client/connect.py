@@ -105,11 +105,12 @@ class Connecting:
         known = tools().managers
         key = f"{target.origin}{options.path}"
         found: Manager | None = known.get(key)
-        if found is not None and not self._alone and not found.has(target.nsp):
+        shared = not self._alone and found is not None and found.in_use
+        if found is not None and shared and not found.has(target.nsp):
             return found
         # It is opened by the socket, so that what fails is told to it.
         manager = self.make(target, dataclasses.replace(options, auto_connect=False))
-        if not self._alone and found is None:
+        if not self._alone and not shared:
             known[key] = manager
         return manager
 
