@@ -120,7 +120,7 @@ class ClientAsker(ClientDispatcher):
     def _notify_outgoing(self, payload: list[Any]) -> None:
         if self._any_out is not None:
             for listener in list(self._any_out):
-                self._runner.notify(listener, payload, event_name(payload[0]))
+                self._runner.notify(listener, payload, self, event_name(payload[0]))
 
     def _lose(self, id: int) -> None:
         """An event was dropped; tell who waits for its acknowledgement."""

@@ -70,7 +70,7 @@ class Connecting:
 
     async def _connect(self) -> ClientSocket:
         nsp = self._target.nsp
-        manager = _manager(self._target, self._options, alone=self._alone)
+        manager = self._manager()
         socket = manager.socket(nsp, **self._socket_options)
         failure: list[ConnectError] = []
 
@@ -99,17 +99,21 @@ class Connecting:
             socket.loop.call_soon(socket.release)
         return socket
 
+    def _manager(self) -> Manager:
+        """The Manager to use: one that is there, if it may be shared."""
+        target, options = self._target, self._options
+        known = tools().managers
+        key = f"{target.origin}{options.path}"
+        found: Manager | None = known.get(key)
+        shared = not self._alone and found is not None and found.in_use
+        if found is not None and shared and not found.has(target.nsp):
+            return found
+        # It is opened by the socket, so that what fails is told to it.
+        manager = self.make(target, dataclasses.replace(options, auto_connect=False))
+        if not self._alone and not shared:
+            known[key] = manager
+        return manager
 
-def _manager(target: Target, options: ManagerOptions, *, alone: bool) -> Manager:
-    """The Manager to use: one that is there, if it may be shared."""
-    known = tools().managers
-    key = f"{target.origin}{options.path}"
-    found: Manager | None = known.get(key)
-    shared = not alone and found is not None and found.in_use
-    if found is not None and shared and not found.has(target.nsp):
-        return found
-    # It is opened by the socket, so that what fails is told to it.
-    manager = Manager.of(target, dataclasses.replace(options, auto_connect=False))
-    if not alone and not shared:
-        known[key] = manager
-    return manager
+    def make(self, target: Target, options: ManagerOptions) -> Manager:
+        """Make a Manager, where there is none to share."""
+        return Manager.of(target, options)

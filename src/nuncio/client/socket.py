@@ -49,6 +49,7 @@ class ClientSocket(ClientAsker):
         "_joining",
         "_offset",
         "_pid",
+        "_reason",
         "active",
         "auth",
         "id",
@@ -98,6 +99,8 @@ class ClientSocket(ClientAsker):
         # Counts attempts to join, so that credentials that come late are not sent.
         self._joining = 0
         self._ended: Any = None
+        # Why the latest connection ended, or could not be made.
+        self._reason = ""
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "active" if self.active else "disconnected"
@@ -143,6 +146,7 @@ class ClientSocket(ClientAsker):
         if was_connected and session is not None:
             session.push(self._parser.encode_disconnect(self._prefix))
         self.active = False
+        self._reason = IO_CLIENT_DISCONNECT
         self.io.leave(self)
         if was_connected:
             self.lost(IO_CLIENT_DISCONNECT, "")
@@ -185,12 +189,17 @@ class ClientSocket(ClientAsker):
         Raises:
             OptionError: for what is no event's name.
         """
+        return self.inbox.stream(names)
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where events go beside the handlers."""
         inbox = self._inbox
         if inbox is None:
             inbox = Inbox(self)
             self._inbox = inbox
-        stream: EventStream = inbox.stream(names)
-        return stream
+        found: Inbox = inbox
+        return found
 
     # Sending.
 
@@ -347,6 +356,7 @@ class ClientSocket(ClientAsker):
         self.active = False
         self._joining += 1
         self.session = None
+        self._reason = str(error)
         self.io.leave(self)
         self.fire("connect_error", [error])
         self._end()
@@ -354,6 +364,7 @@ class ClientSocket(ClientAsker):
     def not_reached(self, error: Exception) -> None:
         """An attempt to reach the server failed; another may follow."""
         if not self.connected:
+            self._reason = str(error)
             self.fire("connect_error", [error])
 
     def lost(self, reason: str, description: str) -> None:
@@ -362,6 +373,7 @@ class ClientSocket(ClientAsker):
         What has arrived is still handled, unless the application itself wanted to leave.
         """
         was_connected = self.connected
+        self._reason = reason
         self.connected = False
         self.id = ""
         self.session = None
@@ -383,7 +395,7 @@ class ClientSocket(ClientAsker):
 
     def _end(self) -> None:
         if self._inbox is not None:
-            self._inbox.end()
+            self._inbox.end(self._reason)
         ended = self._ended
         if ended is not None:
             self._ended = None
