@@ -13,6 +13,7 @@ from nuncio.engine.wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:
     from nuncio.client.session import ClientSession
+    from nuncio.client.transports import ClientTransport
 
 # How often it is looked whether the machine has slept.
 LOOK_SECONDS: Final = 5.0
@@ -34,7 +35,7 @@ def tools() -> Tools:
 
 
 def awake_clock() -> float:
-    """Seconds that go on while the machine sleeps, unlike the loop's clock on most systems."""
+    """Seconds that go on while the machine sleeps, unlike `time.monotonic` on most systems."""
     boottime: Any = getattr(time, "CLOCK_BOOTTIME", None)
     return time.time() if boottime is None else time.clock_gettime(boottime)
 
@@ -48,6 +49,7 @@ class Tools:
         keys: give masks.
         managers: of `nuncio.connect`, by what they connect to.
         http: the pool of HTTP connections while there is one.
+        stand_ins: in tests, what reaches a server in place of its network, by its origin.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -57,6 +59,7 @@ class Tools:
         self.keys = Keys()
         self.managers: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self.http: Any = None
+        self.stand_ins: dict[str, ClientTransport] = {}
         self._watch = _SleepWatch(self.wheel)
 
     def watch(self, session: ClientSession) -> None:
@@ -71,7 +74,8 @@ class Tools:
 class _SleepWatch(Timer):
     """Notices that the machine slept: then servers have given up who is still thought connected.
 
-    The loop's clock stands still meanwhile, so that no heartbeat is missed on it.
+    The loop's clock stands still meanwhile, so that no heartbeat is missed on it. It is not asked
+    here, for in tests it may be another than the machine's.
     """
 
     def __init__(self, wheel: TimerWheel) -> None:
@@ -82,7 +86,7 @@ class _SleepWatch(Timer):
 
     def add(self, session: ClientSession) -> None:
         if not self._sessions:
-            self._asleep = awake_clock() - self._wheel.now()
+            self._asleep = awake_clock() - time.monotonic()
             self._wheel.arm(self, LOOK_SECONDS)
         self._sessions.add(session)
 
@@ -92,7 +96,7 @@ class _SleepWatch(Timer):
             self._wheel.cancel(self)
 
     def expire(self, now: float) -> None:
-        asleep = awake_clock() - now
+        asleep = awake_clock() - time.monotonic()
         slept = asleep - self._asleep
         self._asleep = asleep
         self._wheel.arm(self, LOOK_SECONDS)
