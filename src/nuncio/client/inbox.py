@@ -74,11 +74,14 @@ class EventStream:
         socket: whose events.
         inbox: of that socket.
         names: which events; none for all.
+
+    Attributes:
+        inbox: see above.
     """
 
     def __init__(self, socket: ClientSocket, inbox: Inbox, names: tuple[str, ...]) -> None:
         self._socket = socket
-        self._inbox = inbox
+        self.inbox = inbox
         self._names = frozenset(names)
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -92,7 +95,7 @@ class EventStream:
 
     async def __anext__(self) -> Event:
         while not self._events:
-            if self._closed or self._inbox.ended:
+            if self._closed or self.inbox.ended:
                 self.close()
                 raise StopAsyncIteration
             if self._waiter is not None:
@@ -121,7 +124,7 @@ class EventStream:
         if not self._closed:
             self._closed = True
             self._events.clear()
-            self._inbox.forget(self)
+            self.inbox.forget(self)
             self.wake()
 
     def offer(self, name: str, payload: list[Any], id: int) -> None:
