@@ -4,6 +4,11 @@ from nuncio import auth as auth
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
+from nuncio.client.connect import connect as connect
+from nuncio.client.inbox import Event as Event
+from nuncio.client.limits import ClientLimits as ClientLimits
+from nuncio.client.manager import Manager as Manager
+from nuncio.client.socket import ClientSocket as ClientSocket
 from nuncio.cluster.recovery_options import RecoveryOptions as RecoveryOptions
 from nuncio.cluster.remote import RemoteSocket as RemoteSocket
 from nuncio.engine.counters import Counters as Counters
@@ -16,6 +21,7 @@ from nuncio.errors import AckTimeout as AckTimeout
 from nuncio.errors import ArgumentError as ArgumentError
 from nuncio.errors import ClusterTimeout as ClusterTimeout
 from nuncio.errors import ConnectError as ConnectError
+from nuncio.errors import ConnectTimeout as ConnectTimeout
 from nuncio.errors import Disconnected as Disconnected
 from nuncio.errors import DisconnectReason as DisconnectReason
 from nuncio.errors import Dropped as Dropped
@@ -25,6 +31,7 @@ from nuncio.errors import NuncioError as NuncioError
 from nuncio.errors import OptionError as OptionError
 from nuncio.errors import PacketError as PacketError
 from nuncio.errors import RateLimited as RateLimited
+from nuncio.errors import TransportError as TransportError
 from nuncio.handlers.binding import AckCallback as AckCallback
 from nuncio.handlers.dependencies import Depends as Depends
 from nuncio.handlers.handler import Ack as Ack
@@ -55,19 +62,24 @@ __all__ = [
     "ArgumentError",
     "BroadcastOperator",
     "BuildInfo",
+    "ClientLimits",
+    "ClientSocket",
     "ClusterTimeout",
     "ConnectError",
+    "ConnectTimeout",
     "Counters",
     "Depends",
     "DisconnectReason",
     "Disconnected",
     "Dropped",
+    "Event",
     "EventError",
     "Exchange",
     "Handshake",
     "JSONParser",
     "LimitExceeded",
     "Limits",
+    "Manager",
     "MsgPackParser",
     "Namespace",
     "NuncioError",
@@ -86,12 +98,14 @@ __all__ = [
     "Session",
     "SlowConsumer",
     "Socket",
+    "TransportError",
     "Undelivered",
     "UndeliveredEvent",
     "__version__",
     "auth",
     "build_info",
     "conflate",
+    "connect",
     "event",
     "middleware",
 ]

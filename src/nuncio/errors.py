@@ -1,7 +1,9 @@
 """Every exception Nuncio raises, and every reason for which a connection ends.
 
 NuncioError
- ├── ConnectError        raise it in a middleware to refuse a connection
+ ├── ConnectError        raise it in a middleware to refuse a connection; a client gets it
+ │    ├── TransportError a client's transport could not connect, or failed
+ │    └── ConnectTimeout a client did not connect in time; also a TimeoutError
  ├── EventError          raise it in a socket middleware to drop an event
  ├── ArgumentError       what a client sent does not fit the handler's annotations
  ├── RateLimited         a client sent more than it may
@@ -28,14 +30,38 @@ class ConnectError(NuncioError):
     """Refuse a connection to a namespace; the client receives `connect_error`.
 
     Args:
-        message: what the client sees as `err.message`.
-        data: anything JSON can hold; the client sees it as `err.data`.
+        message: what the client sees as `err.message`, here `error.message`.
+        data: anything JSON can hold; the client sees it as `err.data`, here `error.data`.
     """
 
     def __init__(self, message: str, data: object = None) -> None:
         super().__init__(message)
         self.message = message
         self.data = data
+
+
+class TransportError(ConnectError):
+    """A client's transport could not reach the server, or failed.
+
+    Attributes:
+        transport: its name; empty when it was none.
+        status: the HTTP status with which the server answered, 0 when it did not.
+        body: what it answered, as far as it is short.
+    """
+
+    def __init__(self, message: str, transport: str = "", status: int = 0, body: str = "") -> None:
+        super().__init__(message)
+        self.transport = transport
+        self.status = status
+        self.body = body
+
+
+class ConnectTimeout(ConnectError, TimeoutError):
+    """A client did not connect within its option `timeout`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("timeout")
+        self.seconds = seconds
 
 
 class EventError(NuncioError):
@@ -172,6 +198,9 @@ class OptionError(NuncioError, ValueError):
 class DisconnectReason(StrEnum):
     """Why a connection ended. Members are strings, equal to the official words.
 
+    A client's are the same where they fit, and two more: `IO_SERVER_DISCONNECT` and
+    `IO_CLIENT_DISCONNECT`, after which it does not reconnect.
+
     Three are Nuncio's own. `SLOW_CONSUMER`: the peer did not read, and its outgoing buffer was
     full. `RATE_LIMITED`: it sent more than it may. `AUTH_EXPIRED`: the time was up until which it
     had proved who it is.
@@ -189,3 +218,5 @@ class DisconnectReason(StrEnum):
     SLOW_CONSUMER = "slow consumer"
     RATE_LIMITED = "rate limited"
     AUTH_EXPIRED = "auth expired"
+    IO_SERVER_DISCONNECT = "io server disconnect"
+    IO_CLIENT_DISCONNECT = "io client disconnect"

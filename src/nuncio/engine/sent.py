@@ -5,11 +5,20 @@ Nearly always the transport takes a message at once, and then every emit returns
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
-if TYPE_CHECKING:
-    from nuncio.engine.session import Session
+
+class Congestible(Protocol):
+    """Who may have to be waited for: a session, of a server or a client."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the peer is behind."""
+
+    def drain(self) -> Future[None]:
+        """Wait until it is not."""
 
 
 class Sent:
@@ -17,7 +26,7 @@ class Sent:
 
     __slots__ = ("_session",)
 
-    def __init__(self, session: Session | None) -> None:
+    def __init__(self, session: Congestible | None) -> None:
         self._session = session
 
     def __await__(self) -> Generator[Any, None, None]:

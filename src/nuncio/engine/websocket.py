@@ -18,6 +18,7 @@ from nuncio.protocol.frames import (
     CLOSE,
     NEED_DATA,
     PING,
+    PONG,
     TEXT,
     FrameError,
     FrameReader,
@@ -127,7 +128,7 @@ class WebSocketTransport(Transport):
                 elif opcode == PING:
                     # A peer that sends pings and does not read gets no heap of pongs.
                     if self.writable and self._state == OPEN:
-                        self._write(encode(10, reader.payload))
+                        self._write(self._control(PONG, reader.payload))
                 elif opcode == CLOSE:
                     self._peer_closed(reader.close_code, reader.payload)
                     break
@@ -225,6 +226,9 @@ class WebSocketTransport(Transport):
             return encode(opcode, data)
         return encode(opcode, compressed, True)
 
+    def _control(self, opcode: int, payload: bytes) -> bytes:
+        return encode(opcode, payload)
+
     def _write(self, data: bytes) -> None:
         out = self._out
         if out is None:
@@ -289,7 +293,7 @@ class WebSocketTransport(Transport):
     def _close_with(self, code: int, reason: str) -> None:
         if self._state != OPEN:
             return
-        self._write(encode(CLOSE, encode_close(code, reason)))
+        self._write(self._control(CLOSE, encode_close(code, reason)))
         self._state = CLOSING
         self.flush()
         # A session that closes while its reader is paused must still see the peer's answer.
@@ -304,7 +308,7 @@ class WebSocketTransport(Transport):
     def _peer_closed(self, code: int, payload: bytes) -> None:
         if self._state == OPEN:
             # The peer is told its own code and words, as other servers do.
-            self._write(encode(CLOSE, payload))
+            self._write(self._control(CLOSE, payload))
             self._state = CLOSING
             self.flush()
             self._limit_closing()

@@ -13,6 +13,15 @@ from nuncio.protocol.socketio import RESERVED_EVENTS
 H = TypeVar("H", bound=Callable[..., Any])
 
 
+def event_name(name: Any) -> str:
+    """An event's name as handlers are registered under it: numbers become text."""
+    if isinstance(name, str):
+        return name
+    if isinstance(name, float) and name.is_integer():
+        return str(int(name))
+    return str(name)
+
+
 class Listeners:
     """The listening half of a socket: its own handlers and catch-alls.
 

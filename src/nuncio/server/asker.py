@@ -1,6 +1,6 @@
 """The acknowledgements that one socket waits for: asked, counted, answered or lost. [compiled]
 
-`nuncio.server.acks` has what stands for one of them.
+`nuncio.handlers.acks` has what stands for one of them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import Disconnected, Dropped, LimitExceeded
+from nuncio.handlers.acks import CallbackAck, FutureAck, PendingAck
 from nuncio.handlers.binding import bind
 from nuncio.handlers.handler import Handler
-from nuncio.server.acks import CallbackAck, FutureAck, PendingAck
 from nuncio.server.recoverable import Recoverable
 from nuncio.slow import SlowConsumer
 

@@ -19,13 +19,13 @@ from nuncio.cluster.rooms import Room, rooms_of
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.engine.wheel import TimerWheel
 from nuncio.errors import LimitExceeded, OptionError
+from nuncio.handlers.acks import PendingAck
 from nuncio.handlers.binding import bind
 from nuncio.handlers.handler import Handler
 from nuncio.handlers.threads import Threads
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.parser import Parser
-from nuncio.server.acks import PendingAck
 from nuncio.server.classes import Unregistered
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.operator import BroadcastOperator

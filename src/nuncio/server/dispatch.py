@@ -14,9 +14,12 @@ from nuncio.engine.rates import Bucket
 from nuncio.engine.sent import Sent
 from nuncio.errors import ArgumentError, EventError, RateLimited
 from nuncio.handlers.binding import bind_event_middleware
+from nuncio.handlers.caller import Caller
 from nuncio.handlers.handler import Ack, Handler
-from nuncio.handlers.listeners import Listeners
-from nuncio.handlers.workers import Job, Workers
+from nuncio.handlers.listeners import event_name
+from nuncio.handlers.replies import Reply, Running
+from nuncio.handlers.threads import Threads
+from nuncio.handlers.workers import Workers
 from nuncio.protocol.socketio import RESERVED_EVENTS
 
 if TYPE_CHECKING:
@@ -28,16 +31,7 @@ if TYPE_CHECKING:
 WAITING_FOR_ANSWERS: Final = 10
 
 
-def event_name(name: Any) -> str:
-    """An event's name as handlers are registered under it: numbers become text."""
-    if isinstance(name, str):
-        return name
-    if isinstance(name, float) and name.is_integer():
-        return str(int(name))
-    return str(name)
-
-
-class Dispatcher(Listeners):
+class Dispatcher(Caller):
     """The receiving half of a socket.
 
     Attributes:
@@ -86,6 +80,11 @@ class Dispatcher(Listeners):
     def is_lifecycle(self, event: str) -> bool:
         """See `Listeners.is_lifecycle`."""
         return event == "error" or event in RESERVED_EVENTS
+
+    @property
+    def threads(self) -> Threads:
+        """See `Caller.threads`."""
+        return self.nsp.threads
 
     @property
     def awaits_answers(self) -> bool:
@@ -240,7 +239,7 @@ class Dispatcher(Listeners):
         if len(handlers) == 1:
             self._run(handlers[0], payload, id, name)
             return
-        reply = _Reply(self, id, len(handlers))
+        reply = Reply(self, id, len(handlers))
         for handler in handlers:
             self._run_shared(handler, payload, reply, name)
 
@@ -257,7 +256,7 @@ class Dispatcher(Listeners):
                 else:
                     result = handler.function(payload[1])
             else:
-                reply = _Reply(self, id)
+                reply = Reply(self, id)
                 args = handler.arguments(self, payload, reply)
                 if handler.thread:
                     self._start(handler, self.nsp.server.in_thread(handler, args), reply, name)
@@ -268,18 +267,18 @@ class Dispatcher(Listeners):
                         self._start(handler, result, reply, name)
                     return
         except Exception as error:
-            self._failed(error, _Reply(self, id), name)
+            self.handler_failed(error, Reply(self, id), name)
             return
         if handler.is_async or (result is not None and hasattr(result, "__await__")):
             if isinstance(result, Sent) and result.taken:
                 result = None
             else:
-                self._start(handler, result, _Reply(self, id), name)
+                self._start(handler, result, Reply(self, id), name)
                 return
         if id >= 0:
-            self._answer(id, result, name)
+            self.answer_event(id, result, name)
 
-    def _run_shared(self, handler: Handler, payload: list[Any], reply: _Reply, name: str) -> None:
+    def _run_shared(self, handler: Handler, payload: list[Any], reply: Reply, name: str) -> None:
         """One of several handlers: the first answer counts."""
         if handler.once:
             self._forget(handler, name)
@@ -292,7 +291,7 @@ class Dispatcher(Listeners):
             else:
                 result = handler.function(*args)
         except Exception as error:
-            self._failed(error, reply, name)
+            self.handler_failed(error, reply, name)
             return
         if result is not None and hasattr(result, "__await__"):
             self._start(handler, result, reply, name)
@@ -329,13 +328,13 @@ class Dispatcher(Listeners):
             kept = [one for one in self._listeners.get(name, []) if one is not handler]
             self._listeners[name] = kept
 
-    def _failed(self, error: Exception, reply: _Reply, name: str) -> None:
+    def handler_failed(self, error: Exception, reply: Reply, name: str) -> None:
         self._tell_failure(error, reply, name)
         if isinstance(error, RateLimited):
             # Now that it is answered, for it may be the last.
             self._connection.refused()
 
-    def _tell_failure(self, error: Exception, reply: _Reply, name: str) -> None:
+    def _tell_failure(self, error: Exception, reply: Reply, name: str) -> None:
         if self.nsp.server.handle_exception(error, self, reply, name):
             return
         if isinstance(error, EventError):
@@ -348,7 +347,7 @@ class Dispatcher(Listeners):
             reply.skip(name)
         self.nsp.server.report(error, self, name)
 
-    def _answer(self, id: int, result: Any, name: str) -> None:
+    def answer_event(self, id: int, result: Any, name: str) -> None:
         if result is None:
             values: list[object] = []
         elif isinstance(result, Ack):
@@ -365,8 +364,8 @@ class Dispatcher(Listeners):
 
     # Handlers that wait.
 
-    def _start(self, handler: Handler, awaitable: Any, reply: _Reply, name: str) -> None:
-        running = _Running(self, handler, reply, name)
+    def _start(self, handler: Handler, awaitable: Any, reply: Reply, name: str) -> None:
+        running = Running(self, handler, reply, name)
         self._running += 1
         if handler.concurrency:
             counts = self._running_by
@@ -377,7 +376,7 @@ class Dispatcher(Listeners):
         workers: Workers = self.nsp.server.workers
         workers.start(self._connection.session.loop, awaitable, running)
 
-    def finished(self, handler: Handler) -> None:
+    def handler_ended(self, handler: Handler) -> None:
         """A handler that waited has ended."""
         self._running -= 1
         counts = self._running_by
@@ -400,72 +399,3 @@ class Dispatcher(Listeners):
                 if handler.once:
                     self._forget(handler, event)
                 server.call_lifecycle(handler, self, args)
-
-
-class _Reply:
-    """The one answer to one event; also the function that a handler gets as `ack`.
-
-    Of several handlers the first that returns something answers; when none does, the last to end
-    gives the empty answer.
-    """
-
-    __slots__ = ("_id", "_left", "_nothing", "_socket")
-
-    def __init__(self, socket: Dispatcher, id: int, handlers: int = 1) -> None:
-        self._socket = socket
-        self._id = id
-        self._left = handlers
-        self._nothing = False
-
-    def __call__(self, *values: object) -> None:
-        threads = self._socket.nsp.threads
-        if threads.used and threads.away():
-            threads.call(self.answer, Ack(*values), "ack")
-        else:
-            self.answer(Ack(*values), "ack")
-
-    def give(self, result: Any, name: str) -> None:
-        """A handler has returned."""
-        if result is not None:
-            self.answer(result, name)
-        else:
-            self._nothing = True
-            self.skip(name)
-
-    def skip(self, name: str) -> None:
-        """A handler has ended without an answer."""
-        self._left -= 1
-        if self._left <= 0 and self._nothing:
-            self.answer(None, name)
-
-    def answer(self, result: Any, name: str) -> None:
-        """Answer, unless it was answered or no answer is wanted."""
-        id = self._id
-        if id >= 0:
-            self._id = -1
-            self._socket._answer(id, result, name)
-
-
-class _Running(Job):
-    """A handler that waits."""
-
-    __slots__ = ("_handler", "_name", "_reply", "_socket")
-
-    def __init__(self, socket: Dispatcher, handler: Handler, reply: _Reply, name: str) -> None:
-        self._socket = socket
-        self._handler = handler
-        self._reply = reply
-        self._name = name
-
-    def returned(self, result: Any) -> None:
-        """It has ended well."""
-        if self._handler.ack_index < 0:
-            self._reply.give(result, self._name)
-
-    def raised(self, error: Exception) -> None:
-        """It has failed."""
-        self._socket._failed(error, self._reply, self._name)
-
-    def ended(self) -> None:
-        """It has ended, one way or the other."""
-        self._socket.finished(self._handler)

@@ -17,13 +17,13 @@ from nuncio.cluster.rooms import Room, is_room, rooms_of
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.engine.session import Session
 from nuncio.errors import Disconnected, DisconnectReason, OptionError
+from nuncio.handlers.listeners import event_name
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.socketio import RESERVED_EVENTS
 from nuncio.server.access import Access
 from nuncio.server.asker import Asker, patient
 from nuncio.server.connection import REASON_EVENT, Connection
-from nuncio.server.dispatch import event_name
 from nuncio.server.generics import D, U, subscripted
 from nuncio.server.handshake import Handshake
 from nuncio.server.operator import (

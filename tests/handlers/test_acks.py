@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nuncio import AckError, AckTimeout, Disconnected, LimitExceeded, Limits, OptionError, Server
-from nuncio.server.acks import unwrap
+from nuncio.handlers.acks import unwrap
 from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client
 

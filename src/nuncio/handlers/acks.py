@@ -6,14 +6,12 @@ Each has an end: the answer, its deadline in the timer wheel, or the end of its 
 from __future__ import annotations
 
 from asyncio import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nuncio.engine.wheel import Timer
 from nuncio.errors import AckTimeout
+from nuncio.handlers.caller import Caller
 from nuncio.handlers.handler import Handler
-
-if TYPE_CHECKING:
-    from nuncio.server.asker import Asker
 
 
 def unwrap(answer: list[Any]) -> Any:
@@ -33,7 +31,7 @@ class PendingAck(Timer):
 
     __slots__ = ("id", "socket")
 
-    def __init__(self, socket: Asker, id: int) -> None:
+    def __init__(self, socket: Caller, id: int) -> None:
         super().__init__()
         self.socket = socket
         self.id = id
@@ -62,7 +60,7 @@ class FutureAck(PendingAck):
 
     __slots__ = ("future",)
 
-    def __init__(self, socket: Asker, id: int, future: Future[Any]) -> None:
+    def __init__(self, socket: Caller, id: int, future: Future[Any]) -> None:
         super().__init__(socket, id)
         self.future = future
 
@@ -97,7 +95,7 @@ class CallbackAck(PendingAck):
 
     __slots__ = ("callback", "error_first")
 
-    def __init__(self, socket: Asker, id: int, callback: Handler, error_first: bool) -> None:
+    def __init__(self, socket: Caller, id: int, callback: Handler, error_first: bool) -> None:
         super().__init__(socket, id)
         self.callback = callback
         self.error_first = error_first

@@ -1,0 +1,115 @@
+"""`nuncio.connect`: a connected socket in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from nuncio.client.manager import Manager
+from nuncio.client.options import ManagerOptions, SocketOptions, split
+from nuncio.client.socket import ClientSocket
+from nuncio.client.tools import tools
+from nuncio.client.url import Target, parse
+from nuncio.errors import ConnectError, OptionError
+
+
+def connect(url: str, **options: Any) -> Connecting:
+    """Connect to a server: `await connect(url)`, or `async with connect(url) as socket`.
+
+    The URL's path is the namespace. Sockets of one server share a connection, unless they have the
+    same namespace or `force_new` is set.
+
+    Args:
+        url: as `http://localhost:3000/chat`; https, ws and wss, too.
+        options: those of `nuncio.client.ManagerOptions` and `nuncio.client.SocketOptions`, and
+            `retry`: whether to go on when the first attempt fails, as reconnection does;
+            `force_new`, or `multiplex=False`, for a connection of its own.
+
+    Returns:
+        something to await, or to enter. Leaving it sends what is left, and disconnects.
+
+    Raises:
+        OptionError: for a wrong URL or option, with the fix.
+        ConnectError: when it is awaited or entered, and the server cannot be reached or refuses.
+    """
+    return Connecting(url, options)
+
+
+_OWN = ("force_new", "multiplex", "retry")
+
+
+class Connecting:
+    """What `connect` returns."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        own = {name: options[name] for name in _OWN if name in options}
+        for name, value in own.items():
+            if not isinstance(value, bool):
+                raise OptionError(f"{name} must be True or False, not {value!r}")
+        rest = {name: value for name, value in options.items() if name not in own}
+        manager, socket = split(rest, *_OWN)
+        self._target = parse(url)
+        self._options = ManagerOptions(**manager)
+        self._socket_options = socket
+        SocketOptions(**socket)
+        self._retry = own.get("retry", False)
+        self._alone = own.get("force_new", False) or not own.get("multiplex", True)
+        self._socket: ClientSocket | None = None
+
+    def __await__(self) -> Generator[Any, None, ClientSocket]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> ClientSocket:
+        self._socket = await self._connect()
+        return self._socket
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._socket is not None:
+            await self._socket.close()
+
+    async def _connect(self) -> ClientSocket:
+        nsp = self._target.nsp
+        manager = _manager(self._target, self._options, alone=self._alone)
+        socket = manager.socket(nsp, **self._socket_options)
+        failure: list[ConnectError] = []
+
+        def failed(error: ConnectError) -> None:
+            if not failure:
+                failure.append(error)
+            if not self._retry:
+                socket.disconnect()
+
+        socket.on("connect_error", failed)
+        # What the server sends at once is for handlers that are registered behind this.
+        socket.hold()
+        try:
+            socket.connect()
+            await socket.wait_connected()
+        except ConnectError:
+            await socket.close()
+            if failure:
+                raise failure[-1] from None
+            raise
+        except BaseException:
+            socket.disconnect()
+            raise
+        finally:
+            socket.off("connect_error", failed)
+            socket.loop.call_soon(socket.release)
+        return socket
+
+
+def _manager(target: Target, options: ManagerOptions, *, alone: bool) -> Manager:
+    """The Manager to use: one that is there, if it may be shared."""
+    known = tools().managers
+    key = f"{target.origin}{options.path}"
+    found: Manager | None = known.get(key)
+    if found is not None and not alone and not found.has(target.nsp):
+        return found
+    import dataclasses
+
+    # It is opened by the socket, so that what fails is told to it.
+    manager = Manager.of(target, dataclasses.replace(options, auto_connect=False))
+    if not alone and found is None:
+        known[key] = manager
+    return manager

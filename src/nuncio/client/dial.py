@@ -1,0 +1,217 @@
+"""One attempt to connect: where to, with which headers, and through what.
+
+What may change between attempts, as headers that a function gives, is asked once for each and then
+the same for all its requests.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any, Final
+from urllib.request import getproxies, proxy_bypass
+
+from nuncio.client.http import MOST_REDIRECTS, Pool, acquire, explain, release
+from nuncio.client.options import ManagerOptions
+from nuncio.client.tools import Tools
+from nuncio.client.url import Target, encode_query, query_pairs
+from nuncio.errors import OptionError, TransportError
+
+if TYPE_CHECKING:
+    from http.cookies import SimpleCookie
+
+_BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+# So much of an answer that is an error may be shown.
+SHOWN_BODY: Final = 500
+
+
+class Dial:
+    """What transports need to reach the server.
+
+    Attributes:
+        target: the server.
+        options: the Manager's.
+        tools: the loop's.
+        sid: the session's secret id once there is one.
+        max_payload: bytes that the server takes in one request; 0 when it did not say.
+    """
+
+    def __init__(self, target: Target, options: ManagerOptions, tools: Tools, jar: Any) -> None:
+        self.target = target
+        self.options = options
+        self.tools = tools
+        self.sid = ""
+        self.max_payload = 0
+        self.jar = jar
+        self._headers: dict[str, str] = {}
+        self._ssl: Any = None
+        self._pool: Pool | None = None
+        path = options.path.rstrip("/")
+        self._path = path + "/" if options.add_trailing_slash else path
+        # As in the reference, the URL's own query wins as a whole.
+        self._query = target.query or query_pairs(options.query)
+
+    async def prepare(self) -> None:
+        """Ask for the headers, and get ready to send requests.
+
+        Raises:
+            TransportError: when the function that gives the headers fails.
+            OptionError: for headers that cannot be, and files of TLS that cannot be read.
+        """
+        given: Any = self.options.extra_headers
+        if callable(given):
+            try:
+                given = given()
+                if hasattr(given, "__await__"):
+                    given = await given
+            except Exception as error:
+                raise TransportError(f"extra_headers failed: {error!r}") from error
+        self._headers = checked_headers(given or {})
+        self._ssl = self.options.ssl_context() if self.target.secure else True
+        self._pool = acquire(self.tools)
+
+    def done(self) -> None:
+        """No request will follow."""
+        pool = self._pool
+        self._pool = None
+        if pool is not None:
+            release(self.tools, pool)
+
+    def url(self, transport: str, scheme: str = "http") -> str:
+        """The URL of one request.
+
+        Args:
+            transport: its name.
+            scheme: `http` or `ws`; an `s` is added where the server is reached by TLS.
+        """
+        options = self.options
+        pairs = [*self._query, ("EIO", "4"), ("transport", transport)]
+        stamped = options.timestamp_requests
+        if stamped or (stamped is None and transport == "polling"):
+            pairs.append((options.timestamp_param, _stamp()))
+        if options.force_base64:
+            pairs.append(("b64", "1"))
+        if self.sid:
+            pairs.append(("sid", self.sid))
+        target = self.target
+        origin = target.origin if scheme == "http" else "ws" + target.origin[4:]
+        return f"{origin}{self._path}?{encode_query(pairs)}"
+
+    def headers(self, transport: str, more: dict[str, str] | None = None) -> dict[str, str]:
+        """The headers of one request.
+
+        Args:
+            transport: its name; `transport_options` may have headers for it alone.
+            more: further ones.
+        """
+        own = self.options.transport_options.get(transport, {}).get("extra_headers", {})
+        headers = {**(more or {}), **self._headers, **own}
+        cookies = self._cookies()
+        if cookies and not any(name.lower() == "cookie" for name in headers):
+            headers["Cookie"] = cookies
+        return headers
+
+    def _cookies(self) -> str:
+        from yarl import URL
+
+        found = {str(name): str(value) for name, value in (self.options.cookies or {}).items()}
+        if self.jar is not None:
+            kept: SimpleCookie = self.jar.filter_cookies(URL(self.target.origin + self._path))
+            found.update({name: morsel.value for name, morsel in kept.items()})
+        return "; ".join(f"{name}={value}" for name, value in found.items())
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        data: bytes | None = None,
+        transport: str = "polling",
+    ) -> Any:
+        """Send a request; returns aiohttp's response, of which the head has arrived.
+
+        Raises:
+            TransportError: when there is no answer.
+        """
+        from yarl import URL
+
+        pool = self._pool
+        if pool is None:
+            raise TransportError("the connection was closed", transport)
+        options = self.options
+        aiohttp = pool.aiohttp
+        try:
+            response = await pool.session.request(
+                method,
+                URL(url, encoded=True),
+                data=data,
+                headers=headers,
+                allow_redirects=method == "GET",
+                max_redirects=MOST_REDIRECTS,
+                ssl=self._ssl,
+                server_hostname=options.server_hostname,
+                proxy=self._proxy(),
+                proxy_headers=options.proxy_headers,
+                read_until_eof=transport != "websocket",
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            why = explain(error, self.target.assumed, self.target.origin)
+            raise TransportError(f"{transport}: {why}", transport) from error
+        if self.jar is not None and response.cookies:
+            self.jar.update_cookies(response.cookies, response.url)
+        return response
+
+    def _proxy(self) -> str | None:
+        options = self.options
+        if options.proxy is not None or not options.trust_env:
+            return options.proxy
+        if proxy_bypass(self.target.host.strip("[]")):
+            return None
+        return getproxies().get("https" if self.target.secure else "http")
+
+    def refused(self, response: Any, body: bytes, transport: str) -> TransportError:
+        """The error for an answer with a status that is no success."""
+        text = body[:SHOWN_BODY].decode("utf-8", "replace")
+        status: int = response.status
+        return TransportError(
+            f"{transport}: {self.target.origin}{self._path} answered with status {status}"
+            f"{_hint(status, text)}",
+            transport,
+            status,
+            text,
+        )
+
+
+def _hint(status: int, text: str) -> str:
+    words = " ".join(text.split())
+    said = f": {words}" if words and not words.startswith("<") else ""
+    if status == 404:
+        return f"{said}; is Socket.IO served there? Its path is the option path='/socket.io'"
+    return said
+
+
+def _stamp() -> str:
+    number = int(time.time() * 1000) % 36**8
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _BASE36[digit] + digits
+    return digits + "".join(random.choices(_BASE36, k=3))
+
+
+def checked_headers(headers: Any) -> dict[str, str]:
+    """Headers of the application's.
+
+    Raises:
+        OptionError: for what is no mapping, and for names and values that would break a request.
+    """
+    if not hasattr(headers, "items"):
+        raise OptionError(f"extra_headers must be a mapping of names to values, not {headers!r}")
+    checked: dict[str, str] = {}
+    for name, value in headers.items():
+        text = str(value)
+        if not isinstance(name, str) or any(c in text + name for c in "\r\n\0"):
+            raise OptionError(f"extra_headers: {name!r} cannot be a header with {value!r}")
+        checked[name] = text
+    return checked

@@ -1,0 +1,168 @@
+"""Events for those who prefer a loop to handlers: `async for event in socket.events()`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from nuncio.errors import OptionError
+from nuncio.handlers.handler import Ack
+from nuncio.handlers.listeners import event_name
+
+if TYPE_CHECKING:
+    from nuncio.client.socket import ClientSocket
+
+
+class Event:
+    """One event that arrived.
+
+    Attributes:
+        name: the event's name.
+        args: its arguments.
+        wants_ack: whether the server waits for an acknowledgement.
+    """
+
+    __slots__ = ("_id", "_socket", "args", "name", "wants_ack")
+
+    def __init__(self, socket: ClientSocket, name: str, args: list[Any], id: int) -> None:
+        self._socket = socket
+        self._id = id
+        self.name = name
+        self.args = args
+        self.wants_ack = id >= 0
+
+    def __repr__(self) -> str:
+        return f"<Event {self.name!r} {self.args!r}>"
+
+    def ack(self, *values: object) -> None:
+        """Answer it, once; nothing happens where no answer is wanted."""
+        id = self._id
+        if id >= 0:
+            self._id = -1
+            self._socket.answer_event(id, Ack(*values), self.name)
+
+
+class EventStream:
+    """Iterates over the events of a socket, from when it was made until the socket has ended.
+
+    What it does not take in time waits, and makes reading from the connection pause.
+
+    Args:
+        socket: whose events.
+        inbox: of that socket.
+        names: which events; none for all.
+    """
+
+    def __init__(self, socket: ClientSocket, inbox: Inbox, names: tuple[str, ...]) -> None:
+        self._socket = socket
+        self._inbox = inbox
+        self._names = frozenset(names)
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def __aiter__(self) -> EventStream:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._events:
+            if self._closed or self._inbox.ended:
+                self.close()
+                raise StopAsyncIteration
+            if self._waiter is not None:
+                raise RuntimeError("another task awaits the next event of this iterator already")
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        event = self._events.popleft()
+        self._socket.limit_queue()
+        return event
+
+    async def __aenter__(self) -> EventStream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    async def aclose(self) -> None:
+        """Take no more; the next step of an iteration ends it."""
+        self.close()
+
+    def close(self) -> None:
+        """See `aclose`."""
+        if not self._closed:
+            self._closed = True
+            self._events.clear()
+            self._inbox.forget(self)
+            self.wake()
+
+    def offer(self, name: str, payload: list[Any], id: int) -> None:
+        """An event arrived."""
+        if not self._names or name in self._names:
+            self._events.append(Event(self._socket, name, payload[1:], id))
+            self.wake()
+
+    def wake(self) -> None:
+        """Let the iteration go on, or end."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Inbox:
+    """The iterations over one socket's events.
+
+    Attributes:
+        ended: whether the socket has ended for good.
+    """
+
+    def __init__(self, socket: ClientSocket) -> None:
+        self._socket = socket
+        self._streams: list[EventStream] = []
+        self.ended = False
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait for who is behind the most."""
+        return max((len(stream) for stream in self._streams), default=0)
+
+    def stream(self, names: tuple[str, ...]) -> EventStream:
+        """Begin an iteration.
+
+        Raises:
+            OptionError: for what is no event's name.
+        """
+        for name in names:
+            if not isinstance(name, str):
+                raise OptionError(f"events: names must be str, not {name!r}")
+        stream = EventStream(self._socket, self, names)
+        self._streams.append(stream)
+        return stream
+
+    def offer(self, payload: list[Any], id: int) -> None:
+        """An event arrived."""
+        name = event_name(payload[0])
+        for stream in list(self._streams):
+            stream.offer(name, payload, id)
+        self._socket.limit_queue()
+
+    def forget(self, stream: EventStream) -> None:
+        """An iteration has ended."""
+        if stream in self._streams:
+            self._streams.remove(stream)
+        self._socket.limit_queue()
+
+    def end(self) -> None:
+        """The socket has ended for good; what has arrived may still be taken."""
+        self.ended = True
+        for stream in list(self._streams):
+            stream.wake()
+
+    def begin_anew(self) -> None:
+        """The socket connects again."""
+        self.ended = False

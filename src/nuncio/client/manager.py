@@ -1,0 +1,591 @@
+"""The Manager: one connection, the sockets of several namespaces on it, and how it comes back.
+
+CLOSED ──open()──▶ OPENING ──transport open──▶ OPEN
+  ▲                   │ failed                  │ lost
+  └───────────────────┴─────────────────────────┘   and, with `reconnection`, OPENING again
+                                                    after a delay
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from nuncio.client.backoff import Backoff
+from nuncio.client.connection import ClientConnection
+from nuncio.client.engine import EngineClient
+from nuncio.client.events import MANAGER_EVENTS
+from nuncio.client.options import (
+    ManagerOptions,
+    SocketOptions,
+    check_attempts,
+    check_factor,
+    split,
+)
+from nuncio.client.runner import Runner
+from nuncio.client.socket import ClientSocket
+from nuncio.client.tools import tools
+from nuncio.client.url import Target, parse
+from nuncio.client.waiting import SendBuffer
+from nuncio.errors import ConnectError, DisconnectReason, NuncioError, OptionError, PacketError
+from nuncio.events import Emitter
+from nuncio.options import seconds
+from nuncio.protocol.socketio import Packet
+
+logger = logging.getLogger("nuncio.client")
+
+L = TypeVar("L", bound=Callable[..., Any])
+
+CLOSED = "closed"
+OPENING = "opening"
+OPEN = "open"
+
+FORCED_CLOSE = str(DisconnectReason.FORCED_CLOSE)
+PARSE_ERROR = str(DisconnectReason.PARSE_ERROR)
+
+
+class Manager:
+    """One connection to a server.
+
+        manager = nuncio.Manager("https://example.com", reconnection_delay_max=30)
+        chat = manager.socket("/chat", auth={"token": "…"})
+
+    Args:
+        url: the server's; its path has no meaning here, namespaces are given to `socket`.
+        options: see `nuncio.client.ManagerOptions`, and those of `nuncio.client.SocketOptions` as
+            defaults for `socket`.
+
+    Raises:
+        OptionError: for a wrong URL or option, with the fix.
+        RuntimeError: without a running event loop.
+
+    Attributes:
+        options: what it was given, and the defaults.
+        engine: the Engine.IO client of the latest connection, or None before the first.
+        ready_state: `closed`, `opening` or `open`.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        manager, socket = split(options)
+        self._begin(parse(url), ManagerOptions(**manager), socket)
+
+    @classmethod
+    def of(cls, target: Target, options: ManagerOptions) -> Manager:
+        """For `nuncio.connect`, which has read URL and options."""
+        manager = cls.__new__(cls)
+        manager._begin(target, options, {})
+        return manager
+
+    def _begin(self, target: Target, options: ManagerOptions, defaults: dict[str, Any]) -> None:
+        self.options = options
+        self.target = target
+        self.engine: EngineClient | None = None
+        self.ready_state = CLOSED
+        self._defaults = defaults
+        self._parser = options.made_parser()
+        self._tools = tools()
+        self._runner = Runner(self._pause, self._resume)
+        self._events = Emitter(self._spawn, MANAGER_EVENTS)
+        self._sockets: dict[str, ClientSocket] = {}
+        self._connection: ClientConnection | None = None
+        self._jar = self._make_jar()
+        self._backoff = Backoff(
+            options.reconnection_delay, options.reconnection_delay_max, options.randomization_factor
+        )
+        self._reconnection = options.reconnection
+        self._attempts = check_attempts(options.reconnection_attempts)
+        self._timeout = options.timeout
+        self._reconnecting = False
+        self._skip_reconnect = False
+        self._waiting: asyncio.TimerHandle | None = None
+        # Called once with what comes of an attempt that somebody asked for: None or the error.
+        self._on_outcome: Callable[[Exception | None], None] | None = None
+        # Asked for by names, so that a wrong transport is told at once.
+        EngineClient.of(target, options, None)
+        if options.auto_connect:
+            self.open()
+
+    def _make_jar(self) -> Any:
+        if not self.options.with_credentials:
+            return None
+        import aiohttp
+
+        return aiohttp.CookieJar(unsafe=True)
+
+    def __repr__(self) -> str:
+        return f"<Manager of {self.target.origin} {self.ready_state}>"
+
+    # Listening.
+
+    @overload
+    def on(self, event: str, listener: L) -> L: ...
+
+    @overload
+    def on(self, event: str, listener: None = None) -> Callable[[L], L]: ...
+
+    def on(self, event: str, listener: Any = None) -> Any:
+        """Listen to an event of the connection: `on(event, listener)`, or `@on(event)`.
+
+        Args:
+            event: `open()`; `error(error)`; `ping()`; `packet(packet)`; `close(reason,
+                description)`; `reconnect_attempt(number)`; `reconnect(number)`;
+                `reconnect_error(error)`; `reconnect_failed()`.
+            listener: a function, which may be async.
+
+        Raises:
+            TypeError: when it cannot be called.
+            OptionError: when there is no such event.
+        """
+        self._watch(event)
+        return self._events.on(event, listener)
+
+    @overload
+    def once(self, event: str, listener: L) -> L: ...
+
+    @overload
+    def once(self, event: str, listener: None = None) -> Callable[[L], L]: ...
+
+    def once(self, event: str, listener: Any = None) -> Any:
+        """Listen to the next such event only; see `on`."""
+        self._watch(event)
+        return self._events.once(event, listener)
+
+    def off(self, event: str | None = None, listener: Any = None) -> None:
+        """Remove one listener, all of an event, or all."""
+        self._events.off(event, listener)
+
+    def on_error(self, listener: Callable[..., Any]) -> Callable[..., Any]:
+        """Call `listener(error, socket, event)` for whatever handlers raise.
+
+        It is called with as many of these as it declares. The error is logged, too.
+        """
+        return self._runner.on_error(listener)
+
+    def _watch(self, event: str) -> None:
+        if event == "packet" and self._connection is not None:
+            self._connection.watch()
+
+    # Settings that may change while it lives.
+
+    @property
+    def reconnection(self) -> bool:
+        """Whether it reconnects by itself; setting it to False also ends waiting to do so."""
+        return self._reconnection
+
+    @reconnection.setter
+    def reconnection(self, value: bool) -> None:
+        self._reconnection = bool(value)
+        if not value:
+            self._skip_reconnect = True
+
+    @property
+    def reconnection_attempts(self) -> float:
+        """How often it tries before it gives up."""
+        return self._attempts
+
+    @reconnection_attempts.setter
+    def reconnection_attempts(self, value: float) -> None:
+        self._attempts = check_attempts(value)
+
+    @property
+    def reconnection_delay(self) -> float:
+        """Seconds before the first attempt."""
+        return self._backoff.least
+
+    @reconnection_delay.setter
+    def reconnection_delay(self, value: float) -> None:
+        self._backoff.least = seconds("reconnection_delay", value, zero=True)
+
+    @property
+    def reconnection_delay_max(self) -> float:
+        """No delay is longer."""
+        return self._backoff.most
+
+    @reconnection_delay_max.setter
+    def reconnection_delay_max(self, value: float) -> None:
+        self._backoff.most = seconds("reconnection_delay_max", value, zero=True)
+
+    @property
+    def randomization_factor(self) -> float:
+        """How far delays are spread, from 0 to 1."""
+        return self._backoff.jitter
+
+    @randomization_factor.setter
+    def randomization_factor(self, value: float) -> None:
+        self._backoff.jitter = check_factor(value)
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that one attempt to connect may take; None for any."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, value: float | None) -> None:
+        self._timeout = None if value is None else seconds("timeout", value)
+
+    # Sockets.
+
+    def socket(self, nsp: str = "/", **options: Any) -> ClientSocket:
+        """The socket of a namespace; the same one each time.
+
+        Args:
+            nsp: the namespace's name.
+            options: `auth`, `retries`, `ack_timeout` and `delivery`, see
+                `nuncio.client.SocketOptions`.
+
+        Raises:
+            OptionError: for a wrong option, with the fix.
+        """
+        if not isinstance(nsp, str):
+            raise OptionError(f"nsp must be a str such as '/chat', not {nsp!r}")
+        if not nsp.startswith("/"):
+            nsp = "/" + nsp
+        socket = self._sockets.get(nsp)
+        if socket is None:
+            manager, given = split(options)
+            for name in manager:
+                raise OptionError(f"{name} is an option of the Manager, not of a socket")
+            socket = self._make(nsp, SocketOptions(**{**self._defaults, **given}))
+            self._sockets[nsp] = socket
+            if self.options.auto_connect:
+                socket.connect()
+        elif self.options.auto_connect and not socket.active:
+            socket.connect()
+        return socket
+
+    def _make(self, nsp: str, options: SocketOptions) -> ClientSocket:
+        limits = self.options.limits
+        return ClientSocket(
+            self,
+            self._runner,
+            nsp,
+            self._parser,
+            self.options.concurrency,
+            limits.queued_events,
+            self._tools.wheel,
+            SendBuffer(nsp, self.options.policy, limits.buffered_events, limits.buffered_bytes),
+            -1 if options.retries is None else options.retries,
+            options.ack_timeout or 0.0,
+            limits.pending_acks,
+            limits.queued_retries,
+            options.auth,
+            options.delivery == "at-least-once",
+        )
+
+    def has(self, nsp: str) -> bool:
+        """Whether it has a socket of that namespace."""
+        return nsp in self._sockets
+
+    def join(self, socket: ClientSocket) -> None:
+        """A socket wants to be connected."""
+        # One that was made by hand, or whose place another one took meanwhile.
+        self._sockets.setdefault(socket.nsp, socket)
+        if self.ready_state == OPEN:
+            self._ask_credentials(socket)
+        elif not self._reconnecting:
+            self.open()
+
+    def leave(self, socket: ClientSocket) -> None:
+        """A socket has left; the last one ends the connection."""
+        if not any(one.active for one in self._sockets.values()):
+            self.disconnect()
+
+    def _ask_credentials(self, socket: ClientSocket) -> None:
+        engine = self.engine
+        session = None if engine is None else engine.session
+        if session is None:
+            return
+        attempt = socket.begin_joining(session)
+        auth: Any = socket.auth
+        if not callable(auth):
+            socket.credentials_came(attempt, None if auth is None else dict(auth))
+            return
+        try:
+            given = auth()
+        except Exception as error:
+            socket.credentials_failed(attempt, error)
+            return
+        if hasattr(given, "__await__"):
+            self._spawn(self._await_credentials(socket, attempt, given))
+        else:
+            self._credentials(socket, attempt, given)
+
+    async def _await_credentials(self, socket: ClientSocket, attempt: int, given: Any) -> None:
+        try:
+            auth = await given
+        except Exception as error:
+            socket.credentials_failed(attempt, error)
+        else:
+            self._credentials(socket, attempt, auth)
+
+    def _credentials(self, socket: ClientSocket, attempt: int, given: Any) -> None:
+        try:
+            auth = None if given is None else dict(given)
+        except (TypeError, ValueError):
+            wrong = OptionError(f"auth must give a mapping, not {given!r}")
+            socket.credentials_failed(attempt, wrong)
+        else:
+            socket.credentials_came(attempt, auth)
+
+    # Opening.
+
+    def open(self, callback: Callable[[Exception | None], None] | None = None) -> Manager:
+        """Connect, unless it is connected or about to be.
+
+        Args:
+            callback: called once, with None or the error. With it a failure is only told: no
+                reconnection follows.
+        """
+        if self.ready_state != CLOSED:
+            return self
+        self.ready_state = OPENING
+        self._skip_reconnect = False
+        self._on_outcome = callback
+        engine = EngineClient.of(self.target, self._engine_options(), self._jar)
+        self.engine = engine
+        limits = self.options.limits
+        connection = ClientConnection(
+            self,
+            self._sockets,
+            self._parser,
+            limits.attachments,
+            limits.attachment_bytes,
+            limits.containers,
+        )
+        if self._events.heard("packet"):
+            connection.watch()
+        self._connection = connection
+        engine.on("open", lambda: self._opened(engine))
+        engine.on("error", lambda error: self._failed(engine, error))
+        engine.on("ping", lambda: self._events.emit("ping"))
+        engine.open(connection)
+        return self
+
+    def connect(self, callback: Callable[[Exception | None], None] | None = None) -> Manager:
+        """The same as `open`."""
+        return self.open(callback)
+
+    def _engine_options(self) -> ManagerOptions:
+        if self._timeout == self.options.timeout:
+            return self.options
+        import dataclasses
+
+        return dataclasses.replace(self.options, timeout=self._timeout)
+
+    def _opened(self, engine: EngineClient) -> None:
+        if engine is not self.engine or self.ready_state != OPENING:
+            return
+        self.ready_state = OPEN
+        session = engine.session
+        if session is not None and self._runner.paused:
+            session.pause_reading()
+        self._events.emit("open")
+        for socket in list(self._sockets.values()):
+            if socket.active and self.ready_state == OPEN:
+                self._ask_credentials(socket)
+        outcome, self._on_outcome = self._on_outcome, None
+        if outcome is not None and self.ready_state == OPEN:
+            outcome(None)
+
+    def _failed(self, engine: EngineClient, error: NuncioError) -> None:
+        if engine is not self.engine or self.ready_state != OPENING:
+            return
+        self.ready_state = CLOSED
+        self._connection = None
+        self._events.emit("error", error)
+        for socket in list(self._sockets.values()):
+            if socket.active:
+                socket.not_reached(error)
+        outcome, self._on_outcome = self._on_outcome, None
+        if outcome is not None:
+            outcome(error)
+        elif not self._reconnecting and self._reconnection and self._backoff.attempts == 0:
+            self._reconnect()
+        elif not self._reconnecting:
+            self._give_up()
+
+    # Losing the connection.
+
+    def undecodable(self, error: PacketError) -> None:
+        """The connection: the server sent what is no packet."""
+        logger.debug("undecodable packet: %r", error)
+        engine = self.engine
+        if engine is not None:
+            engine.cut(PARSE_ERROR, str(error))
+
+    def saw(self, packet: Packet) -> None:
+        """The connection: a packet came, and somebody wants to see them."""
+        self._events.emit("packet", packet)
+
+    def closed(self, connection: ClientConnection, reason: str, description: str) -> None:
+        """The connection: its session ended."""
+        if connection is not self._connection:
+            return
+        self._connection = None
+        self._backoff.reset()
+        self.ready_state = CLOSED
+        self._events.emit("close", reason, description)
+        again = self._reconnection and not self._skip_reconnect
+        for socket in list(self._sockets.values()):
+            if socket.session is not None:
+                socket.lost(reason, description)
+        if again and not self._skip_reconnect:
+            self._reconnect()
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self.ready_state == CLOSED:
+            for socket in list(self._sockets.values()):
+                if not socket.connected:
+                    socket.gave_up()
+
+    # Coming back.
+
+    def _reconnect(self) -> None:
+        if self._reconnecting or self._skip_reconnect:
+            return
+        if self._backoff.attempts >= self._attempts:
+            self._backoff.reset()
+            self._reconnecting = False
+            self._events.emit("reconnect_failed")
+            self._give_up()
+            return
+        delay = self._backoff.duration()
+        self._reconnecting = True
+        self._waiting = self._runner.loop.call_later(delay, self._attempt)
+
+    def _attempt(self) -> None:
+        self._waiting = None
+        if self._skip_reconnect:
+            self._reconnecting = False
+            self._give_up()
+            return
+        self._events.emit("reconnect_attempt", self._backoff.attempts)
+        # A listener may have changed its mind.
+        if self._skip_reconnect:
+            self._reconnecting = False
+            self._give_up()
+            return
+        self.open(self._attempted)
+
+    def _attempted(self, error: Exception | None) -> None:
+        self._reconnecting = False
+        if error is None:
+            attempts = self._backoff.attempts
+            self._backoff.reset()
+            self._events.emit("reconnect", attempts)
+            return
+        self._reconnect()
+        self._events.emit("reconnect_error", error)
+
+    # Ending.
+
+    def disconnect(self) -> None:
+        """End the connection, and do not reconnect."""
+        self._skip_reconnect = True
+        self._reconnecting = False
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        engine = self.engine
+        was = self.ready_state
+        if engine is not None and was != CLOSED:
+            connection = self._connection
+            if was == OPENING:
+                self.ready_state = CLOSED
+                self._connection = None
+                engine.close()
+                self._events.emit("close", FORCED_CLOSE, "")
+            elif connection is not None:
+                # Told at once, though the goodbye may still have to wait for what is buffered.
+                self._connection = None
+                self.ready_state = CLOSED
+                self._backoff.reset()
+                engine.close()
+                self._events.emit("close", FORCED_CLOSE, "")
+                for socket in list(self._sockets.values()):
+                    if socket.session is not None and socket.connected and not socket.active:
+                        # It tells its own reason itself.
+                        continue
+                    if socket.session is not None:
+                        socket.lost(FORCED_CLOSE, "")
+        self._give_up()
+
+    async def close(self) -> None:
+        """Close all sockets, then the connection, once everything emitted has been sent."""
+        for socket in list(self._sockets.values()):
+            await self.close_socket(socket)
+        self.disconnect()
+        await self.wait_closed()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection has ended and said goodbye."""
+        if self.engine is not None:
+            await self.engine.wait_closed()
+        from nuncio.client.http import closed
+
+        await closed()
+
+    async def close_socket(self, socket: ClientSocket) -> None:
+        """See `ClientSocket.close`."""
+        engine = self.engine
+        session = None if engine is None else engine.session
+        if socket.connected and session is not None:
+            while session.congested and session.is_open:
+                await session.drain()
+        socket.disconnect()
+        socket.abandon()
+        if self.ready_state == CLOSED and engine is not None:
+            await self.wait_closed()
+            self._runner.close()
+
+    async def wait_for_end(self, socket: ClientSocket) -> None:
+        """See `ClientSocket.wait`."""
+        if socket.active and (self.ready_state != CLOSED or self._reconnecting):
+            await asyncio.shield(socket.ended)
+
+    async def wait_connected(self, socket: ClientSocket) -> None:
+        """See `ClientSocket.wait_connected`."""
+        if socket.connected:
+            return
+        outcome: asyncio.Future[None] = self._runner.loop.create_future()
+
+        def connected() -> None:
+            if not outcome.done():
+                outcome.set_result(None)
+
+        def refused(error: ConnectError) -> None:
+            # Another attempt follows while the socket is active.
+            if not outcome.done() and not socket.active:
+                outcome.set_exception(error)
+
+        socket.on("connect", connected)
+        socket.on("connect_error", refused)
+        ended = socket.ended
+        try:
+            await asyncio.wait((outcome, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not outcome.done():
+                raise ConnectError("the socket has ended")
+            outcome.result()
+        finally:
+            socket.off("connect", connected)
+            socket.off("connect_error", refused)
+            outcome.cancel()
+
+    # Helpers.
+
+    def _pause(self) -> None:
+        engine = self.engine
+        if engine is not None and engine.session is not None:
+            engine.session.pause_reading()
+
+    def _resume(self) -> None:
+        engine = self.engine
+        if engine is not None and engine.session is not None:
+            engine.session.resume_reading()
+
+    def _spawn(self, awaitable: Any) -> None:
+        self._runner.spawn(awaitable)

@@ -1,0 +1,95 @@
+"""The move to a better transport (Engine.IO protocol v4, "Upgrade"), from the client's side.
+
+The other transport is opened beside the one in use and asked `2probe`. Once it has answered
+`3probe` nothing leaves over the old one any more: what is under way there is waited for, then `5`
+goes over the new one, and everything else behind it. Nothing is lost, repeated or overtaken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from nuncio.client.dial import Dial
+from nuncio.engine.transport import PacketSink, Transport
+from nuncio.errors import TransportError
+from nuncio.protocol.engineio import PROBE_PING, PROBE_PONG, Message
+
+if TYPE_CHECKING:
+    from nuncio.client.session import ClientSession
+    from nuncio.client.transports import ClientTransport
+    from nuncio.events import Emitter
+
+
+class Probe(PacketSink):
+    """Waits for the one answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def text(self, transport: Transport, data: bytes) -> None:
+        """See `PacketSink.text`."""
+        if data == PROBE_PONG:
+            # Nothing else may come before the move; what does is for the session.
+            transport.pause_reading()
+            if not self.answer.done():
+                self.answer.set_result(None)
+        else:
+            self._fail("probe error: a wrong answer")
+
+    def binary(self, transport: Transport, data: bytes) -> None:
+        """See `PacketSink.binary`."""
+        self._fail("probe error: a wrong answer")
+
+    def drained(self, transport: Transport) -> None:
+        """See `PacketSink.drained`."""
+
+    def ended(self, transport: Transport, reason: str, description: str) -> None:
+        """See `PacketSink.ended`."""
+        self._fail(f"probe error: {description or reason}")
+
+    def _fail(self, why: str) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(TransportError(why))
+            # It may fail after it was answered, when nobody awaits it any longer.
+            self.answer.exception()
+
+
+async def probe(session: ClientSession, way: ClientTransport, dial: Dial, events: Emitter) -> None:
+    """Try another transport for a session, and move to it.
+
+    Raises:
+        TransportError: when it does not work; the session stays where it was.
+    """
+    transport = await way.open(dial)
+    try:
+        await _move(session, transport, events)
+    except BaseException:
+        if session.transport is not transport:
+            transport.sink = None
+            transport.abort()
+        raise
+
+
+async def _move(session: ClientSession, transport: Transport, events: Emitter) -> None:
+    sink = Probe()
+    transport.sink = sink
+    transport.resume_reading()
+    transport.send(Message(PROBE_PING, control=True))
+    transport.flush()
+    await sink.answer
+    old: Any = session.transport
+    if old is None or session.ready_state == "closed":
+        raise TransportError("probe error: socket closed")
+    events.emit("upgrading", transport)
+    session.hold_back()
+    unsent: list[Message] = await old.leave()
+    if session.ready_state == "closed":
+        raise TransportError("probe error: socket closed")
+    if transport.sink is not sink:
+        old.come_back(unsent)
+        session.stay()
+        raise TransportError("probe error: it was closed before the move", transport.name)
+    session.move_to(transport, unsent)
+    old.abort()

@@ -1,0 +1,164 @@
+"""The client's transports: a class for each way to the server, and their names.
+
+A transport class has a `name` and one method, `open`, which brings a `nuncio.engine.transport`
+transport that is connected and does not read yet: the session takes it and lets it read. It may be
+given in place of its name, `transports=[WebSocket]`, and so may anybody's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+from nuncio.client.dial import Dial
+from nuncio.client.frames import ClientWebSocket
+from nuncio.client.http import take_over
+from nuncio.client.polling import ClientPolling
+from nuncio.engine.transport import Transport
+from nuncio.errors import OptionError, TransportError
+from nuncio.options import did_you_mean
+from nuncio.protocol import handshake
+from nuncio.protocol.deflate import accept_client, offer_client
+from nuncio.protocol.frames import FrameReader
+
+# How long a server may take to answer the close frame.
+CLOSE_SECONDS: Final = 10.0
+
+
+class ClientTransport:
+    """One way to reach a server. Derive from it to write your own.
+
+    Attributes:
+        name: what the server calls it, in the parameter `transport` and among the upgrades.
+    """
+
+    name: ClassVar[str] = ""
+
+    async def open(self, dial: Dial) -> Transport:
+        """Connect.
+
+        Args:
+            dial: where to, with what. With `dial.sid` the session exists already, and this
+                transport is to be probed.
+
+        Returns:
+            A transport that is connected and does not read until `resume_reading` is called.
+
+        Raises:
+            TransportError: when that is not possible.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define open(dial)")
+
+
+class Polling(ClientTransport):
+    """HTTP long-polling."""
+
+    name = "polling"
+
+    async def open(self, dial: Dial) -> Transport:
+        """See `ClientTransport.open`: the first answer is the session's handshake."""
+        polling = ClientPolling(dial)
+        await polling.first()
+        return polling
+
+
+class WebSocket(ClientTransport):
+    """WebSocket (RFC 6455): aiohttp sends the handshake, the frames are Nuncio's own."""
+
+    name = "websocket"
+
+    async def open(self, dial: Dial) -> Transport:
+        """See `ClientTransport.open`."""
+        options = dial.options
+        deflate = options.deflate()
+        key = handshake.make_key()
+        headers = {
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Version": handshake.VERSION,
+            "Sec-WebSocket-Key": key,
+        }
+        if deflate is not None:
+            headers["Sec-WebSocket-Extensions"] = offer_client(deflate)
+        if options.protocols:
+            headers["Sec-WebSocket-Protocol"] = ", ".join(options.protocols)
+        url = dial.url("websocket")
+        response = await dial.request(
+            "GET", url, dial.headers("websocket", headers), None, self.name
+        )
+        if response.status != 101:
+            try:
+                body = await _beginning(response)
+            finally:
+                response.close()
+            raise dial.refused(response, body, self.name)
+        io, tail = take_over(response)
+        answer = {name.lower(): value for name, value in response.headers.items()}
+        response.close()
+        try:
+            handshake.check_response(101, answer, key, options.protocols)
+            agreed = None
+            extensions = answer.get("sec-websocket-extensions", "")
+            if deflate is not None:
+                agreed = accept_client(extensions, deflate)
+            elif extensions:
+                raise handshake.HandshakeError(
+                    101, "the server chose an extension, none was offered"
+                )
+        except handshake.HandshakeError as error:
+            io.abort()
+            raise TransportError(f"websocket: {error}", self.name, 101) from error
+        limits = options.limits
+        io.set_write_buffer_limits(high=limits.high_water_bytes)
+        tools = dial.tools
+        transport = ClientWebSocket(
+            io,
+            tools.flusher,
+            tools.wheel,
+            FrameReader(limits.message_bytes, False, inflater=agreed),
+            CLOSE_SECONDS,
+            agreed,
+            0 if deflate is None else deflate.threshold,
+            tools.keys,
+        )
+        io.set_protocol(transport)
+        io.resume_reading()
+        if tail:
+            transport.data_received(tail)
+        return transport
+
+
+async def _beginning(response: Any) -> bytes:
+    """The first bytes of an answer that is an error; whatever goes wrong meanwhile."""
+    try:
+        body: bytes = await response.content.read(1000)
+    except Exception:
+        return b""
+    return body
+
+
+KNOWN: Final[dict[str, type[ClientTransport]]] = {
+    Polling.name: Polling,
+    WebSocket.name: WebSocket,
+}
+
+
+def chosen(transports: Sequence[Any]) -> list[ClientTransport]:
+    """The transports that the option names, each once.
+
+    Raises:
+        OptionError: for what is neither the name of one nor a class.
+    """
+    found: list[ClientTransport] = []
+    for entry in transports:
+        kind = KNOWN.get(entry) if isinstance(entry, str) else entry
+        if isinstance(kind, ClientTransport):
+            found.append(kind)
+        elif isinstance(kind, type) and issubclass(kind, ClientTransport):
+            if not kind.name:
+                raise OptionError(f"transports: {kind!r} has no name")
+            found.append(kind())
+        else:
+            hint = did_you_mean(str(entry), KNOWN) or f"there are {', '.join(KNOWN)}"
+            raise OptionError(f"transports: there is no {entry!r}; {hint}")
+    return found
