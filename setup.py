@@ -55,6 +55,7 @@ COMPILED = [
     "src/nuncio/engine/websocket.py",
     "src/nuncio/engine/wheel.py",
     "src/nuncio/handlers/acks.py",
+    "src/nuncio/handlers/callbacks.py",
     "src/nuncio/handlers/caller.py",
     "src/nuncio/handlers/handler.py",
     "src/nuncio/handlers/listeners.py",

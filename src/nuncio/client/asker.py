@@ -17,7 +17,7 @@ from nuncio.engine.sent import TAKEN, Sent
 from nuncio.engine.wheel import TimerWheel
 from nuncio.errors import Disconnected, Dropped, LimitExceeded, OptionError
 from nuncio.handlers.acks import CallbackAck, FutureAck, PendingAck
-from nuncio.handlers.binding import bind
+from nuncio.handlers.callbacks import bind_callback
 from nuncio.handlers.handler import Handler
 from nuncio.handlers.listeners import event_name
 from nuncio.protocol.parser import Parser
@@ -159,9 +159,7 @@ class ClientAsker(ClientDispatcher):
         if threads.used and threads.away():
             threads.call(self.emit_callback, payload, callback, timeout, volatile, compress)
             return TAKEN
-        handler = bind(
-            callback, "acknowledgement", takes_socket=False, lifecycle=True, injects=False
-        )
+        handler = bind_callback(callback)
         limit = timeout or self._ack_timeout
         error_first = limit > 0.0 or self._retries is not None
         return self._ask(
