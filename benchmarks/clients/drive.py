@@ -118,13 +118,14 @@ class Drive(Generic[L]):
     async def run(self) -> dict[str, Any]:
         """Open, work, drain and close; returns what is printed."""
         options = self._options
-        before, began = _rss_kib(), time.monotonic()
+        before, began, cpu = _rss_kib(), time.monotonic(), _cpu()
         links = await self._open_all()
         figures: dict[str, Any] = {
             "mode": options.mode,
             "conns": options.conns,
             "pipeline": options.pipeline,
             "open_s": time.monotonic() - began,
+            "open_cpu_s": _cpu() - cpu,
         }
         if options.mode == "idle":
             await asyncio.sleep(options.settle)

@@ -133,10 +133,9 @@ async function openAll() {
 
 const total = (links, name) => links.reduce((sum, link) => sum + link[name], 0);
 
-function reading(links) {
+function now() {
   const { user, system } = process.cpuUsage();
-  const cpu = (user + system) / 1e6;
-  return { at: performance.now() / 1000, cpu, received: total(links, "received") };
+  return { at: performance.now() / 1000, cpu: (user + system) / 1e6 };
 }
 
 async function drain(links) {
@@ -153,13 +152,15 @@ async function drain(links) {
 async function work(links) {
   for (const link of links) link.start();
   await sleep(warmup * 1000);
-  const first = reading(links);
+  const first = now();
+  const before = total(links, "received");
   await sleep(seconds * 1000);
-  const last = reading(links);
+  const last = now();
+  const count = total(links, "received") - before;
   await drain(links);
   return {
     seconds: last.at - first.at,
-    count: last.received - first.received,
+    count,
     cpu_s: last.cpu - first.cpu,
     sent: total(links, "sent"),
     received: total(links, "received"),
@@ -168,9 +169,16 @@ async function work(links) {
 
 async function main() {
   const before = process.memoryUsage.rss();
-  const began = performance.now();
+  const began = now();
   const links = await openAll();
-  const figures = { mode, conns, pipeline, open_s: (performance.now() - began) / 1000 };
+  const opened = now();
+  const figures = {
+    mode,
+    conns,
+    pipeline,
+    open_s: opened.at - began.at,
+    open_cpu_s: opened.cpu - began.cpu,
+  };
   if (mode === "idle") await sleep(settle * 1000);
   else Object.assign(figures, await work(links));
   const after = process.memoryUsage.rss();

@@ -51,8 +51,8 @@ def client(row: Row) -> list[str]:
 
 def idle(row: Row) -> list[str]:
     """The cells of a server or client in the table of an idle mode."""
-    cells = [_number(row.cost), _spread(row), _ratio(row)]
-    return _signed(row, [*cells, _mib(row.base), _mib(row.whole)])
+    cells = [_number(row.cost), _spread(row), _ratio(row), _mib(row.base), _mib(row.whole)]
+    return _signed(row, cells if row.opening is None else [*cells, _number(row.opening)])
 
 
 def table(lines: Sequence[Sequence[str]]) -> str:

@@ -48,6 +48,7 @@ def _derived(found: Mapping[str, Any], mode: Mode) -> Iterator[tuple[str, float]
     if mode.idle:
         grown = found["client_rss_kib"] - found["client_rss_kib_before"]
         yield "rss_kib_per_conn", grown / found["conns"]
+        yield "open_cpu_us_per_conn", found["open_cpu_s"] * 1e6 / found["conns"]
         return
     yield "rate", found["count"] / found["seconds"]
     yield "client_cpu_util", found["cpu_s"] / found["seconds"]

@@ -87,8 +87,10 @@ class Report:
         return [contender for contender in self.contenders if contender.client is client]
 
     def _overview(self, modes: Sequence[Mode], found: Mapping[tuple[str, str], Row]) -> str:
-        """The modes of one side."""
-        contenders = self._side(client=modes[0].client)
+        """The modes of one side, and who was measured in any of them."""
+        keys = {(mode.key, one.key): one for mode in modes for one in self.contenders}
+        seen = {one.key for place, one in keys.items() if place in found}
+        contenders = [one for one in self._side(client=modes[0].client) if one.key in seen]
         lines = [["work", *(contender.title for contender in contenders)]]
         for mode in modes:
             row = [cells.overview(found.get((mode.key, one.key)), mode) for one in contenders]
@@ -121,7 +123,7 @@ def _columns(mode: Mode) -> list[str]:
     who, ratio = "client" if mode.client else "server", f"{cells.TIMES} Node.js"
     if mode.idle:
         memory = ["KiB per connection", "lowest to highest", ratio, "MiB at start", "MiB in all"]
-        return [who, *memory]
+        return [who, *memory, *(["CPU µs to connect"] if mode.client else [])]
     cost = [f"CPU µs per {mode.unit}", "lowest to highest", ratio]
     if mode.client:
         return [who, f"{mode.unit}s per CPU second", *cost, _UNITS[mode.unit], "CPU used"]

@@ -31,6 +31,7 @@ class Row:
         cpu: how much of its CPU a client used, 1.0 for all of it; None in other modes.
         base: KiB of the server or client before its first connection.
         whole: KiB of the server or client with its connections.
+        opening: CPU of a client in microseconds for each idle connection it opened, else None.
         marks: every mark on any of its runs.
     """
 
@@ -47,6 +48,7 @@ class Row:
     cpu: float | None
     base: float | None
     whole: float | None
+    opening: float | None
     marks: tuple[str, ...]
 
 
@@ -80,6 +82,7 @@ def _row(runs: Sequence[Run], mode: Mode, baseline: Sequence[Run]) -> Row:
         cpu=_median(good, "client_cpu_util") if mode.client and not mode.idle else None,
         base=_median(good, f"{memory}_before"),
         whole=_median(good, memory),
+        opening=_median(good, "open_cpu_us_per_conn") if mode.client and mode.idle else None,
         marks=tuple(mark for mark in _MARKS if any(mark in run.marks for run in runs)),
     )
 
