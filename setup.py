@@ -24,6 +24,7 @@ from setuptools.command.build_ext import build_ext
 # The modules on the per-message path, compiled together so that calls between them are C calls.
 COMPILED = [
     "src/nuncio/client/asker.py",
+    "src/nuncio/client/clock.py",
     "src/nuncio/client/connection.py",
     "src/nuncio/client/dispatch.py",
     "src/nuncio/client/frames.py",

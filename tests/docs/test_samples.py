@@ -351,9 +351,22 @@ def test_the_page_names_a_client_that_is_served(tmp_path: Path) -> None:
         run_async(check)(port)
 
 
+def test_the_talking_client_talks(tmp_path: Path) -> None:
+    port = free_port()
+    server, client = tmp_path / "server.py", tmp_path / "client.py"
+    for file, name in ((server, "chat"), (client, "talk")):
+        file.write_text(marked(name).text.replace("3000", str(port)))
+    with running(python(str(server)), port):
+        done = subprocess.run(
+            python(str(client)), capture_output=True, text=True, timeout=40, check=True
+        )
+    assert sorted(done.stdout.splitlines()) == ["Ada: hello", "{'ok': True}"]
+
+
 def test_every_marked_sample_is_run() -> None:
     names = {block.mark for page in PAGES for block in blocks_of(page) if block.mark}
-    assert names == {program.name for program in PROGRAMS} | {"busy", "client", "page", "graceful"}
+    others = {"busy", "client", "page", "graceful", "talk"}
+    assert names == {program.name for program in PROGRAMS} | others
 
 
 def answer_prompts(page: Page, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator
 from typing import Any
 
@@ -104,12 +105,11 @@ def _manager(target: Target, options: ManagerOptions, *, alone: bool) -> Manager
     known = tools().managers
     key = f"{target.origin}{options.path}"
     found: Manager | None = known.get(key)
-    if found is not None and not alone and not found.has(target.nsp):
+    shared = not alone and found is not None and found.in_use
+    if found is not None and shared and not found.has(target.nsp):
         return found
-    import dataclasses
-
     # It is opened by the socket, so that what fails is told to it.
     manager = Manager.of(target, dataclasses.replace(options, auto_connect=False))
-    if not alone and found is None:
+    if not alone and not shared:
         known[key] = manager
     return manager

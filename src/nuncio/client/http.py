@@ -120,10 +120,14 @@ def explain(error: BaseException, assumed: bool, origin: str) -> str:
             "authority with ca=…"
         )
     if isinstance(error, aiohttp.ClientSSLError):
-        hint = "; the URL has no scheme, so https was tried: write http://…" if assumed else ""
-        return f"TLS with {origin} failed ({_short(error)}){hint}"
-    if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
-        return f"the proxy cannot be used: {_short(error)}"
+        words = "the URL has no scheme, so https was tried: " if assumed else ""
+        plain = assumed or "WRONG_VERSION_NUMBER" in str(error.os_error)
+        hint = f"; {words}if the server speaks plain HTTP, write http://…" if plain else ""
+        return f"TLS with {origin} failed ({_reason(error.os_error)}){hint}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"the proxy {error.host}:{error.port} cannot be reached: {_reason(error.os_error)}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered with status {error.status}: {_short(error)}"
     if isinstance(error, aiohttp.TooManyRedirects):
         return f"{origin} redirects without end"
     if isinstance(error, aiohttp.ClientConnectorError):

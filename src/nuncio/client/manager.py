@@ -15,6 +15,7 @@ from typing import Any, TypeVar, overload
 
 from nuncio.client.backoff import Backoff
 from nuncio.client.connection import ClientConnection
+from nuncio.client.dial import new_jar
 from nuncio.client.engine import EngineClient
 from nuncio.client.events import MANAGER_EVENTS
 from nuncio.client.options import (
@@ -90,7 +91,8 @@ class Manager:
         self._events = Emitter(self._spawn, MANAGER_EVENTS)
         self._sockets: dict[str, ClientSocket] = {}
         self._connection: ClientConnection | None = None
-        self._jar = self._make_jar()
+        # Cookies outlive a connection.
+        self._jar = new_jar() if options.with_credentials else None
         self._backoff = Backoff(
             options.reconnection_delay, options.reconnection_delay_max, options.randomization_factor
         )
@@ -106,13 +108,6 @@ class Manager:
         EngineClient.of(target, options, None)
         if options.auto_connect:
             self.open()
-
-    def _make_jar(self) -> Any:
-        if not self.options.with_credentials:
-            return None
-        import aiohttp
-
-        return aiohttp.CookieJar(unsafe=True)
 
     def __repr__(self) -> str:
         return f"<Manager of {self.target.origin} {self.ready_state}>"
@@ -274,6 +269,11 @@ class Manager:
             options.delivery == "at-least-once",
         )
 
+    @property
+    def in_use(self) -> bool:
+        """Whether any of its sockets is active."""
+        return any(socket.active for socket in self._sockets.values())
+
     def has(self, nsp: str) -> bool:
         """Whether it has a socket of that namespace."""
         return nsp in self._sockets
@@ -289,7 +289,7 @@ class Manager:
 
     def leave(self, socket: ClientSocket) -> None:
         """A socket has left; the last one ends the connection."""
-        if not any(one.active for one in self._sockets.values()):
+        if not self.in_use:
             self.disconnect()
 
     def _ask_credentials(self, socket: ClientSocket) -> None:
@@ -487,6 +487,7 @@ class Manager:
         """End the connection, and do not reconnect."""
         self._skip_reconnect = True
         self._reconnecting = False
+        self._backoff.reset()
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
@@ -503,7 +504,6 @@ class Manager:
                 # Told at once, though the goodbye may still have to wait for what is buffered.
                 self._connection = None
                 self.ready_state = CLOSED
-                self._backoff.reset()
                 engine.close()
                 self._events.emit("close", FORCED_CLOSE, "")
                 for socket in list(self._sockets.values()):

@@ -15,7 +15,7 @@ from nuncio.client.session import ClientSession
 from nuncio.client.waiting import SendBuffer
 from nuncio.engine.sent import Sent
 from nuncio.engine.wheel import TimerWheel
-from nuncio.errors import ConnectError, Disconnected, DisconnectReason
+from nuncio.errors import ConnectError, Disconnected, DisconnectReason, TransportError
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.parser import Parser
@@ -117,7 +117,7 @@ class ClientSocket(ClientAsker):
 
     def connect(self) -> ClientSocket:
         """Connect; needed only with `auto_connect=False`, or after it was disconnected for good."""
-        if self.active:
+        if self.connected or (self.active and self.io.ready_state == "open"):
             return self
         self.active = True
         if self._inbox is not None:
@@ -368,6 +368,9 @@ class ClientSocket(ClientAsker):
         self.unpause()
         if was_connected:
             self.fire("disconnect", [reason, description])
+        elif self.active:
+            words = f"the connection ended before {self.nsp} was joined: {description or reason}"
+            self.fire("connect_error", [TransportError(words)])
         self.fail_sent_acks(reason)
 
     def gave_up(self) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
+from nuncio.client.clock import awake_clock
 from nuncio.client.keys import Keys
 from nuncio.engine.transport import Flusher
 from nuncio.engine.wheel import Timer, TimerWheel
@@ -24,19 +24,23 @@ _tools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Tools] = weakref.We
 
 
 def tools() -> Tools:
-    """Those of the running loop."""
-    loop = asyncio.get_running_loop()
+    """Those of the running loop.
+
+    Raises:
+        RuntimeError: when none runs, with what to do.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "a client needs a running event loop: make it within async code, as "
+            "asyncio.run(main()) runs it, or use nuncio.sync in blocking code"
+        ) from None
     found = _tools.get(loop)
     if found is None:
         found = Tools(loop)
         _tools[loop] = found
     return found
-
-
-def awake_clock() -> float:
-    """Seconds that go on while the machine sleeps, unlike the loop's clock on most systems."""
-    boottime: Any = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.time() if boottime is None else time.clock_gettime(boottime)
 
 
 class Tools:

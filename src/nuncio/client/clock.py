@@ -1,0 +1,22 @@
+"""A clock that goes on while the machine sleeps. [compiled]
+
+The loop's clock stands still meanwhile on most systems, so that a connection would be believed in
+which the server has long given up.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+_BOOTTIME: Final = int(getattr(time, "CLOCK_BOOTTIME", -1))
+_read: Final[Any] = getattr(time, "clock_gettime", None)
+_wall: Final = time.time
+
+
+def awake_clock() -> float:
+    """Seconds since some moment, also those that the machine has slept."""
+    if _BOOTTIME < 0:
+        return _wall()
+    seconds: float = _read(_BOOTTIME)
+    return seconds
