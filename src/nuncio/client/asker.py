@@ -237,7 +237,7 @@ class ClientAsker(ClientDispatcher):
 
     def run_callback(self, callback: Handler, values: list[Any]) -> None:
         """See `Caller.run_callback`."""
-        args = callback.arguments(None, ["", *callback.padded(values)], None)
+        args = callback.with_answer(values)
         self._runner.guard(callback.function, args, self, "ack")
 
     def fail_sent_acks(self, reason: str) -> None:
