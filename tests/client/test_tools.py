@@ -62,7 +62,7 @@ class Sleeper:
     def __init__(self) -> None:
         self.loop = FakeLoop()
         self.asleep = 0.0
-        self.tools = Tools(self.loop, lambda: self.loop.now + self.asleep)
+        self.tools = Tools(self.loop, lambda: self.asleep)
 
     def session(self) -> _Session:
         session = _Session()

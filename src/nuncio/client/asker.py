@@ -120,7 +120,7 @@ class ClientAsker(ClientDispatcher):
     def _notify_outgoing(self, payload: list[Any]) -> None:
         if self._any_out is not None:
             for listener in list(self._any_out):
-                self._runner.notify(listener, payload, event_name(payload[0]))
+                self._runner.notify(listener, payload, self, event_name(payload[0]))
 
     def _lose(self, id: int) -> None:
         """An event was dropped; tell who waits for its acknowledgement."""
@@ -237,7 +237,7 @@ class ClientAsker(ClientDispatcher):
 
     def run_callback(self, callback: Handler, values: list[Any]) -> None:
         """See `Caller.run_callback`."""
-        args = callback.arguments(None, ["", *callback.padded(values)], None)
+        args = callback.with_answer(values)
         self._runner.guard(callback.function, args, self, "ack")
 
     def fail_sent_acks(self, reason: str) -> None:

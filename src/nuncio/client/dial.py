@@ -48,6 +48,7 @@ class Dial:
         self._headers: dict[str, str] = {}
         self._ssl: Any = None
         self._pool: Pool | None = None
+        self._ready = False
         path = options.path.rstrip("/")
         self._path = path + "/" if options.add_trailing_slash else path
 
@@ -68,10 +69,11 @@ class Dial:
                 raise TransportError(f"extra_headers failed: {error!r}") from error
         self._headers = checked_headers(given or {})
         self._ssl = self.options.ssl_context() if self.target.secure else True
-        self._pool = acquire(self.tools)
+        self._ready = True
 
     def done(self) -> None:
         """No request will follow."""
+        self._ready = False
         pool = self._pool
         self._pool = None
         if pool is not None:
@@ -141,9 +143,12 @@ class Dial:
         """
         from yarl import URL
 
+        if not self._ready:
+            raise TransportError("the connection was closed", transport)
         pool = self._pool
         if pool is None:
-            raise TransportError("the connection was closed", transport)
+            # Here, for there are transports that send no request.
+            pool = self._pool = acquire(self.tools)
         options = self.options_of(transport)
         aiohttp = pool.aiohttp
         try:

@@ -39,7 +39,7 @@ class ClientDispatcher(Caller):
         runner: runs what waits, and is told of failures; see `nuncio.client.runner`.
         nsp: the namespace's name.
         parser: how packets are written.
-        concurrency: how many handlers may run at once.
+        concurrency: how many handlers may run at once; 0 where the runner lets them wait.
         queued_events: how many events may wait before reading pauses.
 
     Attributes:
@@ -233,7 +233,7 @@ class ClientDispatcher(Caller):
 
     def _busy(self, payload: list[Any]) -> bool:
         """Whether an event has to wait for handlers that are running."""
-        if self._running == 0 or self._listeners is None:
+        if self._running == 0 or self._listeners is None or self._concurrency == 0:
             return False
         handlers = self._listeners.get(event_name(payload[0]))
         if handlers is None:
@@ -253,10 +253,14 @@ class ClientDispatcher(Caller):
             return
         if self._any is not None:
             for listener in list(self._any):
-                self._runner.notify(listener, payload, event_name(payload[0]))
+                self._runner.notify(listener, payload, self, event_name(payload[0]))
         if self._inbox is not None:
             # What was promised is acknowledged here.
             self._inbox.offer(payload, -1 if self._promised else id)
+        self.run_handlers(payload, id)
+
+    def run_handlers(self, payload: list[Any], id: int) -> None:
+        """Call the handlers of an event that nobody else has to see any more."""
         first = payload[0]
         name = first if isinstance(first, str) else event_name(first)
         own = self._listeners
@@ -300,7 +304,8 @@ class ClientDispatcher(Caller):
                 reply = Reply(self, id)
                 args = handler.arguments(None, payload, reply)
                 if handler.thread:
-                    self._start(handler, self._runner.in_thread(handler, args), reply, name)
+                    waits = self._runner.in_thread(handler, args, self)
+                    self._start(handler, waits, reply, name)
                     return
                 result = handler.function(*args)
                 if handler.ack_index >= 0:
@@ -326,7 +331,7 @@ class ClientDispatcher(Caller):
         try:
             args = handler.arguments(None, payload, reply)
             if handler.thread:
-                result = self._runner.in_thread(handler, args)
+                result = self._runner.in_thread(handler, args, self)
             else:
                 result = handler.function(*args)
         except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nuncio.errors import OptionError
 from nuncio.handlers.handler import Ack
@@ -36,11 +36,33 @@ class Event:
         return f"<Event {self.name!r} {self.args!r}>"
 
     def ack(self, *values: object) -> None:
-        """Answer it, once; nothing happens where no answer is wanted."""
+        """Answer it, once, from any thread; nothing happens where no answer is wanted."""
         id = self._id
-        if id >= 0:
-            self._id = -1
+        if id < 0:
+            return
+        self._id = -1
+        threads = self._socket.threads
+        if threads.used and threads.away():
+            try:
+                threads.call(self._socket.answer_event, id, Ack(*values), self.name)
+            except RuntimeError:
+                # The loop is closed, and the connection with it: nobody waits any longer.
+                pass
+        else:
             self._socket.answer_event(id, Ack(*values), self.name)
+
+
+class Stream(Protocol):
+    """Takes the events of a socket as they arrive."""
+
+    def __len__(self) -> int:
+        """How many wait, so that at some number reading from the connection pauses."""
+
+    def offer(self, name: str, payload: list[Any], id: int) -> None:
+        """An event arrived: its name, it and its arguments, the acknowledgement's id or -1."""
+
+    def wake(self) -> None:
+        """The socket has ended for good."""
 
 
 class EventStream:
@@ -52,11 +74,14 @@ class EventStream:
         socket: whose events.
         inbox: of that socket.
         names: which events; none for all.
+
+    Attributes:
+        inbox: see above.
     """
 
     def __init__(self, socket: ClientSocket, inbox: Inbox, names: tuple[str, ...]) -> None:
         self._socket = socket
-        self._inbox = inbox
+        self.inbox = inbox
         self._names = frozenset(names)
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -70,7 +95,7 @@ class EventStream:
 
     async def __anext__(self) -> Event:
         while not self._events:
-            if self._closed or self._inbox.ended:
+            if self._closed or self.inbox.ended:
                 self.close()
                 raise StopAsyncIteration
             if self._waiter is not None:
@@ -99,7 +124,7 @@ class EventStream:
         if not self._closed:
             self._closed = True
             self._events.clear()
-            self._inbox.forget(self)
+            self.inbox.forget(self)
             self.wake()
 
     def offer(self, name: str, payload: list[Any], id: int) -> None:
@@ -119,12 +144,14 @@ class Inbox:
 
     Attributes:
         ended: whether the socket has ended for good.
+        reason: why it has; empty as long as it has not.
     """
 
     def __init__(self, socket: ClientSocket) -> None:
         self._socket = socket
-        self._streams: list[EventStream] = []
+        self._streams: list[Stream] = []
         self.ended = False
+        self.reason = ""
 
     @property
     def waiting(self) -> int:
@@ -141,8 +168,12 @@ class Inbox:
             if not isinstance(name, str):
                 raise OptionError(f"events: names must be str, not {name!r}")
         stream = EventStream(self._socket, self, names)
-        self._streams.append(stream)
+        self.add(stream)
         return stream
+
+    def add(self, stream: Stream) -> None:
+        """Let somebody take events from now on."""
+        self._streams.append(stream)
 
     def offer(self, payload: list[Any], id: int) -> None:
         """An event arrived."""
@@ -151,18 +182,20 @@ class Inbox:
             stream.offer(name, payload, id)
         self._socket.limit_queue()
 
-    def forget(self, stream: EventStream) -> None:
+    def forget(self, stream: Stream) -> None:
         """An iteration has ended."""
         if stream in self._streams:
             self._streams.remove(stream)
         self._socket.limit_queue()
 
-    def end(self) -> None:
+    def end(self, reason: str) -> None:
         """The socket has ended for good; what has arrived may still be taken."""
         self.ended = True
+        self.reason = reason
         for stream in list(self._streams):
             stream.wake()
 
     def begin_anew(self) -> None:
         """The socket connects again."""
         self.ended = False
+        self.reason = ""

@@ -89,7 +89,7 @@ class Manager:
         self._defaults = defaults
         self._parser = options.made_parser()
         self._tools = tools()
-        self._runner = Runner(self._pause, self._resume)
+        self._runner = self._make_runner()
         self._events = Emitter(self._spawn, MANAGER_EVENTS)
         self._sockets: dict[str, ClientSocket] = {}
         self._connection: ClientConnection | None = None
@@ -114,6 +114,9 @@ class Manager:
         EngineClient.of(target, options, None)
         if options.auto_connect:
             self.open()
+
+    def _make_runner(self) -> Runner:
+        return Runner(self._pause, self._resume)
 
     def __repr__(self) -> str:
         return f"<Manager of {self.target.origin} {self.ready_state}>"
@@ -270,7 +273,7 @@ class Manager:
             self._runner,
             nsp,
             self._parser,
-            self.options.concurrency,
+            0 if self._runner.queues else self.options.concurrency,
             limits.queued_events,
             self._tools.wheel,
             SendBuffer(nsp, self.options.policy, limits.buffered_events, limits.buffered_bytes),

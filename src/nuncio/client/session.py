@@ -136,6 +136,11 @@ class ClientSession(PacketSink):
         )
 
     @property
+    def buffered_bytes(self) -> int:
+        """How much waits here for a server that is behind."""
+        return 0 if self._buffer is None else self._buffer.size
+
+    @property
     def congested(self) -> bool:
         """Whether the server is behind, or nothing can leave for another reason."""
         if self._state == CLOSED:

@@ -53,6 +53,7 @@ class ClientSocket(ClientAsker):
         "_over",
         "_pid",
         "_waiters",
+        "_reason",
         "active",
         "auth",
         "id",
@@ -107,6 +108,8 @@ class ClientSocket(ClientAsker):
         self._waiters: list[Any] = []
         # Why the latest attempt to connect failed.
         self._error: Exception | None = None
+        # Why the latest connection ended, or could not be made.
+        self._reason = ""
 
     def __repr__(self) -> str:
         state = "connected" if self.connected else "active" if self.active else "disconnected"
@@ -153,6 +156,7 @@ class ClientSocket(ClientAsker):
         if was_connected and session is not None:
             session.push(self._parser.encode_disconnect(self._prefix))
         self.active = False
+        self._reason = IO_CLIENT_DISCONNECT
         self.io.leave(self)
         if was_connected:
             self.lost(IO_CLIENT_DISCONNECT, "")
@@ -224,14 +228,19 @@ class ClientSocket(ClientAsker):
         Raises:
             OptionError: for what is no event's name.
         """
+        return self.inbox.stream(names)
+
+    @property
+    def inbox(self) -> Inbox:
+        """Where events go beside the handlers."""
         inbox = self._inbox
         if inbox is None:
             inbox = Inbox(self)
             self._inbox = inbox
             if self._over:
-                inbox.end()
-        stream: EventStream = inbox.stream(names)
-        return stream
+                inbox.end(self._reason)
+        found: Inbox = inbox
+        return found
 
     # Sending.
 
@@ -393,6 +402,7 @@ class ClientSocket(ClientAsker):
         self.session = None
         self._early = None
         self._error = error
+        self._reason = str(error)
         self.io.leave(self)
         self.fire("connect_error", [error])
         self._end_for_good()
@@ -405,6 +415,7 @@ class ClientSocket(ClientAsker):
         """An attempt to reach the server failed; another may follow."""
         if not self.connected:
             self._error = error
+            self._reason = str(error)
             self.fire("connect_error", [error])
 
     def lost(self, reason: str, description: str) -> None:
@@ -413,6 +424,7 @@ class ClientSocket(ClientAsker):
         What has arrived is still handled, unless the application itself wanted to leave.
         """
         was_connected = self.connected
+        self._reason = reason
         self.connected = False
         self.id = ""
         self.session = None
@@ -440,7 +452,7 @@ class ClientSocket(ClientAsker):
     def _end(self) -> None:
         self._over = True
         if self._inbox is not None:
-            self._inbox.end()
+            self._inbox.end(self._reason)
         ended = self._ended
         self._ended = None
         if ended is not None and not ended.done():

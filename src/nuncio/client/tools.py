@@ -7,13 +7,14 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from nuncio.client.clock import awake_clock
+from nuncio.client.clock import asleep
 from nuncio.client.keys import Keys
 from nuncio.engine.transport import Flusher
 from nuncio.engine.wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:
     from nuncio.client.session import ClientSession
+    from nuncio.client.transports import ClientTransport
 
 # How often it is looked whether the machine has slept.
 LOOK_SECONDS: Final = 5.0
@@ -67,10 +68,11 @@ class Tools:
         managers: of `nuncio.connect`, by what they connect to.
         http: the pool of HTTP connections while there is one.
         closing: tasks that close a pool.
+        stand_ins: in tests, what reaches a server in place of its network, by its origin.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = awake_clock
+        self, loop: asyncio.AbstractEventLoop, slept: Callable[[], float] = asleep
     ) -> None:
         self.wheel = TimerWheel(loop)
         self.flusher = Flusher(loop)
@@ -78,7 +80,8 @@ class Tools:
         self.managers: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self.http: Any = None
         self.closing: set[asyncio.Future[None]] = set()
-        self._watch = _SleepWatch(self.wheel, clock)
+        self.stand_ins: dict[str, ClientTransport] = {}
+        self._watch = _SleepWatch(self.wheel, slept)
 
     def watch(self, session: ClientSession) -> None:
         """Tell a session when the machine has slept."""
@@ -92,19 +95,20 @@ class Tools:
 class _SleepWatch(Timer):
     """Notices that the machine slept: then servers have given up who is still thought connected.
 
-    The loop's clock stands still meanwhile, so that no heartbeat is missed on it.
+    The loop's clock stands still meanwhile, so that no heartbeat is missed on it. It is not asked
+    here, for in tests it may be another than the machine's.
     """
 
-    def __init__(self, wheel: TimerWheel, clock: Callable[[], float]) -> None:
+    def __init__(self, wheel: TimerWheel, read: Callable[[], float]) -> None:
         super().__init__()
         self._wheel = wheel
-        self._clock = clock
+        self._read = read
         self._sessions: set[ClientSession] = set()
         self._asleep = 0.0
 
     def add(self, session: ClientSession) -> None:
         if not self._sessions:
-            self._asleep = self._clock() - self._wheel.now()
+            self._asleep = self._read()
             self._wheel.arm(self, LOOK_SECONDS)
         self._sessions.add(session)
 
@@ -114,7 +118,7 @@ class _SleepWatch(Timer):
             self._wheel.cancel(self)
 
     def expire(self, now: float) -> None:
-        asleep = self._clock() - now
+        asleep = self._read()
         slept = asleep - self._asleep
         self._asleep = asleep
         self._wheel.arm(self, LOOK_SECONDS)
