@@ -130,6 +130,11 @@ class EngineClient:
         """Whether messages can be sent."""
         return self._session is not None and self._session.is_open
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended and said goodbye."""
+        return self._done is not None and self._done.done()
+
     @overload
     def on(self, event: str, listener: L) -> L: ...
 
