@@ -227,6 +227,14 @@ class ClientSession(PacketSink):
             )
         return Sent(self)
 
+    def push_kept(self, message: Message) -> None:
+        """Hand over what waited for the connection: there was room for it, and it is not lost."""
+        if self.writable:
+            assert self.transport is not None
+            self.transport.send(message)
+        elif self._state < CLOSING:
+            self._keep(message)
+
     def _lose(self, buffer: Backlog) -> None:
         lost = buffer.lost
         assert lost is not None
