@@ -59,7 +59,7 @@ class Tools:
 
     Args:
         loop: the loop.
-        clock: seconds that go on while the machine sleeps.
+        slept: tells how many seconds the machine has slept since some moment.
 
     Attributes:
         wheel: its timers.

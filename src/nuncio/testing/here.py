@@ -35,6 +35,7 @@ class Here:
         engines: those that are served, each with the context it began in.
         managers: of the clients.
         networks: what they run through.
+        stages: that have clients.
         stage: whose clients those of `nuncio.testing.connect` are; None for nobody's.
         pulse: knows when the loop has nothing to do; None until somebody asks.
     """
@@ -43,6 +44,7 @@ class Here:
         self.engines: WeakKeyDictionary[Engine, Context] = WeakKeyDictionary()
         self.managers: WeakSet[Manager] = WeakSet()
         self.networks: WeakSet[Network] = WeakSet()
+        self.stages: WeakSet[Stage] = WeakSet()
         self.stage: Stage | None = None
         self.pulse: Pulse | None = None
 

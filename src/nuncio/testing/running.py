@@ -36,7 +36,23 @@ def run(main: Coroutine[Any, Any, T], *, clock: Clock | None = None) -> T:
     """
     __tracebackhide__ = True
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(staged(main, Stage(), clock))
+        return runner.run(_alone(main, clock))
+
+
+async def _alone(main: Coroutine[Any, Any, T], clock: Clock | None) -> T:
+    __tracebackhide__ = True
+    stage = Stage()
+
+    async def ended() -> T:
+        try:
+            return await main
+        finally:
+            # Others, as of a fixture, cannot outlive their loop.
+            for other in [one for one in here().stages if one is not stage]:
+                await other.close()
+                stage.errors.extend(other.take_errors())
+
+    return await staged(ended(), stage, clock)
 
 
 async def staged(main: Coroutine[Any, Any, T], stage: Stage, clock: Clock | None) -> T:

@@ -118,6 +118,7 @@ class Stage:
         """A client is about to connect."""
         self._loop = asyncio.get_running_loop()
         self.clients.append(client)
+        here().stages.add(self)
         if not any(one is not client and one.manager is client.manager for one in self.clients):
             client.manager.on_error(self._client_failed)
         self.hears(client.engine)
