@@ -134,7 +134,7 @@ def _negotiated(config: DeflateConfig) -> tuple[Deflate, str]:
     return deflate, answer
 
 
-def text(data: str, **options: bool) -> Message:
+def text(data: str, **options: Any) -> Message:
     return Message(data.encode(), **options)
 
 
