@@ -24,6 +24,7 @@ from setuptools.command.build_ext import build_ext
 # The modules on the per-message path, compiled together so that calls between them are C calls.
 COMPILED = [
     "src/nuncio/client/asker.py",
+    "src/nuncio/client/clock.py",
     "src/nuncio/client/connection.py",
     "src/nuncio/client/dispatch.py",
     "src/nuncio/client/frames.py",
@@ -55,6 +56,7 @@ COMPILED = [
     "src/nuncio/engine/websocket.py",
     "src/nuncio/engine/wheel.py",
     "src/nuncio/handlers/acks.py",
+    "src/nuncio/handlers/callbacks.py",
     "src/nuncio/handlers/caller.py",
     "src/nuncio/handlers/handler.py",
     "src/nuncio/handlers/listeners.py",

@@ -5,7 +5,8 @@ A comment before a block names a program that a test runs as a reader would:
     <!-- sample: chat -->
 
 Every other Python block is a fragment. The fragments of a page are run one after the other, as if
-they were one program, with a server `io` and a connected `socket` at hand.
+they were one program, with a server `io` and a connected `socket` at hand; the server is the one at
+`http://localhost:3000`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import re
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def compiled(block: Block) -> Any:
 async def run_fragments(fragments: list[Block]) -> None:
     """Run the fragments of a page."""
     io = nuncio.Server()
-    async with connected(io) as socket:
+    async with connected(io) as (socket, port):
         names: dict[str, Any] = {
             "__name__": "sample",
             "asyncio": asyncio,
@@ -121,8 +122,9 @@ async def run_fragments(fragments: list[Block]) -> None:
             "y": 2.0,
         }
         for block in fragments:
+            text = block.text.replace("localhost:3000", f"localhost:{port}")
             try:
-                await within(_run(compiled(block), names))
+                await within(_run(compiled(replace(block, text=text)), names))
             except Exception as error:
                 raise AssertionError(f"{block}: {error!r}") from error
 
@@ -134,8 +136,8 @@ async def _run(code: Any, names: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def connected(io: nuncio.Server) -> AsyncIterator[nuncio.Socket]:
-    """A socket of a client that answers whatever it is asked."""
+async def connected(io: nuncio.Server) -> AsyncIterator[tuple[nuncio.Socket, int]]:
+    """A socket of a client that answers whatever it is asked, and where the server listens."""
     async with (
         await io.listen(0) as server,
         await WebSocket.open(server.port, websocket_target()) as client,
@@ -143,7 +145,7 @@ async def connected(io: nuncio.Server) -> AsyncIterator[nuncio.Socket]:
         await client.send("40")
         await eventually(lambda: io.sockets.sockets, "a client is connected")
         answering = asyncio.ensure_future(_answer(client))
-        yield next(iter(io.sockets.sockets.values()))
+        yield next(iter(io.sockets.sockets.values())), server.port
         answering.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await answering

@@ -361,9 +361,21 @@ def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path) -> None:
     )
 
 
+def test_the_talking_client_talks(tmp_path: Path) -> None:
+    port = free_port()
+    server, client = tmp_path / "server.py", tmp_path / "client.py"
+    for file, name in ((server, "chat"), (client, "talk")):
+        file.write_text(marked(name).text.replace("3000", str(port)))
+    with running(python(str(server)), port):
+        done = subprocess.run(
+            python(str(client)), capture_output=True, text=True, timeout=40, check=True
+        )
+    assert sorted(done.stdout.splitlines()) == ["Ada: hello", "{'ok': True}"]
+
+
 def test_every_marked_sample_is_run() -> None:
     names = {block.mark for page in PAGES for block in blocks_of(page) if block.mark}
-    others = {"busy", "client", "page", "graceful", "testing"}
+    others = {"busy", "client", "page", "graceful", "talk", "testing"}
     assert names == {program.name for program in PROGRAMS} | others
 
 

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, Final
 
 from nuncio.client.dispatch import ClientDispatcher
 from nuncio.client.retries import Queued, Retries
 from nuncio.client.waiting import SendBuffer
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.engine.wheel import TimerWheel
-from nuncio.errors import Disconnected, Dropped, LimitExceeded, OptionError
+from nuncio.errors import Disconnected, DisconnectReason, Dropped, LimitExceeded, OptionError
 from nuncio.handlers.acks import CallbackAck, FutureAck, PendingAck
-from nuncio.handlers.binding import bind
+from nuncio.handlers.callbacks import bind_callback
 from nuncio.handlers.handler import Handler
 from nuncio.handlers.listeners import event_name
 from nuncio.protocol.parser import Parser
 from nuncio.protocol.socketio import RESERVED_EVENTS
+
+PING_TIMEOUT: Final = str(DisconnectReason.PING_TIMEOUT)
 
 
 class ClientAsker(ClientDispatcher):
@@ -89,7 +91,14 @@ class ClientAsker(ClientDispatcher):
         if self._retries is not None and not volatile:
             self._retries.add(Queued(payload, compress, None, self._ack_timeout))
             return TAKEN
+        self._end_expired()
         return self._send(payload, -1, volatile, compress)
+
+    def _end_expired(self) -> None:
+        """End a connection that must be over, so that what follows waits for the next one."""
+        session = self.session
+        if session is not None and session.expired:
+            session.cut(PING_TIMEOUT, "")
 
     def _send(self, payload: list[Any], id: int, volatile: bool, compress: bool) -> Sent:
         session = self.session
@@ -111,7 +120,7 @@ class ClientAsker(ClientDispatcher):
     def _notify_outgoing(self, payload: list[Any]) -> None:
         if self._any_out is not None:
             for listener in list(self._any_out):
-                self._runner.notify(listener, payload, event_name(payload[0]))
+                self._runner.notify(listener, payload, self, event_name(payload[0]))
 
     def _lose(self, id: int) -> None:
         """An event was dropped; tell who waits for its acknowledgement."""
@@ -159,9 +168,7 @@ class ClientAsker(ClientDispatcher):
         if threads.used and threads.away():
             threads.call(self.emit_callback, payload, callback, timeout, volatile, compress)
             return TAKEN
-        handler = bind(
-            callback, "acknowledgement", takes_socket=False, lifecycle=True, injects=False
-        )
+        handler = bind_callback(callback)
         limit = timeout or self._ack_timeout
         error_first = limit > 0.0 or self._retries is not None
         return self._ask(
@@ -186,6 +193,7 @@ class ClientAsker(ClientDispatcher):
     def _send_asking(
         self, pending: PendingAck, payload: list[Any], limit: float, volatile: bool, compress: bool
     ) -> Sent:
+        self._end_expired()
         acks = self._acks
         if acks is None:
             acks = {}
@@ -229,7 +237,7 @@ class ClientAsker(ClientDispatcher):
 
     def run_callback(self, callback: Handler, values: list[Any]) -> None:
         """See `Caller.run_callback`."""
-        args = callback.arguments(None, ["", *callback.padded(values)], None)
+        args = callback.with_answer(values)
         self._runner.guard(callback.function, args, self, "ack")
 
     def fail_sent_acks(self, reason: str) -> None:

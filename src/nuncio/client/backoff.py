@@ -31,8 +31,8 @@ class Backoff:
 
     def duration(self) -> float:
         """The next delay, in seconds."""
-        # Beyond a thousand doublings nothing changes but the size of the number.
-        milliseconds = self.least * 1000 * 2.0 ** min(self.attempts, 1000)
+        # Beyond a hundred doublings nothing changes but the size of the number.
+        milliseconds = self.least * 1000 * 2.0 ** min(self.attempts, 100)
         self.attempts += 1
         if 0 < self.jitter <= 1:
             # One number decides how far and in which direction, as in the reference.

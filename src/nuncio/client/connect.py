@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator
 from typing import Any
 
@@ -69,10 +70,29 @@ class Connecting:
 
     async def _connect(self) -> ClientSocket:
         nsp = self._target.nsp
-        manager = _manager(self._target, self._options, alone=self._alone)
+        manager = self._manager()
         socket = manager.socket(nsp, **self._socket_options)
         await connected(socket, retry=self._retry)
         return socket
+
+    def _manager(self) -> Manager:
+        """The Manager to use: one that is there, if it may be shared."""
+        target, options = self._target, self._options
+        known = tools().managers
+        key = f"{target.origin}{options.path}"
+        found: Manager | None = known.get(key)
+        shared = not self._alone and found is not None and found.in_use
+        if found is not None and shared and not found.has(target.nsp):
+            return found
+        # It is opened by the socket, so that what fails is told to it.
+        manager = self.make(target, dataclasses.replace(options, auto_connect=False))
+        if not self._alone and not shared:
+            known[key] = manager
+        return manager
+
+    def make(self, target: Target, options: ManagerOptions) -> Manager:
+        """Make a Manager, where there is none to share."""
+        return Manager.of(target, options)
 
 
 async def connected(socket: ClientSocket, *, retry: bool) -> None:
@@ -110,19 +130,3 @@ async def connected(socket: ClientSocket, *, retry: bool) -> None:
     finally:
         socket.off("connect_error", failed)
         socket.loop.call_soon(socket.release)
-
-
-def _manager(target: Target, options: ManagerOptions, *, alone: bool) -> Manager:
-    """The Manager to use: one that is there, if it may be shared."""
-    known = tools().managers
-    key = f"{target.origin}{options.path}"
-    found: Manager | None = known.get(key)
-    if found is not None and not alone and not found.has(target.nsp):
-        return found
-    import dataclasses
-
-    # It is opened by the socket, so that what fails is told to it.
-    manager = Manager.of(target, dataclasses.replace(options, auto_connect=False))
-    if not alone and found is None:
-        known[key] = manager
-    return manager

@@ -11,11 +11,12 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies, proxy_bypass
 
+from nuncio.client.checks import checked_cookies, checked_headers
 from nuncio.client.http import MOST_REDIRECTS, Pool, acquire, explain, release
 from nuncio.client.options import ManagerOptions
 from nuncio.client.tools import Tools
 from nuncio.client.url import Target, encode_query, query_pairs
-from nuncio.errors import OptionError, TransportError
+from nuncio.errors import TransportError
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
@@ -50,8 +51,6 @@ class Dial:
         self._ready = False
         path = options.path.rstrip("/")
         self._path = path + "/" if options.add_trailing_slash else path
-        # As in the reference, the URL's own query wins as a whole.
-        self._query = target.query or query_pairs(options.query)
 
     async def prepare(self) -> None:
         """Ask for the headers, and get ready to send requests.
@@ -80,6 +79,10 @@ class Dial:
         if pool is not None:
             release(self.tools, pool)
 
+    def options_of(self, transport: str) -> ManagerOptions:
+        """The options for one transport, by its name: `transport_options` may say otherwise."""
+        return self.options.of_transport(transport)
+
     def url(self, transport: str, scheme: str = "http") -> str:
         """The URL of one request.
 
@@ -87,8 +90,10 @@ class Dial:
             transport: its name.
             scheme: `http` or `ws`; an `s` is added where the server is reached by TLS.
         """
-        options = self.options
-        pairs = [*self._query, ("EIO", "4"), ("transport", transport)]
+        options = self.options_of(transport)
+        # As in the reference, the URL's own query wins as a whole.
+        query = self.target.query or query_pairs(options.query)
+        pairs = [*query, ("EIO", "4"), ("transport", transport)]
         stamped = options.timestamp_requests
         if stamped or (stamped is None and transport == "polling"):
             pairs.append((options.timestamp_param, _stamp()))
@@ -108,7 +113,7 @@ class Dial:
             more: further ones.
         """
         own = self.options.transport_options.get(transport, {}).get("extra_headers", {})
-        headers = {**(more or {}), **self._headers, **own}
+        headers = {**(more or {}), **self._headers, **checked_headers(own)}
         cookies = self._cookies()
         if cookies and not any(name.lower() == "cookie" for name in headers):
             headers["Cookie"] = cookies
@@ -117,7 +122,7 @@ class Dial:
     def _cookies(self) -> str:
         from yarl import URL
 
-        found = {str(name): str(value) for name, value in (self.options.cookies or {}).items()}
+        found = checked_cookies(self.options.cookies or {})
         if self.jar is not None:
             kept: SimpleCookie = self.jar.filter_cookies(URL(self.target.origin + self._path))
             found.update({name: morsel.value for name, morsel in kept.items()})
@@ -144,7 +149,7 @@ class Dial:
         if pool is None:
             # Here, for there are transports that send no request.
             pool = self._pool = acquire(self.tools)
-        options = self.options
+        options = self.options_of(transport)
         aiohttp = pool.aiohttp
         try:
             response = await pool.session.request(
@@ -188,6 +193,14 @@ class Dial:
         )
 
 
+def new_jar() -> Any:
+    """Keeps cookies that a server sets."""
+    import aiohttp
+
+    # Servers that are addressed by number set cookies, too.
+    return aiohttp.CookieJar(unsafe=True)
+
+
 def _hint(status: int, text: str) -> str:
     words = " ".join(text.split())
     said = f": {words}" if words and not words.startswith("<") else ""
@@ -203,20 +216,3 @@ def _stamp() -> str:
         number, digit = divmod(number, 36)
         digits = _BASE36[digit] + digits
     return digits + "".join(random.choices(_BASE36, k=3))
-
-
-def checked_headers(headers: Any) -> dict[str, str]:
-    """Headers of the application's.
-
-    Raises:
-        OptionError: for what is no mapping, and for names and values that would break a request.
-    """
-    if not hasattr(headers, "items"):
-        raise OptionError(f"extra_headers must be a mapping of names to values, not {headers!r}")
-    checked: dict[str, str] = {}
-    for name, value in headers.items():
-        text = str(value)
-        if not isinstance(name, str) or any(c in text + name for c in "\r\n\0"):
-            raise OptionError(f"extra_headers: {name!r} cannot be a header with {value!r}")
-        checked[name] = text
-    return checked

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
-from nuncio.client.dial import Dial
+from nuncio.client.dial import Dial, new_jar
 from nuncio.client.events import ENGINE_EVENTS
 from nuncio.client.options import ManagerOptions, split
 from nuncio.client.probe import probe
@@ -36,6 +36,7 @@ logger = logging.getLogger("nuncio.client")
 L = TypeVar("L")
 
 FORCED_CLOSE = str(DisconnectReason.FORCED_CLOSE)
+PING_TIMEOUT = str(DisconnectReason.PING_TIMEOUT)
 
 # Whether WebSocket has worked before in this process; see the option `remember_upgrade`.
 _remembered = False
@@ -129,6 +130,11 @@ class EngineClient:
         """Whether messages can be sent."""
         return self._session is not None and self._session.is_open
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended and said goodbye."""
+        return self._done is not None and self._done.done()
+
     @overload
     def on(self, event: str, listener: L) -> L: ...
 
@@ -176,6 +182,8 @@ class EngineClient:
             return
         self._tools = tools()
         loop = asyncio.get_running_loop()
+        if self._jar is None and self.options.with_credentials:
+            self._jar = new_jar()
         self._listener = listener or _Events(self)
         self._done = loop.create_future()
         self._opening = loop.create_task(self._open(self._tools))
@@ -193,9 +201,12 @@ class EngineClient:
             message = Message(None, [bytes(data)], compress)
         else:
             raise TypeError(f"data must be str or bytes, not {type(data).__name__}")
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise RuntimeError("send: it is not open; call open() and wait for the event")
-        return self._session.push(message)
+        if session.expired:
+            session.cut(PING_TIMEOUT, "")
+        return session.push(message)
 
     def close(self) -> None:
         """End it; what is buffered is sent first."""
@@ -348,7 +359,7 @@ class EngineClient:
                 return
         finally:
             self._probing = None
-            if session.ready_state == "closed":
+            if session.ready_state == "closed" and not session.lingering:
                 self._finish_dial()
 
     def _failed(self, error: NuncioError | None) -> None:

@@ -54,17 +54,14 @@ def release(tools: Tools, pool: Pool) -> None:
         if tools.http is pool:
             tools.http = None
         task = asyncio.ensure_future(pool.session.close())
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
+        tools.closing.add(task)
+        task.add_done_callback(tools.closing.discard)
 
 
-_closing: set[asyncio.Future[None]] = set()
-
-
-async def closed() -> None:
-    """Wait until pools that are being closed are closed."""
-    if _closing:
-        await asyncio.wait(list(_closing))
+async def closed(tools: Tools) -> None:
+    """Wait until the pools of a loop that are being closed are closed."""
+    if tools.closing:
+        await asyncio.wait(list(tools.closing))
 
 
 class Tail:
@@ -120,10 +117,14 @@ def explain(error: BaseException, assumed: bool, origin: str) -> str:
             "authority with ca=…"
         )
     if isinstance(error, aiohttp.ClientSSLError):
-        hint = "; the URL has no scheme, so https was tried: write http://…" if assumed else ""
-        return f"TLS with {origin} failed ({_short(error)}){hint}"
-    if isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
-        return f"the proxy cannot be used: {_short(error)}"
+        words = "the URL has no scheme, so https was tried: " if assumed else ""
+        plain = assumed or "WRONG_VERSION_NUMBER" in str(error.os_error)
+        hint = f"; {words}if the server speaks plain HTTP, write http://…" if plain else ""
+        return f"TLS with {origin} failed ({_reason(error.os_error)}){hint}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"the proxy {error.host}:{error.port} cannot be reached: {_reason(error.os_error)}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered with status {error.status}: {_short(error)}"
     if isinstance(error, aiohttp.TooManyRedirects):
         return f"{origin} redirects without end"
     if isinstance(error, aiohttp.ClientConnectorError):

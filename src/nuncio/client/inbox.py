@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nuncio.errors import OptionError
 from nuncio.handlers.handler import Ack
@@ -36,11 +36,33 @@ class Event:
         return f"<Event {self.name!r} {self.args!r}>"
 
     def ack(self, *values: object) -> None:
-        """Answer it, once; nothing happens where no answer is wanted."""
+        """Answer it, once, from any thread; nothing happens where no answer is wanted."""
         id = self._id
-        if id >= 0:
-            self._id = -1
+        if id < 0:
+            return
+        self._id = -1
+        threads = self._socket.threads
+        if threads.used and threads.away():
+            try:
+                threads.call(self._socket.answer_event, id, Ack(*values), self.name)
+            except RuntimeError:
+                # The loop is closed, and the connection with it: nobody waits any longer.
+                pass
+        else:
             self._socket.answer_event(id, Ack(*values), self.name)
+
+
+class Stream(Protocol):
+    """Takes the events of a socket as they arrive."""
+
+    def __len__(self) -> int:
+        """How many wait, so that at some number reading from the connection pauses."""
+
+    def offer(self, name: str, payload: list[Any], id: int) -> None:
+        """An event arrived: its name, it and its arguments, the acknowledgement's id or -1."""
+
+    def wake(self) -> None:
+        """The socket has ended for good."""
 
 
 class EventStream:
@@ -122,12 +144,14 @@ class Inbox:
 
     Attributes:
         ended: whether the socket has ended for good.
+        reason: why it has; empty as long as it has not.
     """
 
     def __init__(self, socket: ClientSocket) -> None:
         self._socket = socket
-        self._streams: list[EventStream] = []
+        self._streams: list[Stream] = []
         self.ended = False
+        self.reason = ""
 
     @property
     def waiting(self) -> int:
@@ -147,8 +171,8 @@ class Inbox:
         self.add(stream)
         return stream
 
-    def add(self, stream: EventStream) -> None:
-        """Offer what arrives to one more."""
+    def add(self, stream: Stream) -> None:
+        """Let somebody take events from now on."""
         self._streams.append(stream)
 
     def offer(self, payload: list[Any], id: int) -> None:
@@ -158,18 +182,20 @@ class Inbox:
             stream.offer(name, payload, id)
         self._socket.limit_queue()
 
-    def forget(self, stream: EventStream) -> None:
+    def forget(self, stream: Stream) -> None:
         """An iteration has ended."""
         if stream in self._streams:
             self._streams.remove(stream)
         self._socket.limit_queue()
 
-    def end(self) -> None:
+    def end(self, reason: str) -> None:
         """The socket has ended for good; what has arrived may still be taken."""
         self.ended = True
+        self.reason = reason
         for stream in list(self._streams):
             stream.wake()
 
     def begin_anew(self) -> None:
         """The socket connects again."""
         self.ended = False
+        self.reason = ""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final
 
+from nuncio.errors import OptionError
 from nuncio.options import named_options, whole
+
+# More than any machine has, and little enough to be counted with.
+MOST: Final = 1 << 60
 
 
 @named_options
@@ -43,4 +48,6 @@ class ClientLimits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            whole(f"ClientLimits({field.name}=…)", getattr(self, field.name))
+            name = f"ClientLimits({field.name}=…)"
+            if whole(name, getattr(self, field.name)) > MOST:
+                raise OptionError(f"{name} must be at most 2**60, which is as good as no limit")

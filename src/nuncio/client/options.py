@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import ssl as tls
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
+from types import NoneType
 from typing import Any, Final
 
+from nuncio.client.checks import (
+    check_auth,
+    check_giver,
+    check_list,
+    check_protocols,
+    check_proxy,
+    check_transport_options,
+    checked_cookies,
+    checked_headers,
+)
 from nuncio.client.limits import ClientLimits
 from nuncio.client.url import query_pairs
 from nuncio.errors import OptionError
-from nuncio.options import seconds, unknown_option, whole
+from nuncio.options import build, in_snake_case, named_options, seconds, unknown_option, whole
 from nuncio.protocol.deflate import DeflateConfig
 from nuncio.protocol.parser import JSONParser, Parser
 from nuncio.slow import SlowConsumer, policy_of
 
 Headers = Mapping[str, str]
+File = str | PathLike[str]
 Auth = Mapping[str, Any]
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class ManagerOptions:
     """How a Manager connects.
@@ -89,9 +102,9 @@ class ManagerOptions:
     request_timeout: float | None = None
     reject_unauthorized: bool = True
     ssl: tls.SSLContext | None = None
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
+    ca: File | None = None
+    cert: File | None = None
+    key: File | None = None
     passphrase: str | None = None
     server_hostname: str | None = None
     proxy: str | None = None
@@ -128,26 +141,62 @@ class ManagerOptions:
             raise OptionError(f"path must be a str that begins with a slash, not {self.path!r}")
         query_pairs(self.query)
         self._check_headers()
+        self._check_files()
         if self.parser is not None and not isinstance(self.parser, Parser):
             raise OptionError(f"parser must be a nuncio.Parser, not {self.parser!r}")
         if not isinstance(self.limits, ClientLimits):
-            raise OptionError(f"limits must be nuncio.ClientLimits(…), not {self.limits!r}")
+            given = type(self.limits).__name__
+            raise OptionError(f"limits must be nuncio.ClientLimits(…), not a {given}")
         if self.ssl is not None and not isinstance(self.ssl, tls.SSLContext):
             raise OptionError(f"ssl must be an ssl.SSLContext, not {self.ssl!r}")
         if policy_of(self.buffer, "buffer") is None:
             raise OptionError("buffer: there is nobody to disconnect; write 'block', or drop_…")
-        if isinstance(self.transports, (str, bytes)):
+        check_list(self.transports, "transports", "websocket")
+        check_protocols(self.protocols)
+        check_transport_options(self.transport_options)
+        if self.proxy is not None:
+            check_proxy(self.proxy)
+        if not isinstance(self.timestamp_requests, (bool, NoneType)):
             raise OptionError(
-                f"transports must be a list such as ['websocket'], not {self.transports!r}"
+                f"timestamp_requests must be True, False or None, not {self.timestamp_requests!r}"
             )
+        if not isinstance(self.timestamp_param, str) or not self.timestamp_param:
+            raise OptionError(
+                f"timestamp_param must be a non-empty str, not {self.timestamp_param!r}"
+            )
+        self.deflate()
+
+        for name, own in self.transport_options.items():
+            for option in own:
+                if option not in OF_TRANSPORT:
+                    raise unknown_option(option, OF_TRANSPORT, f"transport_options[{name!r}]")
+            self.of_transport(name)
 
     def _check_headers(self) -> None:
-        for name in ("extra_headers", "proxy_headers", "cookies"):
+        given = self.extra_headers
+        if callable(given) and not isinstance(given, Mapping):
+            check_giver(given, "extra_headers")
+        elif given is not None:
+            checked_headers(given)
+        if self.proxy_headers is not None:
+            checked_headers(self.proxy_headers, "proxy_headers")
+        if self.cookies is not None:
+            checked_cookies(self.cookies)
+
+    def _check_files(self) -> None:
+        for name in ("ca", "cert", "key"):
             value = getattr(self, name)
-            if value is None or isinstance(value, Mapping):
-                continue
-            if name != "extra_headers" or not callable(value):
-                raise OptionError(f"{name} must be a mapping of names to values, not {value!r}")
+            if not isinstance(value, (str, PathLike, NoneType)):
+                raise OptionError(f"{name} must be the name of a file, not {value!r}")
+        if self.key is not None and self.cert is None:
+            raise OptionError("key is the key of cert, which is not given")
+
+    def of_transport(self, name: str) -> ManagerOptions:
+        """The options as they are for one transport."""
+        own = self.transport_options.get(name)
+        if not own:
+            return self
+        return dataclasses.replace(self, **{"transport_options": {}, **own})
 
     @property
     def policy(self) -> SlowConsumer:
@@ -166,7 +215,15 @@ class ManagerOptions:
         if isinstance(value, DeflateConfig):
             return value
         if isinstance(value, Mapping):
-            return DeflateConfig(**value)
+            try:
+                return build(DeflateConfig, value, "per_message_deflate")
+            except (TypeError, ValueError) as error:
+                raise OptionError(f"per_message_deflate: {error}") from error
+        if not isinstance(value, bool):
+            raise OptionError(
+                "per_message_deflate must be True, False, a mapping or a DeflateConfig, "
+                f"not {value!r}"
+            )
         return DeflateConfig() if value else None
 
     def made_parser(self) -> Parser:
@@ -181,14 +238,14 @@ class ManagerOptions:
         """
         if self.ssl is not None:
             return self.ssl
-        if self.reject_unauthorized and not (self.ca or self.cert):
+        if self.reject_unauthorized and self.ca is None and self.cert is None:
             return True
         try:
             context = tls.create_default_context(cafile=self.ca)
             if self.cert is not None:
                 context.load_cert_chain(self.cert, self.key, self.passphrase)
         except OSError as error:
-            files = ", ".join(name for name in (self.ca, self.cert, self.key) if name)
+            files = ", ".join(str(name) for name in (self.ca, self.cert, self.key) if name)
             raise OptionError(f"ca, cert, key: {files} cannot be used: {error}") from error
         if not self.reject_unauthorized:
             context.check_hostname = False
@@ -196,6 +253,7 @@ class ManagerOptions:
         return context
 
 
+@named_options
 @dataclass(frozen=True, slots=True)
 class SocketOptions:
     """How one namespace is joined.
@@ -241,9 +299,25 @@ _FLAGS: Final = (
     "auto_connect",
 )
 
+# What may be another for a single transport.
+OF_TRANSPORT: Final = (
+    "extra_headers",
+    "force_base64",
+    "per_message_deflate",
+    "protocols",
+    "proxy",
+    "proxy_headers",
+    "query",
+    "request_timeout",
+    "server_hostname",
+    "timestamp_param",
+    "timestamp_requests",
+)
+
 _MANAGER: Final = tuple(option.name for option in dataclasses.fields(ManagerOptions))
 _SOCKET: Final = tuple(option.name for option in dataclasses.fields(SocketOptions))
 _BROWSER: Final = "it is for browsers and has no meaning in Python"
+_IN_URL: Final = "write it in the URL"
 
 ELSEWHERE: Final = {
     "agent": "write proxy=… or ssl=…",
@@ -251,6 +325,10 @@ ELSEWHERE: Final = {
     "use_native_timers": _BROWSER,
     "close_on_beforeunload": _BROWSER,
     "headers": "write extra_headers=…",
+    "host": _IN_URL,
+    "hostname": _IN_URL,
+    "port": _IN_URL,
+    "secure": "write https:// in the URL",
     "namespaces": "the URL's path is the namespace; for several, nuncio.Manager(url).socket(nsp)",
     "wait_timeout": "write timeout=…",
     "ssl_verify": "write reject_unauthorized=False, or better ca=… with the server's authority",
@@ -278,33 +356,12 @@ def split(options: Mapping[str, Any], *more: str) -> tuple[dict[str, Any], dict[
             manager[name] = value
         elif name in _SOCKET:
             socket[name] = value
-        elif name in ELSEWHERE:
-            raise OptionError(f"the client has no option {name!r}: {ELSEWHERE[name]}")
+        elif in_snake_case(name) in ELSEWHERE:
+            hint = ELSEWHERE[in_snake_case(name)]
+            raise OptionError(f"the client has no option {name!r}: {hint}")
         else:
             raise unknown_option(name, (*_MANAGER, *_SOCKET, *more), "the client")
     return manager, socket
-
-
-def check_auth(auth: object) -> None:
-    """Refuse what cannot be credentials.
-
-    Raises:
-        OptionError: for anything but a mapping, a function without arguments, or None.
-    """
-    if auth is None or isinstance(auth, Mapping):
-        return
-    if not callable(auth):
-        raise OptionError(f"auth must be a mapping or a function that gives one, not {auth!r}")
-    try:
-        inspect.signature(auth).bind()
-    except TypeError as error:
-        raise OptionError(
-            f"auth is called without arguments, which {auth!r} does not fit ({error}); there is no "
-            "callback: return the mapping"
-        ) from error
-    except ValueError:
-        # Built-in functions may hide their signature.
-        pass
 
 
 def check_attempts(value: object) -> float:

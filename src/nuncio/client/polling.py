@@ -124,7 +124,7 @@ class ClientPolling(Transport):
         Raises:
             TransportError: for any other.
         """
-        seconds = self._dial.options.request_timeout
+        seconds = self._dial.options_of("polling").request_timeout
         try:
             async with asyncio.timeout(seconds):
                 response = await self._dial.request(method, url, headers, data)
@@ -174,7 +174,9 @@ class ClientPolling(Transport):
 
     def flush(self) -> None:
         """See `Transport.flush`."""
-        if self._posting is not None or not self._out or self._leaving or self._closed:
+        if self._posting is not None or self._leaving or self._closed:
+            return
+        if not self._out and not self._closing:
             return
         self.writable = False
         self._posting = self._loop.create_task(self._post())
@@ -185,6 +187,10 @@ class ClientPolling(Transport):
                 await self._post_some()
                 if self._leaving:
                     break
+            if self._closing and not self._closed:
+                # Apart, for servers end the session as soon as they see it.
+                self._out = [_GOODBYE]
+                await self._post_some()
         except TransportError as error:
             self._posting = None
             self._fail(error)
@@ -243,11 +249,10 @@ class ClientPolling(Transport):
         """See `Transport.close`: the goodbye is a POST of its own."""
         if self._closing or self._closed:
             return
-        self._out.append(_GOODBYE)
+        # A GET that waits is left alone: were it cut, the server would end the session at once,
+        # with all that is still to be posted. It answers it when it has the goodbye.
         self._closing = True
         self._leaving = False
-        if self._polling is not None:
-            self._polling.cancel()
         # A server that does not answer is not waited for.
         self._limit = self._loop.call_later(CLOSE_SECONDS, self._end, TRANSPORT_CLOSE, "")
         if self._posting is None:

@@ -82,8 +82,9 @@ async def _move(session: ClientSession, transport: Transport, events: Emitter) -
     old: Any = session.transport
     if old is None or session.ready_state == "closed":
         raise TransportError("probe error: socket closed")
-    events.emit("upgrading", transport)
+    # Before it is told: whoever closes the session now closes it behind the move.
     session.hold_back()
+    events.emit("upgrading", transport)
     unsent: list[Message] = await old.leave()
     if session.ready_state == "closed":
         raise TransportError("probe error: socket closed")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop, Future
 from typing import Any, Final, final
 
+from nuncio.client.clock import awake_clock
 from nuncio.engine.backlog import NO_ROOM, Backlog
 from nuncio.engine.listener import Listener
 from nuncio.engine.sent import TAKEN, Sent
@@ -69,6 +70,7 @@ class ClientSession(PacketSink):
 
     __slots__ = (
         "_buffer",
+        "_expires",
         "_loop",
         "_moving",
         "_outgoing_bytes",
@@ -98,6 +100,7 @@ class ClientSession(PacketSink):
         self._moving = False
         self._reading = True
         self._silence = 0.0
+        self._expires = 0.0
         self._waiters: list[Future[None]] | None = None
         self.dropped = 0
         self.lingering = False
@@ -131,6 +134,11 @@ class ClientSession(PacketSink):
             and self._buffer is None
             and not self._moving
         )
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How much waits here for a server that is behind."""
+        return 0 if self._buffer is None else self._buffer.size
 
     @property
     def congested(self) -> bool:
@@ -171,6 +179,15 @@ class ClientSession(PacketSink):
     def _rearm(self) -> None:
         if self._silence > 0.0:
             self._wheel.arm(self, self._silence)
+            self._expires = awake_clock() + self._silence
+
+    @property
+    def expired(self) -> bool:
+        """Whether the server must have given it up, though nothing here has noticed yet.
+
+        So it is after the machine slept, or the loop was blocked. What is sent now would be lost.
+        """
+        return self._silence > 0.0 and awake_clock() > self._expires
 
     # Sending.
 

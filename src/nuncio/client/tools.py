@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from nuncio.client.clock import asleep
 from nuncio.client.keys import Keys
 from nuncio.engine.transport import Flusher
 from nuncio.engine.wheel import Timer, TimerWheel
@@ -21,27 +22,44 @@ LOOK_SECONDS: Final = 5.0
 # By so much the two clocks may differ without a sleep between.
 SLACK_SECONDS: Final = 2.0
 
-_tools: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Tools] = weakref.WeakKeyDictionary()
+_tools: dict[asyncio.AbstractEventLoop, Tools] = {}
 
 
 def tools() -> Tools:
-    """Those of the running loop."""
-    loop = asyncio.get_running_loop()
+    """Those of the running loop.
+
+    Raises:
+        RuntimeError: when none runs, with what to do.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "a client needs a running event loop: make it within async code, as "
+            "asyncio.run(main()) runs it, or use nuncio.sync in blocking code"
+        ) from None
     found = _tools.get(loop)
     if found is None:
         found = Tools(loop)
+        _forget_closed()
         _tools[loop] = found
     return found
 
 
-def awake_clock() -> float:
-    """Seconds that go on while the machine sleeps, unlike `time.monotonic` on most systems."""
-    boottime: Any = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.time() if boottime is None else time.clock_gettime(boottime)
+def _forget_closed() -> None:
+    """Let go of loops that have ended: their tools know them, so nothing else would."""
+    for loop in list(_tools):
+        if loop.is_closed():
+            # Another thread may have done it meanwhile.
+            _tools.pop(loop, None)
 
 
 class Tools:
     """Of one loop.
+
+    Args:
+        loop: the loop.
+        slept: tells how many seconds the machine has slept since some moment.
 
     Attributes:
         wheel: its timers.
@@ -49,18 +67,21 @@ class Tools:
         keys: give masks.
         managers: of `nuncio.connect`, by what they connect to.
         http: the pool of HTTP connections while there is one.
+        closing: tasks that close a pool.
         stand_ins: in tests, what reaches a server in place of its network, by its origin.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Kept by the loop and by whoever uses it: neither may be kept alive by this.
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, slept: Callable[[], float] = asleep
+    ) -> None:
         self.wheel = TimerWheel(loop)
         self.flusher = Flusher(loop)
         self.keys = Keys()
         self.managers: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self.http: Any = None
+        self.closing: set[asyncio.Future[None]] = set()
         self.stand_ins: dict[str, ClientTransport] = {}
-        self._watch = _SleepWatch(self.wheel)
+        self._watch = _SleepWatch(self.wheel, slept)
 
     def watch(self, session: ClientSession) -> None:
         """Tell a session when the machine has slept."""
@@ -78,15 +99,16 @@ class _SleepWatch(Timer):
     here, for in tests it may be another than the machine's.
     """
 
-    def __init__(self, wheel: TimerWheel) -> None:
+    def __init__(self, wheel: TimerWheel, read: Callable[[], float]) -> None:
         super().__init__()
         self._wheel = wheel
+        self._read = read
         self._sessions: set[ClientSession] = set()
         self._asleep = 0.0
 
     def add(self, session: ClientSession) -> None:
         if not self._sessions:
-            self._asleep = awake_clock() - time.monotonic()
+            self._asleep = self._read()
             self._wheel.arm(self, LOOK_SECONDS)
         self._sessions.add(session)
 
@@ -96,7 +118,7 @@ class _SleepWatch(Timer):
             self._wheel.cancel(self)
 
     def expire(self, now: float) -> None:
-        asleep = awake_clock() - time.monotonic()
+        asleep = self._read()
         slept = asleep - self._asleep
         self._asleep = asleep
         self._wheel.arm(self, LOOK_SECONDS)

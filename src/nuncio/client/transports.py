@@ -69,7 +69,7 @@ class WebSocket(ClientTransport):
 
     async def open(self, dial: Dial) -> Transport:
         """See `ClientTransport.open`."""
-        options = dial.options
+        options = dial.options_of(self.name)
         deflate = options.deflate()
         key = handshake.make_key()
         headers = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from nuncio.errors import OptionError
 
@@ -59,17 +59,19 @@ def parse(url: object) -> Target:
     if len(url) > _MOST:
         raise OptionError(f"url: URI too long, {len(url)} characters; at most {_MOST}")
     assumed = "://" not in url.partition("?")[0]
-    full = "https://" + url.lstrip("/") if assumed else url
+    full = "https://" + url.removeprefix("//") if assumed else url
     try:
+        # Half of a surrogate pair cannot travel.
+        full.encode()
         parts = urlsplit(full)
         port = parts.port
+        host = _ascii(parts.hostname or "")
     except ValueError as error:
         raise OptionError(f"url: {url!r} cannot be read: {error}") from error
     if parts.scheme not in _SCHEMES:
         raise OptionError(
             f"url: {url!r} has the scheme {parts.scheme!r}; write http, https, ws or wss"
         )
-    host = parts.hostname
     if not host or any(character.isspace() for character in host):
         raise OptionError(f"url: {url!r} has no host; write for example 'http://localhost:3000'")
     secure = _SCHEMES[parts.scheme]
@@ -78,9 +80,14 @@ def parse(url: object) -> Target:
         f"[{host}]" if ":" in host else host,
         port or (443 if secure else 80),
         parts.path if parts.path not in ("", "/") else "/",
-        parse_qsl(parts.query, keep_blank_values=True),
+        _decode_query(parts.query),
         assumed,
     )
+
+
+def _ascii(host: str) -> str:
+    """A host's name as it travels."""
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def query_pairs(query: Any) -> list[tuple[str, str]]:
@@ -92,17 +99,28 @@ def query_pairs(query: Any) -> list[tuple[str, str]]:
     if query is None:
         return []
     if isinstance(query, str):
-        return parse_qsl(query.lstrip("?"), keep_blank_values=True)
+        return [(_text(name), _text(value)) for name, value in _decode_query(query.lstrip("?"))]
     if isinstance(query, Mapping):
-        return [(str(name), _text(value)) for name, value in query.items()]
+        return [(_text(name), _text(value)) for name, value in query.items()]
     raise OptionError(f"query must be a mapping or a str, not {query!r}")
+
+
+def _decode_query(query: str) -> list[tuple[str, str]]:
+    """As JavaScript's decodeURIComponent reads it: a plus is a plus."""
+    pairs = [part.partition("=") for part in query.split("&") if part]
+    return [(unquote(name), unquote(value)) for name, _, value in pairs]
 
 
 def _text(value: object) -> str:
     """As JavaScript writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "" if value is None else str(value)
+    text = "" if value is None else str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise OptionError(f"query: {text!r} cannot be sent: {error}") from error
+    return text
 
 
 def encode_query(pairs: list[tuple[str, str]]) -> str:

@@ -12,7 +12,7 @@ from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import AckTimeout, Disconnected
-from nuncio.handlers.binding import bind
+from nuncio.handlers.callbacks import bind_callback
 from nuncio.handlers.handler import Handler
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.json import simplify
@@ -115,9 +115,7 @@ class RemoteSocket:
         self, event: str, args: tuple[object, ...], callback: Any, timeout: float
     ) -> Sent:
         """See `Socket.emit` with a callable; with a time-out its first argument is an error."""
-        handler = bind(
-            callback, "acknowledgement", takes_socket=False, lifecycle=True, injects=False
-        )
+        handler = bind_callback(callback)
         check_event(event)
         self.nsp.server.spawn(self._call_back(event, args, handler, timeout))
         return TAKEN
@@ -133,7 +131,7 @@ class RemoteSocket:
             if not timeout:
                 return
             values = [error]
-        given = callback.arguments(None, ["", *callback.padded(values)], None)
+        given = callback.with_answer(values)
         self.nsp.server.guard(callback.function, given, None, "ack")
 
     def timeout(self, seconds: float) -> RemoteOperator:

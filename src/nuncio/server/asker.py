@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import Disconnected, Dropped, LimitExceeded
 from nuncio.handlers.acks import CallbackAck, FutureAck, PendingAck
-from nuncio.handlers.binding import bind
+from nuncio.handlers.callbacks import bind_callback
 from nuncio.handlers.handler import Handler
 from nuncio.server.recoverable import Recoverable
 from nuncio.slow import SlowConsumer
@@ -79,9 +79,7 @@ class Asker(Recoverable):
         if threads.used and threads.away():
             threads.call(self.emit_callback, payload, callback, timeout, compress, patient(slow))
             return TAKEN
-        handler = bind(
-            callback, "acknowledgement", takes_socket=False, lifecycle=True, injects=False
-        )
+        handler = bind_callback(callback)
         pending = CallbackAck(self, self.nsp.next_ack_id(), handler, timeout > 0)
         if self.connected:
             return self._ask(pending, payload, timeout, compress, slow)
@@ -148,7 +146,7 @@ class Asker(Recoverable):
 
     def run_callback(self, callback: Handler, values: list[Any]) -> None:
         """Call an acknowledgement callback with what it declares."""
-        args = callback.arguments(None, ["", *callback.padded(values)], None)
+        args = callback.with_answer(values)
         self.nsp.server.guard(callback.function, args, self, "ack")
 
     def fail_acks(self, error: Exception) -> None:

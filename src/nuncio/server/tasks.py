@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nuncio.errors import AckTimeout, ArgumentError, ConnectError, OptionError, RateLimited
 from nuncio.handlers.binding import bind
+from nuncio.handlers.callbacks import bind_callback
 from nuncio.handlers.handler import Handler
 from nuncio.handlers.threads import Threads
 from nuncio.handlers.workers import Workers
@@ -195,9 +196,7 @@ class Tasks:
 
     def tell_answers(self, answers: Awaitable[list[Any]], callback: Callable[..., Any]) -> None:
         """Call back with the answers to a broadcast: an error or None, and those that came."""
-        handler = bind(
-            callback, "acknowledgement", takes_socket=False, lifecycle=True, injects=False
-        )
+        handler = bind_callback(callback)
         self.spawn(self._tell_answers(answers, handler))
 
     async def _tell_answers(self, answers: Awaitable[list[Any]], callback: Handler) -> None:
@@ -206,7 +205,7 @@ class Tasks:
             responses = await answers
         except AckTimeout as timeout:
             error, responses = timeout, timeout.responses
-        args = callback.arguments(None, ["", *callback.padded([error, responses])], None)
+        args = callback.with_answer([error, responses])
         self.guard(callback.function, args, None, "ack")
 
     def call_connection(self, handler: Handler, socket: Socket) -> None:
