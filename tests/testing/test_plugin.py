@@ -132,6 +132,25 @@ def test_without_async_a_failing_handler_fails_it_too(nuncio_client):
     nuncio.testing.run(scenario())
 
 
+@pytest.fixture
+def loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def test_in_a_loop_of_its_own(loop, nuncio_client):
+    async def scenario():
+        await nuncio_client(io)
+
+    loop.run_until_complete(scenario())
+    assert io.engine.sessions
+
+
+def test_the_loop_before_has_left_nothing():
+    assert not io.engine.sessions
+
+
 {fixture}
 async def shared(nuncio_client):
     ada = await nuncio_client(io)
@@ -160,6 +179,8 @@ PASS = {
     "test_with_parameters[b]",
     "TestClass::test_in_a_class",
     "test_without_async",
+    "test_in_a_loop_of_its_own",
+    "test_the_loop_before_has_left_nothing",
 }
 FIXTURES = {"test_fixtures_may_connect", "test_fixtures_may_end_later"}
 FAIL = {
