@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import subprocess
 import sys
 import textwrap
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.support.pytests import run_pytest
 
 APP = """
 import asyncio
@@ -134,6 +132,25 @@ def test_without_async_a_failing_handler_fails_it_too(nuncio_client):
     nuncio.testing.run(scenario())
 
 
+@pytest.fixture
+def loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def test_in_a_loop_of_its_own(loop, nuncio_client):
+    async def scenario():
+        await nuncio_client(io)
+
+    loop.run_until_complete(scenario())
+    assert io.engine.sessions
+
+
+def test_the_loop_before_has_left_nothing():
+    assert not io.engine.sessions
+
+
 {fixture}
 async def shared(nuncio_client):
     ada = await nuncio_client(io)
@@ -162,6 +179,8 @@ PASS = {
     "test_with_parameters[b]",
     "TestClass::test_in_a_class",
     "test_without_async",
+    "test_in_a_loop_of_its_own",
+    "test_the_loop_before_has_left_nothing",
 }
 FIXTURES = {"test_fixtures_may_connect", "test_fixtures_may_end_later"}
 FAIL = {
@@ -173,36 +192,12 @@ FAIL = {
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with an application, in which pytest finds the plugin by itself."""
-    (tmp_path / "app.py").write_text(APP)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    if not entry_points(group="pytest11", name="nuncio"):
-        # The sources run without having been installed.
-        information = tmp_path / "path" / "as_if_installed-0.dist-info"
-        information.mkdir(parents=True)
-        (information / "METADATA").write_text("Name: as-if-installed\nVersion: 0\n")
-        (information / "entry_points.txt").write_text("[pytest11]\nnuncio = pytest_nuncio\n")
-    return tmp_path
-
-
-def run_pytest(project: Path, *arguments: str) -> tuple[dict[str, set[str]], str]:
-    """Run the tests of a project; returns which passed and failed, and what was said."""
-    paths = [str(project / "path"), os.environ.get("PYTHONPATH", "")]
-    path = os.pathsep.join([os.path.abspath(one) for one in paths if one])
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", *arguments],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    outcomes: dict[str, set[str]] = {}
-    for outcome, name in re.findall(r"^([A-Z]+) test_\w+\.py::(\S+)", said, re.MULTILINE):
-        outcomes.setdefault(outcome, set()).add(name)
-    return outcomes, said
+    """A folder with an application."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "app.py").write_text(APP)
+    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    return folder
 
 
 def written(project: Path, header: str, fixture: str, *, fixtures: bool = True) -> None:
@@ -212,7 +207,7 @@ def written(project: Path, header: str, fixture: str, *, fixtures: bool = True) 
 
 def test_async_tests_run_without_any_other_plugin(project: Path) -> None:
     written(project, "", "@pytest.fixture", fixtures=False)
-    outcomes, said = run_pytest(project, "-p", "no:asyncio", "-p", "no:anyio")
+    outcomes, said = run_pytest(project, project.parent, "-p", "no:asyncio", "-p", "no:anyio")
     assert outcomes.pop("PASSED", set()) == PASS, said
     assert outcomes.pop("FAILED", set()) == FAIL, said
     assert not outcomes, said
@@ -232,7 +227,7 @@ def anyio_backend():
     return "asyncio"
 """
     written(project, header, "@pytest.fixture")
-    outcomes, said = run_pytest(project, "-p", "no:asyncio")
+    outcomes, said = run_pytest(project, project.parent, "-p", "no:asyncio")
     assert outcomes.pop("PASSED", set()) == PASS | FIXTURES, said
     assert outcomes.pop("FAILED", set()) == FAIL, said
     assert not outcomes, said
@@ -251,7 +246,7 @@ def test_async_tests_run_with_pytest_asyncio(project: Path, mode: str) -> None:
         )
         file.write_text(marked)
     options = (f"--asyncio-mode={mode}", "-o", "asyncio_default_fixture_loop_scope=function")
-    outcomes, said = run_pytest(project, *options, "-p", "no:anyio")
+    outcomes, said = run_pytest(project, project.parent, *options, "-p", "no:anyio")
     assert outcomes.pop("PASSED", set()) == PASS | FIXTURES, said
     assert outcomes.pop("FAILED", set()) == FAIL, said
     assert not outcomes, said
@@ -273,7 +268,7 @@ def test_nothing_is_imported_where_nothing_is_asked_for(project: Path) -> None:
                 pass
         """)
     )
-    outcomes, said = run_pytest(project, "-p", "no:asyncio", "-p", "no:anyio")
+    outcomes, said = run_pytest(project, project.parent, "-p", "no:asyncio", "-p", "no:anyio")
     assert outcomes.pop("PASSED", set()) == {"test_nothing_of_nuncio_is_here"}, said
     assert outcomes.pop("FAILED", set()) == {"test_async_tests_are_left_to_others"}, said
     assert "async def functions are not natively supported" in said

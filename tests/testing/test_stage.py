@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import unittest
+import weakref
 from typing import Any
 
 import pytest
@@ -209,6 +212,42 @@ def test_run_may_be_given_a_clock() -> None:
 
     clock = Clock(autojump=True)
     assert run(scenario(), clock=clock) == pytest.approx(10)
+
+
+def test_loops_that_have_ended_are_forgotten() -> None:
+    async def scenario() -> weakref.ref[Any]:
+        await connect(nuncio.Server())
+        return weakref.ref(asyncio.get_running_loop())
+
+    loops = [run(scenario()) for _ in range(3)]
+    gc.collect()
+    # The last one is, when there is another.
+    assert [loop() is None for loop in loops[:2]] == [True, True]
+
+
+def test_it_serves_unittest() -> None:
+    io = failing()
+
+    class Tests(unittest.IsolatedAsyncioTestCase):
+        async def test_double(self) -> None:
+            async with Stage() as stage:
+                ada = await stage.connect(io)
+                self.assertEqual(await ada.emit_with_ack("double", 21), 42)
+
+        async def test_fail(self) -> None:
+            async with Clock() as clock, Stage() as stage:
+                ada = await stage.connect(io)
+                ada.emit("fail")
+                await clock.advance(100)
+                self.assertTrue(ada.connected)
+
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(Tests).run(result)
+    assert result.testsRun == 2
+    [(test, trace)] = result.errors
+    assert test.id().endswith("test_fail")
+    assert "KeyError: 'oops'" in trace
+    assert not result.failures
 
 
 def test_run_makes_a_loop_of_asyncios_own() -> None:

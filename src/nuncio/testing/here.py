@@ -111,7 +111,7 @@ class Here:
         return sum(network.count for network in self.networks)
 
 
-_here: WeakKeyDictionary[asyncio.AbstractEventLoop, Here] = WeakKeyDictionary()
+_here: dict[asyncio.AbstractEventLoop, Here] = {}
 
 
 def here() -> Here:
@@ -119,5 +119,8 @@ def here() -> Here:
     loop = asyncio.get_running_loop()
     found = _here.get(loop)
     if found is None:
+        for other in [one for one in _here if one.is_closed()]:
+            # What is going on in a loop knows the loop, so nothing else would let go of it.
+            _here.pop(other, None)
         found = _here[loop] = Here()
     return found

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nuncio.client.inbox import Event, EventStream
+from nuncio.client.inbox import Event
 from nuncio.testing.settling import wait_for
 
 if TYPE_CHECKING:
@@ -57,9 +57,7 @@ class Tape:
         self._socket = socket
         self._offsets = offsets
         self._waiting: list[tuple[Callable[[Event], bool], asyncio.Future[None]]] = []
-        stream = socket.events()
-        stream.inbox.add(_Microphone(socket, stream, self))
-        stream.close()
+        socket.inbox.add(_Microphone(self))
         socket.on("connect", lambda: self._tell("connect"))
         socket.on("connect_error", lambda error: self._tell("connect_error", error))
         socket.on("disconnect", lambda reason: self._tell("disconnect", str(reason)))
@@ -111,19 +109,21 @@ class Tape:
         return "\n".join(["this has arrived, in this order:", *lines])
 
 
-class _Microphone(EventStream):
-    """Takes what arrives at once, so that nothing ever waits for it."""
+class _Microphone:
+    """A stream that takes what arrives at once, so that nothing ever waits for it."""
 
-    def __init__(self, socket: ClientSocket, stream: EventStream, tape: Tape) -> None:
-        super().__init__(socket, stream.inbox, ())
+    def __init__(self, tape: Tape) -> None:
         self._tape = tape
 
     def __len__(self) -> int:
         return 0
 
     def offer(self, name: str, payload: list[Any], id: int) -> None:
-        """See `EventStream.offer`."""
+        """See `nuncio.client.inbox.Stream.offer`."""
         self._tape.arrived(name, payload[1:], id)
+
+    def wake(self) -> None:
+        """See `nuncio.client.inbox.Stream.wake`: nobody waits here."""
 
 
 def written(name: str, args: list[Any] | tuple[Any, ...]) -> str:
