@@ -85,7 +85,11 @@ async def _move(session: ClientSession, transport: Transport, events: Emitter) -
     # Before it is told: whoever closes the session now closes it behind the move.
     session.hold_back()
     events.emit("upgrading", transport)
-    unsent: list[Message] = await old.leave()
+    try:
+        unsent: list[Message] = await old.leave()
+    except Exception:
+        session.stay()
+        raise
     if session.ready_state == "closed":
         raise TransportError("probe error: socket closed")
     if transport.sink is not sink:
