@@ -63,7 +63,10 @@ async def test_its_clients_and_servers_end_with_it() -> None:
 
 
 @pytest.mark.parametrize("how", ["hold", "down", "refuse"])
-def test_a_network_that_is_wrong_does_not_keep_it_from_ending(how: str) -> None:
+def test_a_network_that_is_wrong_does_not_keep_it_from_ending(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nuncio.testing.stage, "CLOSE_SECONDS", 3600)
     io = nuncio.Server()
 
     async def scenario() -> None:
