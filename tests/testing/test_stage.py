@@ -106,6 +106,22 @@ async def test_what_a_servers_handler_raises_is_raised() -> None:
 
 
 @staged
+async def test_what_was_sent_at_the_end_is_handled_before_it_ends() -> None:
+    io = nuncio.Server()
+
+    @io.event
+    async def fail_late(socket: nuncio.Socket) -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        raise KeyError("oops")
+
+    with pytest.raises(ExceptionGroup):
+        async with Stage() as stage:
+            ada = await stage.connect(io)
+            ada.emit("fail_late")
+
+
+@staged
 async def test_what_a_clients_handler_raises_is_raised_once() -> None:
     io = failing()
     io.of("/other")
