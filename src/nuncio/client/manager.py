@@ -28,6 +28,7 @@ from nuncio.client.options import (
     split,
 )
 from nuncio.client.runner import Runner
+from nuncio.client.session import ClientSession
 from nuncio.client.socket import ClientSocket
 from nuncio.client.tools import tools
 from nuncio.client.url import Target, parse
@@ -557,13 +558,26 @@ class Manager:
         engine = self.engine
         session = None if engine is None else engine.session
         if socket.connected and session is not None:
-            while session.congested and session.is_open:
-                await session.drain()
+            try:
+                async with asyncio.timeout(socket.patience):
+                    await self._flush(socket, session)
+            except TimeoutError:
+                logger.debug("%r does not acknowledge what was sent with retries", self)
         socket.disconnect()
         socket.abandon()
         if self.ready_state == CLOSED and engine is not None:
             await self.wait_closed()
             self._runner.close()
+
+    async def _flush(self, socket: ClientSocket, session: ClientSession) -> None:
+        """Wait until everything that was emitted has been sent, or the connection is lost."""
+        while socket.connected and session.is_open:
+            if session.congested:
+                await session.drain()
+            elif socket.unacknowledged:
+                await socket.settled()
+            else:
+                return
 
     @property
     def trying(self) -> bool:

@@ -26,6 +26,9 @@ IO_CLIENT_DISCONNECT: Final = str(DisconnectReason.IO_CLIENT_DISCONNECT)
 IO_SERVER_DISCONNECT: Final = str(DisconnectReason.IO_SERVER_DISCONNECT)
 PARSE_ERROR: Final = str(DisconnectReason.PARSE_ERROR)
 
+# How long leaving may wait for acknowledgements without a time-out, in seconds.
+PATIENCE: Final = 10.0
+
 OLD_SERVER: Final = (
     "the server speaks an older protocol, Socket.IO 2.x, which this client does not; update the "
     "server to 3.x or later"
@@ -290,7 +293,7 @@ class ClientSocket(ClientAsker):
             LimitExceeded: when too many acknowledgements are waited for, or too much waits.
         """
         limit = 0.0 if timeout is None else checked_seconds("timeout", timeout)
-        return self.request_ack([event, *args], limit, True)
+        return self.request_ack([event, *args], limit, False, True)
 
     @property
     def volatile(self) -> ClientOperator:
@@ -433,6 +436,8 @@ class ClientSocket(ClientAsker):
             self._queue = None
         self._joining += 1
         self.unpause()
+        if self._retries is not None:
+            self._retries.interrupted()
         if was_connected:
             self.fire("disconnect", [reason, description])
         elif self.active:
@@ -469,9 +474,19 @@ class ClientSocket(ClientAsker):
         self.fail_sent_acks(IO_CLIENT_DISCONNECT)
 
     @property
-    def unsent(self) -> bool:
-        """Whether something waits here that the server has not got."""
-        return len(self._buffer) > 0 or (self._retries is not None and len(self._retries) > 0)
+    def unacknowledged(self) -> bool:
+        """Whether events of the queue of `retries` wait for the server."""
+        return self._retries is not None and len(self._retries) > 0
+
+    @property
+    def patience(self) -> float | None:
+        """How long leaving may wait for acknowledgements; None where each has a time-out."""
+        return PATIENCE if self.unacknowledged and self._ack_timeout == 0.0 else None
+
+    def settled(self) -> Any:
+        """A future that is done once there are none, or the connection is lost."""
+        assert self._retries is not None
+        return self._retries.settled(self._runner.loop)
 
     def arrived(self, payload: list[Any]) -> None:
         """See `ClientDispatcher.arrived`: remember where to go on after a lost connection."""
@@ -545,4 +560,6 @@ class ClientOperator:
 
     def emit_with_ack(self, event: str, *args: object) -> Awaitable[Any]:
         """See `ClientSocket.emit_with_ack`."""
-        return self._socket.request_ack([event, *args], self._timeout, self._compress)
+        return self._socket.request_ack(
+            [event, *args], self._timeout, self._is_volatile, self._compress
+        )
