@@ -169,6 +169,11 @@ class Wire:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the client has closed the connection, and nothing of it is left to read."""
+        return self._reader.at_eof() or self.writer.is_closing()
+
     def close(self) -> None:
         """Close the connection."""
         self.writer.close()
