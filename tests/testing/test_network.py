@@ -70,6 +70,35 @@ async def test_a_network_that_is_down_comes_up_by_itself(clock: Clock) -> None:
     assert not client.network.disturbed
 
 
+@timed
+async def test_a_network_that_came_up_before_its_time_stays_as_it_is_told(clock: Clock) -> None:
+    network = Network()
+    network.down(10)
+    network.up()
+    network.refuse()
+    network.hold(seconds=10)
+    network.release()
+    network.hold(to="server")
+    await clock.advance(20)
+    assert network.holds("server")
+    network.release()
+    assert network.disturbed
+
+
+@timed
+async def test_refusals_take_their_time(clock: Clock) -> None:
+    network = Network()
+    network.delay = 0.5
+    connecting = asyncio.ensure_future(
+        _connected(nuncio.Server(transports=["polling"]), network, timeout=20)
+    )
+    await clock.advance(0.9)
+    assert not connecting.done()
+    await clock.advance(0.1)
+    with pytest.raises(nuncio.TransportError):
+        await connecting
+
+
 @staged
 async def test_a_network_that_is_down_comes_up_when_told() -> None:
     io, _ = echo()
@@ -224,10 +253,14 @@ async def test_what_is_delayed_keeps_its_order(clock: Clock) -> None:
     await clock.advance(0.5)
     client.network.delay = 0
     io.emit("second")
+    client.network.delay = 1
+    io.emit("third")
     await settle()
     assert not client.received
     await clock.advance(0.5)
     assert [event.name for event in client.received] == ["first", "second"]
+    await clock.advance(0.5)
+    assert [event.name for event in client.received] == ["first", "second", "third"]
 
 
 @staged

@@ -6,7 +6,8 @@ import pytest
 
 import nuncio
 from nuncio.client import EngineClient
-from nuncio.testing import Network, run, serve, settle
+from nuncio.testing import Network, Stage, run, serve, settle
+from nuncio.testing.here import here
 from tests.testing.stages import staged
 
 URL = "https://prices.example"
@@ -101,3 +102,23 @@ def test_what_its_handlers_raise_fails_the_test() -> None:
         run(scenario())
     assert isinstance(caught.value.exceptions[0], KeyError)
     assert len(caught.value.exceptions) == 1
+
+
+@staged
+async def test_what_its_handlers_raise_is_the_business_of_both_who_use_it() -> None:
+    fake = nuncio.Server()
+
+    @fake.event
+    def fail(socket: nuncio.Socket) -> None:
+        raise KeyError("oops")
+
+    stage = here().stage
+    assert stage is not None
+    async with Stage() as other:
+        await other.connect(fake)
+        with serve(fake, URL):
+            async with nuncio.connect(URL) as socket:
+                socket.emit("fail")
+        await settle()
+        assert len(other.take_errors()) == 1
+        assert len(stage.take_errors()) == 1

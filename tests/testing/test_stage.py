@@ -63,7 +63,10 @@ async def test_its_clients_and_servers_end_with_it() -> None:
 
 
 @pytest.mark.parametrize("how", ["hold", "down", "refuse"])
-def test_a_network_that_is_wrong_does_not_keep_it_from_ending(how: str) -> None:
+def test_a_network_that_is_wrong_does_not_keep_it_from_ending(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nuncio.testing.stage, "CLOSE_SECONDS", 3600)
     io = nuncio.Server()
 
     async def scenario() -> None:
@@ -100,6 +103,22 @@ async def test_what_a_servers_handler_raises_is_raised() -> None:
     [error] = caught.value.exceptions
     assert isinstance(error, KeyError)
     assert error.__notes__ == ["It was raised by a handler of 'fail' on the server."]
+
+
+@staged
+async def test_what_was_sent_at_the_end_is_handled_before_it_ends() -> None:
+    io = nuncio.Server()
+
+    @io.event
+    async def fail_late(socket: nuncio.Socket) -> None:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        raise KeyError("oops")
+
+    with pytest.raises(ExceptionGroup):
+        async with Stage() as stage:
+            ada = await stage.connect(io)
+            ada.emit("fail_late")
 
 
 @staged

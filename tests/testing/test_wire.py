@@ -142,6 +142,18 @@ async def test_a_goodbye_that_is_not_answered_ends_in_time(clock: Clock) -> None
 
 
 @timed
+async def test_who_closes_while_not_reading_sees_the_answer(clock: Clock) -> None:
+    io = nuncio.Server()
+    client = await connect(io, reconnection=False)
+    session = client.server_socket.conn
+    session.pause_reading()
+    session.close()
+    await client.expect("disconnect", "transport close")
+    await settle()
+    assert not client.network.links
+
+
+@timed
 async def test_a_server_that_closes_on_a_silent_client_ends_in_time(clock: Clock) -> None:
     io = nuncio.Server(limits=nuncio.Limits(close_seconds=3))
     network = Network()

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
+# How long an event may take that a test waits for. It costs nothing where the event comes.
+SECONDS = 5.0
+
 # How long an acknowledgement may take that nobody has set a time-out for: real seconds.
 ACK_SECONDS = 10.0
 
@@ -95,7 +98,7 @@ class Client(_Base):
         """
         return [entry.event for entry in self._tape.entries if not entry.lifecycle]
 
-    async def next(self, name: str | None = None, *, timeout: float = 1.0) -> Event:
+    async def next(self, name: str | None = None, *, timeout: float = SECONDS) -> Event:
         """The next event that was not asked for yet; those of other names stay where they are.
 
         Args:
@@ -115,7 +118,7 @@ class Client(_Base):
             raise AssertionError(f"{what} has come within {timeout:g} s; {self._tape}")
         return found
 
-    async def expect(self, name: str, *args: object, timeout: float = 1.0) -> Event:
+    async def expect(self, name: str, *args: object, timeout: float = SECONDS) -> Event:
         """Wait for an event of this name with these arguments, as `next` does.
 
         Args:

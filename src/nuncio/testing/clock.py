@@ -123,11 +123,9 @@ class Clock:
             raise RuntimeError("the clock is not in force: async with clock: …")
         if self._target is not None:
             raise RuntimeError("the clock is being advanced already, by another task")
-        self._target = math.inf
+        self._arrived = self._loop.create_future()
+        self._target = self._time + length
         try:
-            await self._pulse.idle()
-            self._arrived = self._loop.create_future()
-            self._target = self._time + length
             await self._arrived
         finally:
             self._target = self._arrived = None
@@ -142,14 +140,13 @@ class Clock:
         Returns:
             what the system has.
         """
-        advancing = self._arrived is not None and self._target is not None
-        if not advancing and (timeout is None or not self.jumps):
+        if self._target is None and (timeout is None or not self.jumps):
             return self._stand_still(wait, timeout)
         if not isinstance(self._autojump, bool):
             found = wait(float(self._autojump))
             if found:
                 return found
-        if self._arrived is not None and self._target is not None:
+        if self._target is not None:
             self._step(timeout, self._target)
         elif timeout is not None:
             self._time += timeout

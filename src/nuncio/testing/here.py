@@ -63,20 +63,16 @@ class Here:
         """
         if engine in self.engines and not (again and engine.stopping):
             return False
-        context = copy_context()
-        if engine.hosts:
-            # Somebody else's, who serves it over a network, too.
-            self.engines[engine] = context
-            return False
         await engine.start()
         begun = engine not in self.engines
-        self.engines[engine] = context
+        self.engines[engine] = copy_context()
         return begun
 
     async def stop(self, engine: Engine) -> None:
         """End an engine: handlers that are still running have had their time."""
         self.engines.pop(engine, None)
         if engine.hosts:
+            # Others serve it, too, over a network.
             return
         engine.host_stopping()
         await engine.wind_down(0.0)

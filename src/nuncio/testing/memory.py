@@ -162,7 +162,7 @@ class _Handshake(Exchange):
         self._answer(101, self.headers, b"")
         engine, link = self._engine, self._link
         limits = engine.options.limits
-        end = End(
+        return End(
             link.down,
             link.up,
             engine.config().wheel,
@@ -171,9 +171,6 @@ class _Handshake(Exchange):
             limits.close_seconds,
             reading=True,
         )
-        if link.is_cut:
-            link.up.soon(end.lost, "")
-        return end
 
     def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """See `Exchange.write`."""

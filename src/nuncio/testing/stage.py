@@ -10,7 +10,7 @@ from nuncio.engine.engine import Engine
 from nuncio.errors import ArgumentError, LimitExceeded, RateLimited
 from nuncio.server.server import Server
 from nuncio.testing.here import here, server_of
-from nuncio.testing.settling import wait_for
+from nuncio.testing.settling import settle, wait_for
 
 if TYPE_CHECKING:
     from nuncio.testing.client import Client
@@ -66,6 +66,8 @@ class Stage:
 
     async def close(self) -> None:
         """End everything; what handlers raised meanwhile is among the errors, too."""
+        # What was sent at the very end is to be handled, too, and may fail.
+        await settle(patience=0.0)
         clients, self.clients = self.clients, []
         for client in clients:
             await _close(client)

@@ -369,7 +369,6 @@ class Link:
             return
         self.is_cut = True
         for pipe in (self.up, self.down):
-            pipe.clear()
             if pipe.receiver is not None:
                 pipe.soon(pipe.receiver.lost, "")
         if not self.broken.done():
