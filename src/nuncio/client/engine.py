@@ -113,7 +113,7 @@ class EngineClient:
         """`opening`, `open`, `closing` or `closed`."""
         if self._session is not None:
             return self._session.ready_state
-        return "closed" if self._gone or self._opening is None else "opening"
+        return "closed" if self._gone or self._done is None else "opening"
 
     @property
     def transport(self) -> Transport | None:
@@ -173,7 +173,7 @@ class EngineClient:
         Raises:
             RuntimeError: without a running event loop.
         """
-        if self._opening is not None or self._gone:
+        if self._done is not None or self._gone:
             return
         self._tools = tools()
         loop = asyncio.get_running_loop()
@@ -322,6 +322,8 @@ class EngineClient:
         global _remembered
         session = self._session
         assert session is not None and self._tools is not None
+        # A task that has ended still holds all that its coroutine held.
+        self._opening = None
         if way.name == WebSocket.name:
             _remembered = True
         if not session.is_open:
