@@ -70,46 +70,63 @@ class Connecting:
 
     async def _connect(self) -> ClientSocket:
         nsp = self._target.nsp
-        manager = _manager(self._target, self._options, alone=self._alone)
+        manager = self._manager()
         socket = manager.socket(nsp, **self._socket_options)
-        failure: list[ConnectError] = []
-
-        def failed(error: ConnectError) -> None:
-            if not failure:
-                failure.append(error)
-            if not self._retry:
-                socket.disconnect()
-
-        socket.on("connect_error", failed)
-        # What the server sends at once is for handlers that are registered behind this.
-        socket.hold()
-        try:
-            socket.connect()
-            await socket.wait_connected()
-        except ConnectError:
-            await socket.close()
-            if failure:
-                raise failure[-1] from None
-            raise
-        except BaseException:
-            socket.disconnect()
-            raise
-        finally:
-            socket.off("connect_error", failed)
-            socket.loop.call_soon(socket.release)
+        await connected(socket, retry=self._retry)
         return socket
 
+    def _manager(self) -> Manager:
+        """The Manager to use: one that is there, if it may be shared."""
+        target, options = self._target, self._options
+        known = tools().managers
+        key = f"{target.origin}{options.path}"
+        found: Manager | None = known.get(key)
+        shared = not self._alone and found is not None and found.in_use
+        if found is not None and shared and not found.has(target.nsp):
+            return found
+        # It is opened by the socket, so that what fails is told to it.
+        manager = self.make(target, dataclasses.replace(options, auto_connect=False))
+        if not self._alone and not shared:
+            known[key] = manager
+        return manager
 
-def _manager(target: Target, options: ManagerOptions, *, alone: bool) -> Manager:
-    """The Manager to use: one that is there, if it may be shared."""
-    known = tools().managers
-    key = f"{target.origin}{options.path}"
-    found: Manager | None = known.get(key)
-    shared = not alone and found is not None and found.in_use
-    if found is not None and shared and not found.has(target.nsp):
-        return found
-    # It is opened by the socket, so that what fails is told to it.
-    manager = Manager.of(target, dataclasses.replace(options, auto_connect=False))
-    if not alone and not shared:
-        known[key] = manager
-    return manager
+    def make(self, target: Target, options: ManagerOptions) -> Manager:
+        """Make a Manager, where there is none to share."""
+        return Manager.of(target, options)
+
+
+async def connected(socket: ClientSocket, *, retry: bool) -> None:
+    """Connect a socket, and wait until it is.
+
+    Args:
+        socket: one that is not connected.
+        retry: whether to go on when the first attempt fails.
+
+    Raises:
+        ConnectError: when the server cannot be reached or refuses; then the socket is closed.
+    """
+    failure: list[ConnectError] = []
+
+    def failed(error: ConnectError) -> None:
+        if not failure:
+            failure.append(error)
+        if not retry:
+            socket.disconnect()
+
+    socket.on("connect_error", failed)
+    # What the server sends at once is for handlers that are registered behind this.
+    socket.hold()
+    try:
+        socket.connect()
+        await socket.wait_connected()
+    except ConnectError:
+        await socket.close()
+        if failure:
+            raise failure[-1] from None
+        raise
+    except BaseException:
+        socket.disconnect()
+        raise
+    finally:
+        socket.off("connect_error", failed)
+        socket.loop.call_soon(socket.release)

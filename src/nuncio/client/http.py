@@ -54,17 +54,14 @@ def release(tools: Tools, pool: Pool) -> None:
         if tools.http is pool:
             tools.http = None
         task = asyncio.ensure_future(pool.session.close())
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
+        tools.closing.add(task)
+        task.add_done_callback(tools.closing.discard)
 
 
-_closing: set[asyncio.Future[None]] = set()
-
-
-async def closed() -> None:
-    """Wait until pools that are being closed are closed."""
-    if _closing:
-        await asyncio.wait(list(_closing))
+async def closed(tools: Tools) -> None:
+    """Wait until the pools of a loop that are being closed are closed."""
+    if tools.closing:
+        await asyncio.wait(list(tools.closing))
 
 
 class Tail:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nuncio.errors import OptionError
 from nuncio.handlers.handler import Ack
@@ -36,11 +37,33 @@ class Event:
         return f"<Event {self.name!r} {self.args!r}>"
 
     def ack(self, *values: object) -> None:
-        """Answer it, once; nothing happens where no answer is wanted."""
+        """Answer it, once, from any thread; nothing happens where no answer is wanted."""
         id = self._id
-        if id >= 0:
-            self._id = -1
+        if id < 0:
+            return
+        self._id = -1
+        threads = self._socket.threads
+        if threads.used and threads.away():
+            try:
+                threads.call(self._socket.answer_event, id, Ack(*values), self.name)
+            except RuntimeError:
+                # The loop is closed, and the connection with it: nobody waits any longer.
+                pass
+        else:
             self._socket.answer_event(id, Ack(*values), self.name)
+
+
+class Stream(Protocol):
+    """Takes the events of a socket as they arrive."""
+
+    def __len__(self) -> int:
+        """How many wait, so that at some number reading from the connection pauses."""
+
+    def offer(self, name: str, payload: list[Any], id: int) -> None:
+        """An event arrived: its name, it and its arguments, the acknowledgement's id or -1."""
+
+    def wake(self) -> None:
+        """The socket has ended for good."""
 
 
 class EventStream:
@@ -52,11 +75,14 @@ class EventStream:
         socket: whose events.
         inbox: of that socket.
         names: which events; none for all.
+
+    Attributes:
+        inbox: see above.
     """
 
     def __init__(self, socket: ClientSocket, inbox: Inbox, names: tuple[str, ...]) -> None:
         self._socket = socket
-        self._inbox = inbox
+        self.inbox = inbox
         self._names = frozenset(names)
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -70,7 +96,7 @@ class EventStream:
 
     async def __anext__(self) -> Event:
         while not self._events:
-            if self._closed or self._inbox.ended:
+            if self._closed or self.inbox.ended:
                 self.close()
                 raise StopAsyncIteration
             if self._waiter is not None:
@@ -99,7 +125,7 @@ class EventStream:
         if not self._closed:
             self._closed = True
             self._events.clear()
-            self._inbox.forget(self)
+            self.inbox.forget(self)
             self.wake()
 
     def offer(self, name: str, payload: list[Any], id: int) -> None:
@@ -115,21 +141,35 @@ class EventStream:
 
 
 class Inbox:
-    """The iterations over one socket's events.
+    """Who takes the events of one socket, beside its handlers.
+
+    Iterations belong to whoever iterates. One that a `break` has left, and that nobody has any
+    longer, takes nothing more: otherwise events would gather in it until reading pauses for ever.
 
     Attributes:
         ended: whether the socket has ended for good.
+        reason: why it has; empty as long as it has not.
     """
 
     def __init__(self, socket: ClientSocket) -> None:
         self._socket = socket
-        self._streams: list[EventStream] = []
+        self._streams: list[Stream] = []
+        self._iterations: list[weakref.ref[EventStream]] = []
         self.ended = False
+        self.reason = ""
+
+    def _takers(self) -> list[Stream]:
+        takers = list(self._streams)
+        for iteration in self._iterations:
+            stream = iteration()
+            if stream is not None:
+                takers.append(stream)
+        return takers
 
     @property
     def waiting(self) -> int:
         """How many events wait for who is behind the most."""
-        return max((len(stream) for stream in self._streams), default=0)
+        return max((len(stream) for stream in self._takers()), default=0)
 
     def stream(self, names: tuple[str, ...]) -> EventStream:
         """Begin an iteration.
@@ -141,28 +181,46 @@ class Inbox:
             if not isinstance(name, str):
                 raise OptionError(f"events: names must be str, not {name!r}")
         stream = EventStream(self._socket, self, names)
-        self._streams.append(stream)
+        self._iterations.append(weakref.ref(stream, self._dropped))
         return stream
+
+    def add(self, stream: Stream) -> None:
+        """Let somebody take events from now on."""
+        self._streams.append(stream)
 
     def offer(self, payload: list[Any], id: int) -> None:
         """An event arrived."""
         name = event_name(payload[0])
-        for stream in list(self._streams):
+        for stream in self._takers():
             stream.offer(name, payload, id)
         self._socket.limit_queue()
 
-    def forget(self, stream: EventStream) -> None:
-        """An iteration has ended."""
-        if stream in self._streams:
-            self._streams.remove(stream)
+    def forget(self, stream: Stream) -> None:
+        """Somebody takes no more."""
+        self._streams = [one for one in self._streams if one is not stream]
+        self._iterations = [one for one in self._iterations if one() not in (stream, None)]
         self._socket.limit_queue()
 
-    def end(self) -> None:
+    def _dropped(self, _: object) -> None:
+        """Nobody has a certain iteration any longer; this may be another thread."""
+        try:
+            self._socket.loop.call_soon_threadsafe(self._look_again)
+        except RuntimeError:
+            # The loop is closed, and nothing is read any more.
+            pass
+
+    def _look_again(self) -> None:
+        self._iterations = [one for one in self._iterations if one() is not None]
+        self._socket.limit_queue()
+
+    def end(self, reason: str) -> None:
         """The socket has ended for good; what has arrived may still be taken."""
         self.ended = True
-        for stream in list(self._streams):
+        self.reason = reason
+        for stream in self._takers():
             stream.wake()
 
     def begin_anew(self) -> None:
         """The socket connects again."""
         self.ended = False
+        self.reason = ""

@@ -33,6 +33,9 @@ class Runner:
         workers: run the coroutines of handlers.
     """
 
+    # Whether handlers wait for each other here, and not in the dispatcher; see `nuncio.sync`.
+    queues = False
+
     def __init__(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
         self.loop = asyncio.get_running_loop()
         self.threads = Threads()
@@ -66,8 +69,8 @@ class Runner:
 
     # Calling.
 
-    def in_thread(self, handler: Handler, args: list[Any]) -> Awaitable[Any]:
-        """Call a blocking handler in a thread."""
+    def in_thread(self, handler: Handler, args: list[Any], socket: Any) -> Awaitable[Any]:
+        """Call a blocking handler of a socket in a thread."""
         # From now on, calls may come from there.
         self.threads.used = True
         if self._executor is None:
@@ -79,7 +82,7 @@ class Runner:
         try:
             values = handler.arguments(None, [event, *args], None)
             if handler.thread:
-                result: Any = self.in_thread(handler, values)
+                result: Any = self.in_thread(handler, values, socket)
             else:
                 result = handler.function(*values)
         except Exception as error:
@@ -96,14 +99,14 @@ class Runner:
             return
         self.await_later(result, socket, event)
 
-    def notify(self, handler: Handler, payload: list[Any], event: str) -> None:
+    def notify(self, handler: Handler, payload: list[Any], socket: Any, event: str) -> None:
         """Call a catch-all listener with the event's name and arguments."""
         try:
             args = handler.arguments(None, ["", *payload], None)
         except ArgumentError as error:
-            self.report(error, None, event)
+            self.report(error, socket, event)
         else:
-            self.guard(handler.function, args, None, event)
+            self.guard(handler.function, args, socket, event)
 
     def await_later(self, result: Any, socket: Any, event: str) -> None:
         """Await what a function returned, if it is to be awaited."""
@@ -148,13 +151,16 @@ class Runner:
         else:
             logger.error("a handler of %r failed", event, exc_info=error)
         for handler in self._on_error:
-            try:
-                args = handler.arguments(None, ["", error, socket, event], None)
-                result = handler.function(*args)
-                if hasattr(result, "__await__"):
-                    self.spawn(_logged(result))
-            except Exception:
-                logger.exception("an on_error listener failed")
+            self.tell(handler, handler.arguments(None, ["", error, socket, event], None))
+
+    def tell(self, handler: Handler, args: list[Any]) -> None:
+        """Call a listener of `on_error`."""
+        try:
+            result = handler.function(*args)
+            if hasattr(result, "__await__"):
+                self.spawn(_logged(result))
+        except Exception:
+            logger.exception("an on_error listener failed")
 
     def close(self) -> None:
         """Nothing will be called any more."""

@@ -92,7 +92,7 @@ def bind(
     """
     if not callable(function):
         raise OptionError(f"the handler of {event!r} must be callable, not {function!r}")
-    is_async = _is_async(function)
+    is_async = is_async_function(function)
     if thread and is_async:
         raise OptionError(f"the handler of {event!r} is async: thread=True is for def functions")
     limit = 0 if concurrency is None else whole("concurrency", concurrency)
@@ -147,7 +147,7 @@ def bind_middleware(function: Any) -> Callable[..., Any]:
         wanted = _needed(shape)
         if wanted:
             raise _no_middleware(function, f"missing {wanted[0]!r}")
-        return _inject(function, "middleware", shape, _is_async(function), thread=False)
+        return _inject(function, "middleware", shape, is_async_function(function), thread=False)
     try:
         inspect.signature(function).bind(None)
     except TypeError as error:
@@ -360,7 +360,8 @@ def _names_ack(parameter: inspect.Parameter) -> bool:
     return annotation is AckCallback
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
+def is_async_function(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine."""
     while isinstance(function, functools.partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
