@@ -342,21 +342,28 @@ class EngineClient:
         elif way.name == WebSocket.name:
             dial.done()
 
-    async def _upgrade(self, ways: list[ClientTransport], dial: Dial) -> None:
+    def upgrading(self, transport: Transport) -> None:
+        """See `nuncio.client.probe.Teller`."""
+        self._emit("upgrading", transport)
+
+    def upgraded_to(self, transport: Transport) -> None:
+        """See `nuncio.client.probe.Teller`."""
         global _remembered
+        self.upgraded = True
+        if transport.name == WebSocket.name:
+            _remembered = True
+        self._emit("upgrade", transport)
+
+    async def _upgrade(self, ways: list[ClientTransport], dial: Dial) -> None:
         session = self._session
         assert session is not None
         try:
             for way in ways:
                 try:
-                    await probe(session, way, dial, self._events)
+                    await probe(session, way, dial, self)
                 except TransportError as error:
                     self._emit("upgrade_error", error)
                     continue
-                self.upgraded = True
-                if way.name == WebSocket.name:
-                    _remembered = True
-                self._emit("upgrade", session.transport)
                 dial.done()
                 return
         finally:
