@@ -162,6 +162,8 @@ class Drive(Generic[L]):
             "count": _total(links) - count,
             "cpu_s": _cpu() - cpu,
         }
+        if not figures["count"]:
+            self._faults.add("nothing was completed")
         await self._drain(links)
         return {**figures, "sent": sum(link.sent for link in links), "received": _total(links)}
 

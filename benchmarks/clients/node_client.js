@@ -157,6 +157,7 @@ async function work(links) {
   await sleep(seconds * 1000);
   const last = now();
   const count = total(links, "received") - before;
+  if (count === 0) fault("nothing was completed");
   await drain(links);
   return {
     seconds: last.at - first.at,

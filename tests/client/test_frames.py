@@ -290,7 +290,7 @@ def test_the_server_s_goodbye_is_answered_with_its_own_words() -> None:
     bench.transport.data_received(encode(TEXT, b"4a") + encode(CLOSE, encode_close(1001, "bye")))
     assert bench.heard.packets == ["4a"]
     assert bench.sent() == [(CLOSE, encode_close(1001, "bye"))]
-    assert bench.heard.ends == [("transport close", "the peer closed with code 1001")]
+    assert bench.heard.ends == [("transport close", "the peer closed with code 1001: 'bye'")]
     assert bench.io.ending == ["close"]
 
 

@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 
 from nuncio.client import ClientTransport, Dial
-from nuncio.client.events import ENGINE_EVENTS
 from nuncio.client.probe import Probe, probe
 from nuncio.client.session import ClientSession
 from nuncio.engine.transport import Transport
 from nuncio.engine.wheel import TimerWheel
 from nuncio.errors import TransportError
-from nuncio.events import Emitter
 from nuncio.protocol.engineio import Message
 from tests.support.aio import eventually, run_async, within
 from tests.support.fakes import FakeTransport, Recorder
@@ -47,13 +45,19 @@ class Bench:
         self.session.listener = self.above
         self.session.begin(0.0)
         self.told: list[str] = []
-        self.events = Emitter(lambda awaitable: None, ENGINE_EVENTS)
-        self.events.on("upgrading", lambda transport: self.told.append(transport.name))
         self.failing: Exception | None = None
 
     def start(self) -> asyncio.Future[None]:
         """Probe."""
-        return asyncio.ensure_future(within(probe(self.session, _To(self), NO_DIAL, self.events)))
+        return asyncio.ensure_future(within(probe(self.session, _To(self), NO_DIAL, self)))
+
+    def upgrading(self, transport: Transport) -> None:
+        """See `nuncio.client.probe.Teller`."""
+        self.told.append(transport.name)
+
+    def upgraded_to(self, transport: Transport) -> None:
+        """See `nuncio.client.probe.Teller`: only what was asked for has been sent by now."""
+        self.told.append(f"moved to {transport.name}")
 
     async def asked(self) -> asyncio.Future[None]:
         """Probe, as far as the question."""
@@ -102,6 +106,7 @@ async def test_it_asks_waits_for_the_old_one_and_moves() -> None:
     assert bench.session.transport is bench.new
     assert bench.new.reading
     assert bench.old.ending == ["abort"]
+    assert bench.told == ["websocket", "moved to websocket"]
 
 
 @run_async

@@ -113,12 +113,18 @@ def test_it_reads_from_when_it_has_a_transport() -> None:
 
 
 @pytest.mark.parametrize("packet", [b"2", b"3", b"4early", b"5", b"6", b"bAQ=="])
-def test_what_comes_before_the_handshake_has_no_meaning(packet: bytes) -> None:
+def test_a_session_begins_with_a_handshake(packet: bytes) -> None:
     bench = Bench(silence=-1)
     bench.wire.receive(packet)
+    assert bench.ended == ("transport error", "what the server sent first is no handshake")
+    assert (bench.above.heard, bench.wire.take(), bench.wire.ending) == ([], [], ["abort"])
+
+
+def test_a_session_does_not_begin_with_bytes() -> None:
+    bench = Bench(silence=-1)
     bench.wire.receive_binary(b"early")
-    assert bench.session.ready_state == "opening"
-    assert (bench.owner.take(), bench.above.heard, bench.wire.take()) == ([], [], [])
+    assert bench.ended == ("transport error", "what the server sent first is no handshake")
+    assert (bench.above.heard, bench.wire.ending) == ([], ["abort"])
 
 
 @pytest.mark.parametrize("packet", [b"", b"x", b"7", b"<html>"])
@@ -517,6 +523,7 @@ def test_while_it_moves_everything_waits_and_then_leaves_in_order() -> None:
     bench.wire.drain()
     assert bench.wire.take() == []
     bench.session.move_to(other, [text("unsent 1"), text("unsent 2")])
+    bench.session.go_on()
     assert other.take() == [b"5", b"4unsent 1", b"4unsent 2", b"4a", b"3", b"4b"]
     assert bench.session.transport is other
     assert other.reading
@@ -535,6 +542,7 @@ def test_what_the_new_transport_does_not_take_waits_on() -> None:
     bench.session.push(text("b"))
     other.full_after = 2
     bench.session.move_to(other, [])
+    bench.session.go_on()
     assert other.take() == [b"5", b"4a"]
     other.drain()
     assert other.take() == [b"4b"]
@@ -553,6 +561,7 @@ def test_reading_that_is_paused_stays_so_on_the_new_transport() -> None:
     bench, other = moving()
     bench.session.pause_reading()
     bench.session.move_to(other, [])
+    bench.session.go_on()
     assert not other.reading
     bench.session.resume_reading()
     assert other.reading
@@ -565,6 +574,7 @@ def test_closing_while_it_moves_waits_for_the_move() -> None:
     assert bench.session.ready_state == "closing"
     assert bench.wire.ending == []
     bench.session.move_to(other, [])
+    bench.session.go_on()
     assert other.take() == [b"5", b"4a"]
     assert other.ending == ["close"]
     assert bench.ended == ("forced close", "")
@@ -581,6 +591,7 @@ def test_the_heartbeat_goes_on_over_a_move() -> None:
     bench, other = moving()
     bench.loop.advance(30)
     bench.session.move_to(other, [])
+    bench.session.go_on()
     bench.loop.advance(15 - TICKS)
     assert bench.session.is_open
     bench.loop.advance(2 * TICKS)
@@ -591,6 +602,7 @@ def test_the_heartbeat_goes_on_over_a_move() -> None:
 def test_the_end_of_the_old_transport_after_the_move_does_not_matter() -> None:
     bench, other = moving()
     bench.session.move_to(other, [])
+    bench.session.go_on()
     bench.session.ended(bench.wire, "transport close", "")
     bench.session.text(bench.wire, b"4late")
     assert bench.session.is_open

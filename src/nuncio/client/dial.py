@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies, proxy_bypass
 
@@ -142,7 +143,7 @@ class Dial:
         method: str,
         url: str,
         headers: dict[str, str],
-        data: bytes | None = None,
+        data: bytes | BytesIO | None = None,
         transport: str = "polling",
     ) -> Any:
         """Send a request; returns aiohttp's response, of which the head has arrived.
@@ -178,7 +179,7 @@ class Dial:
             why = explain(error, self.target.assumed, self.target.origin)
             raise TransportError(f"{transport}: {why}", transport) from error
         if self.jar is not None and response.cookies:
-            self.jar.update_cookies(response.cookies, response.url)
+            self.jar.update_cookies(_with_deleted(response.cookies), response.url)
         return response
 
     def _proxy(self) -> str | None:
@@ -216,6 +217,14 @@ class Dial:
             status,
             text,
         )
+
+
+def _with_deleted(cookies: SimpleCookie) -> SimpleCookie:
+    """The cookies of a response; aiohttp's jar takes 1970, which deletes a cookie, for no date."""
+    for cookie in cookies.values():
+        if "1970" in cookie["expires"] and not cookie["max-age"]:
+            cookie["max-age"] = "0"
+    return cookies
 
 
 def new_jar() -> Any:

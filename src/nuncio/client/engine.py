@@ -117,7 +117,7 @@ class EngineClient:
     @property
     def ready_state(self) -> str:
         """`opening`, `open`, `closing` or `closed`."""
-        if self._gone or self._opening is None:
+        if self._gone or self._done is None:
             return "closed"
         return "opening" if self._session is None else self._session.ready_state
 
@@ -184,7 +184,7 @@ class EngineClient:
         Raises:
             RuntimeError: without a running event loop.
         """
-        if self._opening is not None or self._gone:
+        if self._done is not None or self._gone:
             return
         self._tools = tools()
         loop = asyncio.get_running_loop()
@@ -340,6 +340,8 @@ class EngineClient:
         global _remembered
         session = self._session
         assert session is not None and self._tools is not None
+        # A task that has ended still holds all that its coroutine held.
+        self._opening = self._limit = None
         _remembered = way.name == WebSocket.name
         if not session.is_open:
             return
@@ -351,14 +353,25 @@ class EngineClient:
         elif way.name == WebSocket.name:
             dial.done()
 
-    async def _upgrade(self, ways: list[ClientTransport], dial: Dial) -> None:
+    def upgrading(self, transport: Transport) -> None:
+        """See `nuncio.client.probe.Teller`."""
+        self._emit("upgrading", transport)
+
+    def upgraded_to(self, transport: Transport) -> None:
+        """See `nuncio.client.probe.Teller`."""
         global _remembered
+        self.upgraded = True
+        if transport.name == WebSocket.name:
+            _remembered = True
+        self._emit("upgrade", transport)
+
+    async def _upgrade(self, ways: list[ClientTransport], dial: Dial) -> None:
         session = self._session
         assert session is not None
         try:
             for way in ways:
                 try:
-                    await probe(session, way, dial, self._events)
+                    await probe(session, way, dial, self)
                 except TransportError as error:
                     self._emit("upgrade_error", error)
                     continue
@@ -367,10 +380,6 @@ class EngineClient:
                     wrong = TransportError(f"probe error: it failed: {error!r}", way.name)
                     self._emit("upgrade_error", wrong)
                     continue
-                self.upgraded = True
-                if way.name == WebSocket.name:
-                    _remembered = True
-                self._emit("upgrade", session.transport)
                 dial.done()
                 return
         except asyncio.CancelledError:

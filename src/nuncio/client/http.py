@@ -13,6 +13,16 @@ from typing import Any, Final
 from nuncio.client.tools import Tools
 from nuncio.errors import TransportError
 
+OLD_SERVER: Final = (
+    "the server speaks an older protocol, Socket.IO 2.x, which this client does not; update the "
+    "server to 3.x or later"
+)
+
+
+class OldServer(TransportError):
+    """A server to which it makes no sense to connect again."""
+
+
 # A redirect leads to another; a server that goes on like this leads nowhere.
 MOST_REDIRECTS: Final = 10
 

@@ -20,7 +20,7 @@ from nuncio.client.connection import ClientConnection
 from nuncio.client.dial import new_jar
 from nuncio.client.engine import EngineClient
 from nuncio.client.events import MANAGER_EVENTS
-from nuncio.client.http import closed
+from nuncio.client.http import OldServer, closed
 from nuncio.client.options import (
     ManagerOptions,
     SocketOptions,
@@ -428,7 +428,11 @@ class Manager:
         outcome, self._on_outcome = self._on_outcome, None
         self._events.emit("error", error)
         for socket in list(self._sockets.values()):
-            if socket.active:
+            if not socket.active:
+                continue
+            if isinstance(error, OldServer):
+                socket.refused(error)
+            else:
                 socket.not_reached(error)
         self._tell(outcome, error)
         if self._reconnecting:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from io import BytesIO
 from typing import Any, Final
 
 from nuncio.client.dial import Dial
+from nuncio.client.http import OLD_SERVER, OldServer
 from nuncio.engine.transport import Transport
 from nuncio.errors import DisconnectReason, PacketError, TransportError
 from nuncio.protocol.engineio import CLOSE_PACKET, SEPARATOR, Message, split_payload
@@ -23,6 +26,12 @@ TRANSPORT_ERROR: Final = str(DisconnectReason.TRANSPORT_ERROR)
 
 # Packets in one answer: a server that sends more sends nonsense.
 MOST_PACKETS: Final = 1_000_000
+
+# From this size a body is given to aiohttp as a file.
+LARGE_BODY: Final = 2**20
+
+# The first answer of revision 3 of Engine.IO: a length, and the handshake.
+_OLD: Final = re.compile(rb"[0-9]+:0\{|\x00[\x00-\x09]+\xff0\{")
 
 # How long the goodbye may take.
 CLOSE_SECONDS: Final = 10.0
@@ -120,6 +129,8 @@ class ClientPolling(Transport):
         url = dial.url("polling")
         headers = dial.headers("polling", {"Accept": "*/*"})
         body = await self._answer("GET", url, headers, None)
+        if not self._dial.sid and _OLD.match(body):
+            raise OldServer(OLD_SERVER, "polling", 200)
         try:
             body.decode()
             return split_payload(body, MOST_PACKETS)
@@ -127,7 +138,7 @@ class ClientPolling(Transport):
             raise TransportError("polling: the answer is no payload", "polling", 200) from error
 
     async def _answer(
-        self, method: str, url: str, headers: dict[str, str], data: bytes | None
+        self, method: str, url: str, headers: dict[str, str], data: bytes | BytesIO | None
     ) -> bytes:
         """The body of an answer, which is a success and not too long.
 
@@ -240,7 +251,9 @@ class ClientPolling(Transport):
         headers = dial.headers(
             "polling", {"Accept": "*/*", "Content-Type": "text/plain;charset=UTF-8"}
         )
-        await self._answer("POST", dial.url("polling"), headers, body)
+        # aiohttp wants to be told that much is not copied at once.
+        large = len(body) > LARGE_BODY
+        await self._answer("POST", dial.url("polling"), headers, BytesIO(body) if large else body)
 
     # Leaving it for another transport.
 

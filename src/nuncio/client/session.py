@@ -306,9 +306,14 @@ class ClientSession(PacketSink):
                 for message in self._buffer.take():
                     buffer.append(message)
             self._buffer = buffer
-        self.drained(transport)
-        if self._reading:
-            transport.resume_reading()
+
+    def go_on(self) -> None:
+        """The move was told: send what waits, and read."""
+        transport = self.transport
+        if transport is not None:
+            self.drained(transport)
+            if self._reading:
+                transport.resume_reading()
 
     # What transports call.
 
@@ -317,6 +322,9 @@ class ClientSession(PacketSink):
         if transport is not self.transport or self._state == CLOSED:
             return
         kind = data[0] if data else 0
+        if self._state == OPENING and (CLOSE < kind <= NOOP or kind == BINARY_MARK):
+            self._no_handshake()
+            return
         if self.watched and kind != BINARY_MARK:
             self._owner.packet(data)
         if kind == MESSAGE and self._state == OPEN:
@@ -345,6 +353,8 @@ class ClientSession(PacketSink):
     def binary(self, transport: Transport, data: bytes) -> None:
         """See `PacketSink.binary`."""
         if transport is not self.transport or self._state != OPEN:
+            if transport is self.transport and self._state == OPENING:
+                self._no_handshake()
             return
         if self.watched:
             self._owner.packet(data)
@@ -442,6 +452,9 @@ class ClientSession(PacketSink):
             self._abort(reason, description)
         elif self._state != CLOSED:
             self._part(reason, description)
+
+    def _no_handshake(self) -> None:
+        self._abort(TRANSPORT_ERROR, "what the server sent first is no handshake")
 
     def _garbage(self) -> None:
         self.cut(TRANSPORT_ERROR, "the server sent what is no Engine.IO packet")

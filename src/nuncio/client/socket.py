@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from typing import Any, Final, cast
 
 from nuncio.client.asker import ClientAsker
+from nuncio.client.http import OLD_SERVER
 from nuncio.client.inbox import EventStream, Inbox
 from nuncio.client.session import ClientSession
 from nuncio.client.waiting import SendBuffer
@@ -28,11 +29,6 @@ PARSE_ERROR: Final = str(DisconnectReason.PARSE_ERROR)
 
 # How long leaving may wait for acknowledgements without a time-out, in seconds.
 PATIENCE: Final = 10.0
-
-OLD_SERVER: Final = (
-    "the server speaks an older protocol, Socket.IO 2.x, which this client does not; update the "
-    "server to 3.x or later"
-)
 
 
 class ClientSocket(ClientAsker):
@@ -371,7 +367,7 @@ class ClientSocket(ClientAsker):
     def _on_connect(self, data: Any) -> None:
         sid = data.get("sid") if isinstance(data, dict) else None
         if not isinstance(sid, str) or not sid:
-            self.fire("connect_error", [ConnectError(OLD_SERVER)])
+            self.refused(ConnectError(OLD_SERVER))
             return
         if self.connected:
             # The server repeats itself; the reference tells of it again.

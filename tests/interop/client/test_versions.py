@@ -81,4 +81,6 @@ async def test_connecting_to_2_raises(home: NodeHome, way: Way) -> None:
     async with NodeServer(home.program, OLD) as server:
         with pytest.raises(nuncio.ConnectError, match=r"2\.x"):
             await nuncio.connect(server.url, transports=way.transports)
-        await server.emptied()
+        if way is WEBSOCKET:
+            # Over long-polling it speaks of a session that this client cannot end.
+            await server.emptied()
