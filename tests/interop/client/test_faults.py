@@ -214,11 +214,10 @@ async def test_leaving_a_server_that_has_fallen_silent(
 
 
 @pytest.mark.slow
-@BOTH_WAYS
 @run_async
-async def test_a_goodbye_has_its_limit(home: NodeHome, server: NodeServer, way: Way) -> None:
+async def test_a_goodbye_has_its_limit(home: NodeHome, server: NodeServer) -> None:
     async with FaultProxy(server.port) as proxy, ours(proxy.url) as clients:
-        client = await clients.connect(way=way)
+        client = await clients.connect(way=POLLING)
         proxy.stall(BOTH)
         await within(client.socket.close())
 

@@ -137,3 +137,5 @@ async def test_volatile_events_do_not_queue(home: NodeHome, server: NodeServer) 
         await server.next_event("never")
         client.socket.volatile.emit("echo", "past it")
         assert await client.next("echo") == ["past it"]
+        # Closing it would wait for the acknowledgement.
+        client.socket.disconnect()
