@@ -719,7 +719,7 @@ async def test_registrations_that_cannot_be() -> None:
     with pytest.raises(OptionError, match="must be callable"):
         scene.socket.on("e", wrong)
     with pytest.raises(OptionError, match="event must be a non-empty str"):
-        scene.socket.on(wrong)
+        scene.socket.on("")
     with pytest.raises(OptionError, match="on_any"):
         scene.socket.on("*")
     with pytest.raises(OptionError, match="did you mean 'thread'"):
