@@ -103,14 +103,16 @@ class Dial:
         options = self.options_of(transport)
         # As in the reference, the URL's own query wins as a whole.
         query = self.target.query or query_pairs(options.query)
-        pairs = [*query, ("EIO", "4"), ("transport", transport)]
+        ours = [("EIO", "4"), ("transport", transport)]
         stamped = options.timestamp_requests
         if stamped or (stamped is None and transport == "polling"):
-            pairs.append((options.timestamp_param, _stamp()))
+            ours.append((options.timestamp_param, _stamp()))
         if options.force_base64:
-            pairs.append(("b64", "1"))
+            ours.append(("b64", "1"))
         if self.sid:
-            pairs.append(("sid", self.sid))
+            ours.append(("sid", self.sid))
+        names = {name for name, _ in ours}
+        pairs = [pair for pair in query if pair[0] not in names] + ours
         target = self.target
         origin = target.origin if scheme == "http" else "ws" + target.origin[4:]
         return f"{origin}{self._path}?{encode_query(pairs)}"
@@ -123,11 +125,15 @@ class Dial:
             more: further ones.
         """
         own = self.options.transport_options.get(transport, {}).get("extra_headers", {})
-        headers = {**(more or {}), **self._headers, **checked_headers(own)}
-        cookies = self._cookies()
-        if cookies and not any(name.lower() == "cookie" for name in headers):
-            headers["Cookie"] = cookies
-        return headers
+        # By names in small letters, for in HTTP they are the same.
+        headers: dict[str, tuple[str, str]] = {}
+        for source in (more or {}, self._headers, checked_headers(own)):
+            for name, value in source.items():
+                headers[name.lower()] = (name, value)
+        cookies = "" if "cookie" in headers else self._cookies()
+        if cookies:
+            headers["cookie"] = ("Cookie", cookies)
+        return dict(headers.values())
 
     def _cookies(self) -> str:
         from yarl import URL

@@ -140,7 +140,7 @@ def take_over(response: Any) -> tuple[Any, bytes]:
     io = None if connection is None else connection.transport
     if protocol is None or io is None or io.is_closing():
         response.close()
-        raise TransportError("the connection was cut behind the handshake", "websocket")
+        raise TransportError("websocket: the connection was cut behind the handshake", "websocket")
     tail = Tail()
     protocol.set_parser(tail, None)
     protocol.transport = None

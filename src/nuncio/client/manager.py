@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from nuncio.client.backoff import Backoff
+from nuncio.client.checks import checked_namespace
 from nuncio.client.connection import ClientConnection
 from nuncio.client.dial import new_jar
 from nuncio.client.engine import EngineClient
@@ -248,12 +249,7 @@ class Manager:
         Raises:
             OptionError: for a wrong option, with the fix.
         """
-        if not isinstance(nsp, str):
-            raise OptionError(f"nsp must be a str such as '/chat', not {nsp!r}")
-        if not nsp.startswith("/"):
-            nsp = "/" + nsp
-        if "," in nsp:
-            raise OptionError(f"nsp: {nsp!r} cannot be a namespace, for a comma ends its name")
+        nsp = checked_namespace(nsp)
         socket = self._sockets.get(nsp)
         if socket is None:
             manager, given = split(options)

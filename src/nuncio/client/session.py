@@ -447,8 +447,8 @@ class ClientSession(PacketSink):
                 self._part(FORCED_CLOSE, "")
 
     def cut(self, reason: str, description: str) -> None:
-        """End the session at once, whatever is buffered; the server is told."""
-        if self._state == OPENING:
+        """End the session at once, whatever is buffered; the server is told, if it is there."""
+        if self._state == OPENING or reason == PING_TIMEOUT:
             self._abort(reason, description)
         elif self._state != CLOSED:
             self._part(reason, description)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nuncio import ClientLimits, ConnectTimeout, Disconnected, LimitExceeded, TransportError
+from nuncio.client import polling
 from tests.support.aio import eventually, run_async, within
 from tests.support.faults import BOTH, DOWN, UP, FaultProxy, flip
 from tests.support.node import POLLING, UPGRADED, UPGRADING, WEBSOCKET, Way
@@ -224,9 +225,11 @@ async def test_leaving_a_server_that_has_fallen_silent(
         await within(closed)
 
 
-@pytest.mark.slow
 @run_async
-async def test_a_goodbye_has_its_limit(home: NodeHome, server: NodeServer) -> None:
+async def test_a_goodbye_has_its_limit(
+    home: NodeHome, server: NodeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "CLOSE_SECONDS", 0.2)
     async with FaultProxy(server.port) as proxy, ours(proxy.url) as clients:
         client = await clients.connect(way=POLLING)
         proxy.stall(BOTH)

@@ -131,7 +131,7 @@ async def test_it_is_sent_again_after_a_disconnection(home: NodeHome, server: No
 async def test_volatile_events_do_not_queue(home: NodeHome, server: NodeServer) -> None:
     async with ours(server.url) as clients:
         # Not while it moves from one transport to another, when volatile events cannot leave.
-        client = await clients.connect(way=WEBSOCKET, retries=2, ack_timeout=60)
+        client = await clients.connect(way=WEBSOCKET, retries=2, ack_timeout=1)
         client.socket.emit("never")
         await server.next_event("never")
         client.socket.volatile.emit("echo", "past it")
