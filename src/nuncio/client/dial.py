@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies, proxy_bypass
 
 from nuncio.client.checks import checked_cookies, checked_headers
-from nuncio.client.http import MOST_REDIRECTS, Pool, acquire, explain, release
+from nuncio.client.http import MOST_REDIRECTS, Pool, acquire, close, explain, new_session, release
 from nuncio.client.options import ManagerOptions
 from nuncio.client.tools import Tools
+from nuncio.client.tunnel import connector, open_tunnel
 from nuncio.client.url import Target, encode_query, query_pairs
 from nuncio.errors import TransportError
 
@@ -52,6 +54,7 @@ class Dial:
         self._headers: dict[str, str] = {}
         self._ssl: Any = None
         self._pool: Pool | None = None
+        self._tunnels: list[Any] = []
         self._ready = False
         path = options.path.rstrip("/")
         self._path = path + "/" if options.add_trailing_slash else path
@@ -82,6 +85,9 @@ class Dial:
         self._pool = None
         if pool is not None:
             release(self.tools, pool)
+        tunnels, self._tunnels = self._tunnels, []
+        for session in tunnels:
+            close(self.tools, session)
 
     def options_of(self, transport: str) -> ManagerOptions:
         """The options for one transport, by its name: `transport_options` may say otherwise."""
@@ -161,8 +167,15 @@ class Dial:
             pool = self._pool = acquire(self.tools)
         options = self.options_of(transport)
         aiohttp = pool.aiohttp
+        session, proxy = pool.session, self._proxy(options)
+        if proxy is not None and not self.target.secure:
+            if transport == "websocket" and proxy.startswith("http:"):
+                session, proxy = await self._tunnel(proxy, options.proxy_headers), None
+            else:
+                session = pool.fresh
+                headers = {**headers, **_to_proxy(options.proxy_headers)}
         try:
-            response = await pool.session.request(
+            response = await session.request(
                 method,
                 URL(url, encoded=True),
                 data=data,
@@ -171,7 +184,7 @@ class Dial:
                 max_redirects=MOST_REDIRECTS,
                 ssl=self._ssl,
                 server_hostname=options.server_hostname,
-                proxy=self._proxy(),
+                proxy=proxy,
                 proxy_headers=options.proxy_headers,
                 read_until_eof=transport != "websocket",
             )
@@ -182,8 +195,18 @@ class Dial:
             self.jar.update_cookies(_with_deleted(response.cookies), response.url)
         return response
 
-    def _proxy(self) -> str | None:
-        options = self.options
+    async def _tunnel(self, proxy: str, headers: Mapping[str, str] | None) -> Any:
+        """A session for one request, which goes through a tunnel.
+
+        Raises:
+            TransportError: when the proxy does not make one.
+        """
+        sock = await open_tunnel(proxy, self.target.host, self.target.port, headers)
+        session = new_session(connector(sock))
+        self._tunnels.append(session)
+        return session
+
+    def _proxy(self, options: ManagerOptions) -> str | None:
         if options.proxy is not None or not options.trust_env:
             return options.proxy
         if proxy_bypass(self.target.host.strip("[]")):
@@ -225,6 +248,12 @@ def _with_deleted(cookies: SimpleCookie) -> SimpleCookie:
         if "1970" in cookie["expires"] and not cookie["max-age"]:
             cookie["max-age"] = "0"
     return cookies
+
+
+def _to_proxy(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Those of a proxy's headers that are not for the server, though its request carries them."""
+    given = headers or {}
+    return {name: value for name, value in given.items() if name.lower().startswith("proxy-")}
 
 
 def new_jar() -> Any:
