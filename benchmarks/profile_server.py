@@ -19,14 +19,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import contenders, machine
-from harness.measure import Failed, Settings, build_generator, load, server, stop
+from harness.measure import build_generator, load
 from harness.modes import MODES
+from harness.processes import Failed, server, stop
+from harness.runs import Settings
+from harness.servers import SERVERS
+
+_CHOICES = [key for key, mode in MODES.items() if not mode.idle and not mode.client]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one mode and print the profile; returns the exit status."""
     parser = argparse.ArgumentParser(description="Show where a Nuncio server spends its time.")
-    parser.add_argument("mode", choices=[key for key, mode in MODES.items() if not mode.idle])
+    parser.add_argument("mode", choices=_CHOICES)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--lines", type=int, default=40, help="functions to print")
@@ -40,14 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder, "profile")
         command = [options.python, "-m", "cProfile", "-o", str(profile)]
-        command += [str(contenders.SERVERS / "nuncio_server.py")]
+        command += [str(SERVERS / "nuncio_server.py")]
         command += MODES[options.mode].server
         command += ["--async"] if options.asynchronous else []
         try:
             build_generator()
             with (
-                server(command, {}, cpus.server) as (process, port),
-                machine.pinned(cpus.generator),
+                server(command, {}, cpus.tested) as (process, port),
+                machine.pinned(cpus.other),
             ):
                 _drive(load(MODES[options.mode], settings), port, options.seconds + 60)
                 # cProfile writes its file when the program ends, and SIGTERM would not let it.

@@ -2,9 +2,10 @@
 """Measure Nuncio, Node.js and python-socketio side by side, and print how they compare.
 
 Each server runs the same small application on one CPU while a load generator drives it from
-another. Servers take turns (A, B, C, A, B, C, …), so that what disturbs the machine for a while
-disturbs all of them; the figures are medians. README.md beside this file says what is measured and
-what the figures do not tell.
+another; each client does the same work on one CPU with the same fast server on another. They take
+turns (A, B, C, A, B, C, …), so that what disturbs the machine for a while disturbs all of them; the
+figures are medians. README.md beside this file says what is measured and what the figures do not
+tell.
 
 Exit status: 0, 1 when a run was void (its figures are then left out), 2 on misuse.
 """
@@ -19,11 +20,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from harness import contenders, machine
+from harness import clients, contenders, machine, servers
 from harness.contenders import Contender, Mislabelled, Programs, Unavailable
-from harness.measure import Failed, Run, Settings, build_generator, measure
+from harness.measure import build_generator, measure
+from harness.measure_client import measure_client
 from harness.modes import MODES, Mode
+from harness.processes import Failed
 from harness.report import Report
+from harness.runs import Run, Settings
 
 _USUAL = Settings(
     rounds=3, seconds=3.0, warmup=1.0, idle_connections=5000, idle_seconds=1.0, idle_settle=1.5
@@ -31,7 +35,8 @@ _USUAL = Settings(
 _QUICK = Settings(
     rounds=1, seconds=1.0, warmup=0.5, idle_connections=5000, idle_seconds=0.5, idle_settle=0.5
 )
-_SPARE_FILES = 200  # what a server opens besides its connections
+_SPARE_FILES = 200  # what a server or client opens besides its connections
+_NAMES = tuple(dict.fromkeys((*servers.FINDERS, *clients.FINDERS)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        cpus = machine.choose_cpus(options.server_cpu, options.generator_cpu)
+        cpus = machine.choose_cpus(options.tested_cpu, options.other_cpu)
         build_generator()
         found, notes = _find(options)
     except (Failed, Mislabelled, Unavailable, ValueError) as error:
@@ -84,7 +89,8 @@ def _measure_all(
     for number, (turn, mode, contender) in enumerate(plan, 1):
         head = f"[{number}/{len(plan)}] {mode.key} {turn}/{settings.rounds} {contender.key}:"
         print(head, end=" ", flush=True)
-        run = measure(contender, mode, turn, settings, cpus)
+        once = measure_client if mode.client else measure
+        run = once(contender, mode, turn, settings, cpus)
         print(_outcome(run, mode), flush=True)
         runs.append(run)
 
@@ -95,11 +101,11 @@ def _outcome(run: Run, mode: Mode) -> str:
     figures, marks = run.figures, "".join(f", {mark.upper()}" for mark in run.marks)
     if mode.idle:
         return f"{figures['rss_kib_per_conn']:.2f} KiB per connection{marks}"
-    return (
-        f"{figures['rate']:,.0f} {figures['unit']}, "
-        f"{figures['server_cpu_us_per_msg']:.2f} µs of CPU, "
-        f"p50 {figures['lat_us']['p50']:,.0f} µs, p99 {figures['lat_us']['p99']:,.0f} µs{marks}"
-    )
+    said = f"{figures['rate']:,.0f} {mode.unit}s/s, {figures[mode.cost]:.2f} µs of CPU"
+    if mode.client:
+        return f"{said}, {figures['client_cpu_util']:.0%} of the CPU{marks}"
+    latency = figures["lat_us"]
+    return f"{said}, p50 {latency['p50']:,.0f} µs, p99 {latency['p99']:,.0f} µs{marks}"
 
 
 def _find(options: argparse.Namespace) -> tuple[list[Contender], list[str]]:
@@ -110,15 +116,24 @@ def _find(options: argparse.Namespace) -> tuple[list[Contender], list[str]]:
         python_socketio=_program(options.python_socketio),
         node=_program(options.node),
     )
-    found, notes = [], []
-    for key in options.contenders or contenders.USUAL:
-        try:
-            found.append(contenders.find(key, programs))
-        except Unavailable as error:
-            if options.contenders:
-                raise Unavailable(f"{key}: {error}") from None
-            notes.append(f"Left out: {key}.")
-            print(f"{key} left out: {error}", file=sys.stderr)
+    found: list[Contender] = []
+    notes: list[str] = []
+    for finders, usual, client in (
+        (servers.FINDERS, servers.USUAL, False),
+        (clients.FINDERS, clients.USUAL, True),
+    ):
+        if not any(MODES[key].client is client for key in options.only):
+            continue
+        for key in options.contenders or usual:
+            try:
+                if key in finders:
+                    found.append(finders[key](programs))
+            except Unavailable as error:
+                if options.contenders:
+                    raise Unavailable(f"{key}: {error}") from None
+                name = f"{key} (client)" if client else key
+                notes.append(f"Left out: {name}.")
+                print(f"{name} left out: {error}", file=sys.stderr)
     if not found:
         raise Unavailable("there is nobody to measure")
     return found, notes
@@ -162,7 +177,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Measure Nuncio, Node.js and python-socketio side by side.",
-        epilog=f"Modes: {', '.join(MODES)}. Contenders: {', '.join(contenders.NAMES)}.",
+        epilog=f"Modes: {', '.join(MODES)}. Contenders: {', '.join(_NAMES)}.",
     )
     add = parser.add_argument
     interpreter = contenders.usual_interpreter
@@ -192,8 +207,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--warmup", type=_duration, metavar="SECONDS", help="before each measurement")
     add("--idle-connections", type=_positive, metavar="N")
     add("--quick", action="store_true", help="one short round")
-    add("--server-cpu", type=int, metavar="N")
-    add("--generator-cpu", type=int, metavar="N")
+    add("--tested-cpu", type=int, metavar="N", help="of servers and clients under test")
+    add("--other-cpu", type=int, metavar="N", help="of load generator and reference server")
     add("--markdown", type=Path, metavar="FILE", help="write the tables")
     add("--json", type=Path, metavar="FILE", help="write the tables and all single runs")
     return parser
@@ -204,7 +219,7 @@ def _modes(text: str) -> tuple[str, ...]:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return _chosen(text, contenders.NAMES)
+    return _chosen(text, _NAMES)
 
 
 def _chosen(text: str, known: Sequence[str]) -> tuple[str, ...]:

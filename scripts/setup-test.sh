@@ -11,6 +11,7 @@ have node || want nodejs
 have npm || want npm
 have chromium || want chromium fonts-dejavu-core fonts-noto-color-emoji
 have openssl || want openssl
+have tinyproxy || want tinyproxy
 have nginx || [ -x /usr/sbin/nginx ] || want nginx
 python=$(find_python)
 "$python" -c 'import ensurepip' 2>/dev/null || want python3-venv

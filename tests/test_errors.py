@@ -110,6 +110,8 @@ def test_reasons_are_the_official_words() -> None:
         "slow consumer",
         "auth expired",
         "rate limited",
+        "io server disconnect",
+        "io client disconnect",
     }
     for reason in DisconnectReason:
         plain: str = str(reason)

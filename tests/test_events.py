@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Coroutine
@@ -38,6 +39,47 @@ def test_listeners_are_called_in_order_with_the_arguments() -> None:
     emitter.on("b", lambda *args: heard.append((3, args)))
     emitter.emit("a", "x", 5)
     assert heard == [(1, ("x", 5)), (2, ("x", 5))]
+
+
+def test_listeners_get_as_many_arguments_as_they_declare() -> None:
+    heard: list[object] = []
+
+    class Owner:
+        def method(self, first: object) -> None:
+            heard.append(("method", first))
+
+        def __call__(self) -> None:
+            heard.append("callable")
+
+    def positional_only(first: object, /, *, key: int = 5) -> None:
+        heard.append(("positional", first, key))
+
+    @functools.wraps(positional_only)
+    def wrapper(*args: object) -> None:
+        heard.append(("wrapper", *args))
+
+    emitter = make()
+    emitter.on("a", lambda: heard.append("none"))
+    emitter.on("a", lambda first: heard.append(first))
+    emitter.on("a", lambda first, second=None, third=None: heard.append((first, second, third)))
+    emitter.on("a", Owner().method)
+    emitter.on("a", Owner())
+    emitter.on("a", positional_only)
+    emitter.on("a", wrapper)
+    emitter.on("a", functools.partial(lambda first, second: heard.append((first, second)), 0))
+    emitter.on("a", heard.append)
+    emitter.emit("a", "x", 5)
+    assert heard == [
+        "none",
+        "x",
+        ("x", 5, None),
+        ("method", "x"),
+        "callable",
+        ("positional", "x", 5),
+        ("wrapper", "x", 5),
+        (0, "x"),
+        "x",
+    ]
 
 
 def test_on_and_once_decorate() -> None:

@@ -17,46 +17,51 @@ _KERNEL_THREADS = 2  # the parent of every kernel thread; ksoftirqd does the net
 
 @dataclass(frozen=True, slots=True)
 class Cpus:
-    """The CPU of the server and the CPU of the generator; the same one if there is no second."""
+    """The CPU of what is tested and the CPU of the other side; the same one if there is no second.
 
-    server: int
-    generator: int
+    The other side is the load generator where a server is tested, the reference server where a
+    client is.
+    """
+
+    tested: int
+    other: int
 
     @property
     def note(self) -> str:
         """What a reader of the figures has to know about the two."""
-        if self.server == self.generator:
+        if self.tested == self.other:
             return (
-                "One CPU only: server and generator share it, so throughput and latency say "
-                "little; CPU time per message still counts."
+                "One CPU only: both sides share it, so throughput and latency say little; CPU "
+                "time per message still counts."
             )
-        note = f"Server pinned to CPU {self.server}, load generator to CPU {self.generator}."
-        if self.generator in _siblings(self.server):
+        note = f"Servers and clients under test pinned to CPU {self.tested}, the other side "
+        note += f"(load generator, reference server) to CPU {self.other}."
+        if self.other in _siblings(self.tested):
             note += " The two are threads of one core and slow each other down."
         return note
 
 
-def choose_cpus(server: int | None, generator: int | None) -> Cpus:
+def choose_cpus(tested: int | None, other: int | None) -> Cpus:
     """Choose two CPUs this process may use, on different cores where there are such.
 
     Args:
-        server: the server's CPU, None for the first.
-        generator: the generator's CPU, None for the first on another core.
+        tested: the CPU of what is tested, None for the first.
+        other: the CPU of the other side, None for the first on another core.
 
     Raises:
         ValueError: a CPU was asked for that this process may not use.
     """
     allowed = sorted(os.sched_getaffinity(0))
-    for cpu in (server, generator):
+    for cpu in (tested, other):
         if cpu is not None and cpu not in allowed:
             raise ValueError(f"CPU {cpu} is not one of those this process may use: {allowed}")
-    if server is None:
-        server = next((cpu for cpu in allowed if cpu != generator), allowed[0])
-    if generator is None:
-        others = [cpu for cpu in allowed if cpu != server] or [server]
-        siblings = _siblings(server)
-        generator = next((cpu for cpu in others if cpu not in siblings), others[0])
-    return Cpus(server, generator)
+    if tested is None:
+        tested = next((cpu for cpu in allowed if cpu != other), allowed[0])
+    if other is None:
+        others = [cpu for cpu in allowed if cpu != tested] or [tested]
+        siblings = _siblings(tested)
+        other = next((cpu for cpu in others if cpu not in siblings), others[0])
+    return Cpus(tested, other)
 
 
 def _siblings(cpu: int) -> set[int]:
@@ -112,6 +117,12 @@ def cpu_of_others(*ours: int) -> float:
             continue
         ticks += sum(map(int, fields[11:15]))
     return ticks / _TICKS_PER_SECOND
+
+
+def stolen() -> float:
+    """CPU seconds that the hypervisor has withheld from this machine so far."""
+    fields = Path("/proc/stat").read_text().split(maxsplit=9)
+    return int(fields[8]) / _TICKS_PER_SECOND
 
 
 def describe() -> str:

@@ -1,4 +1,4 @@
-"""What is measured: each kind of work, and the load generator's options for it.
+"""What is measured: each kind of work, and the options of the load generator, or client, for it.
 
 The connection counts are part of the figures (a server reads several small frames in one turn of
 its loop when many connections are busy), so they are fixed here and not options of `run.py`.
@@ -16,10 +16,11 @@ class Mode:
     Attributes:
         key: its name on the command line and in the JSON.
         title: its name in the table.
-        load: the generator's mode and options, without those every run has.
+        load: the mode and options of the generator or client, without those every run has.
         unit: what one piece of work is, in the singular.
         polling: whether it needs HTTP long-polling, which the reference loop in C does not have.
         server: options of the servers, which only Nuncio's and Node's have.
+        client: whether it is clients that are measured.
     """
 
     key: str
@@ -28,6 +29,14 @@ class Mode:
     unit: str = "message"
     polling: bool = False
     server: tuple[str, ...] = ()
+    client: bool = False
+
+    @property
+    def cost(self) -> str:
+        """The main figure: its name in the JSON of a run."""
+        if self.idle:
+            return "rss_kib_per_conn"
+        return "client_cpu_us_per_msg" if self.client else "server_cpu_us_per_msg"
 
     @property
     def idle(self) -> bool:
@@ -82,6 +91,26 @@ _MODES = (
         server=("--recovery",),
     ),
     Mode("idle", "Idle connection", _load("idle"), "connection"),
+    Mode(
+        "client-echo16",
+        "Echo, 64 connections, 16 in flight",
+        _load("echo --conns 64 --pipeline 16"),
+        client=True,
+    ),
+    Mode(
+        "client-receive",
+        "Events received, 64 connections",
+        _load("receive --conns 64"),
+        "event",
+        client=True,
+    ),
+    Mode(
+        "client-ack16",
+        "Acknowledgement, 16 in flight",
+        _load("ack --conns 64 --pipeline 16"),
+        client=True,
+    ),
+    Mode("client-idle", "Idle connection", _load("idle"), "connection", client=True),
 )
 
 MODES = {mode.key: mode for mode in _MODES}

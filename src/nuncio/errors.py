@@ -193,10 +193,10 @@ class ClusterTimeout(NuncioError, TimeoutError):
 
 
 class Dropped(AckError):
-    """The event was dropped because the client was behind, so it cannot be acknowledged."""
+    """The event was dropped, so it cannot be acknowledged: the peer is behind, or not there."""
 
-    def __init__(self) -> None:
-        super().__init__("the event was dropped: the client is behind")
+    def __init__(self, why: str = "the client is behind") -> None:
+        super().__init__(f"the event was dropped: {why}")
 
 
 class LimitExceeded(NuncioError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -46,8 +48,8 @@ class EventNames:
 class Emitter:
     """Named events with listeners, in order of registration.
 
-    What a listener raises is logged; it stops neither the other listeners nor what told of the
-    event.
+    A listener is called with as many of the arguments as it declares. What it raises is logged; it
+    stops neither the other listeners nor what told of the event.
 
     Args:
         spawn: takes the coroutine of an `async def` listener and runs it.
@@ -57,7 +59,7 @@ class Emitter:
     def __init__(self, spawn: Callable[[Any], object], names: EventNames | None = None) -> None:
         self._spawn = spawn
         self._names = names
-        self._listeners: dict[str, list[tuple[Listener, bool]]] = {}
+        self._listeners: dict[str, list[tuple[Listener, bool, int]]] = {}
 
     @overload
     def on(self, event: str, listener: L) -> L: ...
@@ -86,7 +88,7 @@ class Emitter:
             return lambda function: self._register(event, function, once=once)
         if not callable(listener):
             raise TypeError(f"listener of {event!r} must be callable, not {listener!r}")
-        self._listeners.setdefault(event, []).append((listener, once))
+        self._listeners.setdefault(event, []).append((listener, once, _most(listener)))
         return listener
 
     def off(self, event: str | None = None, listener: Listener | None = None) -> None:
@@ -107,7 +109,7 @@ class Emitter:
 
     def listeners(self, event: str) -> list[Listener]:
         """The listeners of an event."""
-        return [listener for listener, _ in self._listeners.get(event, ())]
+        return [listener for listener, _, _ in self._listeners.get(event, ())]
 
     def emit(self, event: str, *args: object) -> None:
         """Call the listeners."""
@@ -115,11 +117,36 @@ class Emitter:
         if not entries:
             return
         self._listeners[event] = [entry for entry in entries if not entry[1]]
-        for listener, _ in entries:
+        for listener, _, most in entries:
             try:
-                result = listener(*args)
+                result = listener(*args) if most < 0 else listener(*args[:most])
             except Exception:
                 logger.exception("a listener of %r failed", event)
                 continue
             if hasattr(result, "__await__"):
                 self._spawn(result)
+
+
+def _most(listener: Listener) -> int:
+    """How many arguments a listener takes; -1 for any number."""
+    # Looking at the code is quicker than at the signature, and listeners of sessions are many.
+    if isinstance(listener, types.FunctionType):
+        return _declared(listener)
+    if isinstance(listener, types.MethodType) and isinstance(listener.__func__, types.FunctionType):
+        declared = _declared(listener.__func__)
+        return declared if declared < 0 else declared - 1
+    try:
+        parameters = inspect.signature(listener).parameters.values()
+    except (TypeError, ValueError):
+        # Built-in functions may hide their signature.
+        return -1
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return -1
+    return sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters)
+
+
+def _declared(function: types.FunctionType) -> int:
+    code = function.__code__
+    if code.co_flags & inspect.CO_VARARGS or hasattr(function, "__wrapped__"):
+        return -1
+    return code.co_argcount

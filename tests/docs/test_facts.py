@@ -15,6 +15,7 @@ import pytest
 import nuncio
 import nuncio.cluster
 import nuncio.engine
+import nuncio.testing
 from nuncio import errors
 from nuncio.auth import identity
 from nuncio.engine.options import EngineOptions
@@ -154,7 +155,9 @@ REFERENCE = "".join(page.read_text() for page in sorted((ROOT / "docs" / "refere
 DESCRIBED = dict(re.findall(r"^::: ([\w.]+)\n((?: .*\n)*)", REFERENCE, re.MULTILINE))
 
 
-@pytest.mark.parametrize("module", [nuncio, nuncio.auth, nuncio.cluster, nuncio.engine])
+@pytest.mark.parametrize(
+    "module", [nuncio, nuncio.auth, nuncio.cluster, nuncio.engine, nuncio.testing]
+)
 def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
     for name, value in vars(module).items():
         if name.startswith("_") or isinstance(value, ModuleType):

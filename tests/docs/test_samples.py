@@ -23,6 +23,7 @@ from tests.docs.samples import PAGES, Block, blocks, blocks_of, compiled, marked
 from tests.hosts.process import ROOT, python, running
 from tests.support.aio import run_async, within
 from tests.support.ports import free_port
+from tests.support.pytests import run_pytest
 from tests.support.rawclient import Refused, WebSocket, fetch, websocket_target
 
 if TYPE_CHECKING:
@@ -351,6 +352,15 @@ def test_the_page_names_a_client_that_is_served(tmp_path: Path) -> None:
         run_async(check)(port)
 
 
+def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path) -> None:
+    text = marked("testing").text
+    (tmp_path / "test_chat.py").write_text(text)
+    outcomes, said = run_pytest(tmp_path, tmp_path)
+    assert outcomes == {"PASSED": set(re.findall(r"^async def (test_\w+)", text, re.MULTILINE))}, (
+        said
+    )
+
+
 def test_the_talking_client_talks(tmp_path: Path) -> None:
     port = free_port()
     server, client = tmp_path / "server.py", tmp_path / "client.py"
@@ -365,7 +375,7 @@ def test_the_talking_client_talks(tmp_path: Path) -> None:
 
 def test_every_marked_sample_is_run() -> None:
     names = {block.mark for page in PAGES for block in blocks_of(page) if block.mark}
-    others = {"busy", "client", "page", "graceful", "talk"}
+    others = {"busy", "client", "page", "graceful", "talk", "testing"}
     assert names == {program.name for program in PROGRAMS} | others
 
 

@@ -11,6 +11,7 @@ from tests.support.fakes import (
     Bench,
     FakeExchange,
     FakeTransport,
+    Recorder,
     a_request,
 )
 
@@ -276,3 +277,65 @@ def test_packets_of_a_transport_that_was_left_mean_nothing() -> None:
     bench.session.ended(bench.polling, "transport close", "")
     assert bench.above.heard == []
     assert bench.session.is_open
+
+
+class Slow(Recorder):
+    """A layer above that pauses reading with each message."""
+
+    def __init__(self, bench: Upgrade) -> None:
+        super().__init__()
+        self.bench = bench
+
+    def text(self, data: bytes) -> None:
+        super().text(data)
+        self.bench.session.pause_reading()
+
+    binary = text
+
+
+def test_what_still_waits_of_a_payload_when_the_client_moves_is_handled_first() -> None:
+    # Its request was answered, so the client may move, and believes that it was received.
+    bench = Upgrade()
+    above = Slow(bench)
+    bench.session.listener = above
+    assert bench.post(b"4a\x1ebYg==\x1e4c").answer == (200, b"ok")
+    assert above.heard == [b"4a"]
+    bench.wire.receive(b"5")
+    assert not bench.wire.reading
+    for expected in (b"4a", b"b", b"4c"):
+        assert above.heard[-1] == expected
+        assert not bench.wire.reading
+        bench.session.resume_reading()
+        bench.loop.turn()
+    assert bench.wire.reading
+    bench.wire.receive(b"4d")
+    assert above.heard == [b"4a", b"b", b"4c", b"4d"]
+
+
+def test_reading_may_be_resumed_just_before_the_client_moves() -> None:
+    bench = Upgrade()
+    above = Slow(bench)
+    bench.session.listener = above
+    bench.post(b"4a\x1e4b")
+    bench.session.resume_reading()
+    bench.wire.receive(b"5")
+    assert not bench.wire.reading
+    bench.loop.turn()
+    assert above.heard == [b"4a", b"4b"]
+    bench.session.resume_reading()
+    bench.loop.turn()
+    assert bench.wire.reading
+
+
+def test_what_waits_of_a_payload_is_dropped_with_the_session() -> None:
+    bench = Upgrade()
+    above = Slow(bench)
+    bench.session.listener = above
+    bench.post(b"4a\x1e4b")
+    bench.wire.receive(b"5")
+    bench.wire.lose()
+    bench.session.resume_reading()
+    bench.loop.turn()
+    assert above.heard == [b"4a"]
+    assert [reason for reason, _ in above.ends] == ["transport close"]
+    bench.no_timer_is_left()

@@ -266,7 +266,7 @@ def test_a_close_frame_is_answered_with_its_code_and_words(code: int) -> None:
     bench.receive((CLOSE, encode_close(code, "words")))
     assert bench.take() == [(CLOSE, encode_close(code, "words"))]
     assert bench.io.closed
-    assert bench.ends == [("transport close", f"the peer closed with code {code}")]
+    assert bench.ends == [("transport close", f"the peer closed with code {code}: 'words'")]
     bench.socket.connection_lost(None)
     bench.no_timer_is_left()
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import uvicorn
 
-from tests.support.aio import eventually, run_async
+from tests.support.aio import eventually, run_async, within
+from tests.support.pytests import run_pytest
 from tests.support.rawclient import Peer, Polling, WebSocket, fetch, websocket_target
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,6 +37,8 @@ APPLICATIONS = [
     "documents/app.py",
     "fastapi/app.py",
     "recovery/app.py",
+    "testing/auction.py",
+    "testing/bidder.py",
     "ticker/app.py",
 ]
 
@@ -127,6 +132,24 @@ async def test_the_alarms_of_the_recovery_example(capsys: pytest.CaptureFixture[
         await ws.send("41")
         await eventually(lambda: "did not get the alarms [2]" in capsys.readouterr().out)
         await ws.close()
+
+
+def test_the_tests_of_the_testing_example_pass(tmp_path: Path) -> None:
+    outcomes, said = run_pytest(ROOT, tmp_path, "examples/testing")
+    names = set()
+    for path in (EXAMPLES / "testing").glob("test_*.py"):
+        names |= set(re.findall(r"^async def (test_\w+)", path.read_text(), re.MULTILINE))
+    assert outcomes == {"PASSED": names}, said
+
+
+@run_async
+async def test_the_auction_and_the_bidder_of_the_testing_example() -> None:
+    auction: Any = load(EXAMPLES / "testing" / "auction.py", "auction_example")
+    bidder = load(EXAMPLES / "testing" / "bidder.py", "bidder_example")
+    auction.SECONDS = 0.05
+    async with await auction.make_auction("chair").listen(0) as listening:
+        url = f"http://127.0.0.1:{listening.port}"
+        assert await within(bidder.buy("chair", 20, url=url)) == bidder.STEP
 
 
 @run_async

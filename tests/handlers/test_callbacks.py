@@ -15,7 +15,7 @@ from nuncio.handlers.handler import Handler
 
 def called_with(handler: Handler, *values: object) -> list[Any]:
     """What the callback would be called with for an acknowledgement of these values."""
-    return handler.arguments(None, ["", *handler.padded(list(values))], None)
+    return handler.with_answer(list(values))
 
 
 class Asker:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,52 +10,16 @@ from tests.hosts.process import python, running
 from tests.support.aio import run_async
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
 from tests.support.ports import free_port
-
-CONFIGURATION = """
-{user}
-daemon off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-worker_processes 1;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
-    server {{
-        listen 127.0.0.1:{port};
-        location /socket.io/ {{
-            proxy_pass http://127.0.0.1:{behind};
-            proxy_http_version 1.1;
-            proxy_set_header Host $http_host;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection $connection_upgrade;
-            proxy_set_header X-Forwarded-For 203.0.113.7;
-            proxy_set_header X-Forwarded-Proto https;
-            proxy_buffering off;
-            proxy_read_timeout 60s;
-        }}
-    }}
-}}
-"""
+from tests.support.proxies import nginx
 
 
 @pytest.fixture(scope="module")
 def port(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Where nginx listens."""
-    nginx = program("nginx")
-    folder: Path = tmp_path_factory.mktemp("nginx")
-    port, behind = free_port(), free_port()
-    # Its workers must be able to write into the folder.
-    user = "user root;" if os.getuid() == 0 else ""
-    file = folder / "nginx.conf"
-    file.write_text(CONFIGURATION.format(user=user, folder=folder, port=port, behind=behind))
+    behind = free_port()
     serve = f"from tests.hosts.application import io; io.run(port={behind})"
-    with running(python("-c", serve), behind), running([nginx, "-c", str(file)], port):
+    folder = tmp_path_factory.mktemp("nginx")
+    with running(python("-c", serve), behind), nginx(program, folder, behind) as port:
         yield port
 
 

@@ -6,10 +6,9 @@
 //
 //   -> {"id": 1, "do": "connect", "with": {...}}      <- {"id": 1, "ok": value} or {"id": 1, "error": text}
 //                                                     <- {"ref": 1, "event": "name", "args": [...]}
-//
-// What JSON cannot say is tagged: {"$bytes": base64}, {"$js": source}, {"$date": milliseconds}, {"$error": {...}}.
 
 const net = require("net");
+const { pack, unpack } = require("./tagged.js");
 
 const PACKAGES = {
   "4": "socket.io-client",
@@ -20,34 +19,6 @@ const PACKAGES = {
 const ENGINES = { "6": "engine.io-client", "3": "engine.io-client-3" };
 const LIFECYCLE = ["connect", "connect_error", "disconnect"];
 const AsyncFunction = (async () => {}).constructor;
-
-function pack(value) {
-  if (value === undefined || value === null || typeof value === "function") return null;
-  if (typeof value === "number") return Number.isFinite(value) ? value : { $js: String(value) };
-  if (typeof value !== "object") return value;
-  if (Buffer.isBuffer(value)) return { $bytes: value.toString("base64") };
-  if (value instanceof ArrayBuffer) return pack(Buffer.from(value));
-  if (ArrayBuffer.isView(value)) return pack(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
-  if (value instanceof Date) return { $date: value.getTime() };
-  if (value instanceof Error) return { $error: packError(value) };
-  if (Array.isArray(value)) return value.map(pack);
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, pack(item)]));
-}
-
-function packError(error) {
-  const { message, data, type, code } = error;
-  const description = typeof error.description === "object" ? undefined : error.description;
-  return pack({ message, data, type, code, description });
-}
-
-function unpack(value) {
-  if (value === null || typeof value !== "object") return value;
-  if (Array.isArray(value)) return value.map(unpack);
-  if ("$bytes" in value) return Buffer.from(value.$bytes, "base64");
-  if ("$date" in value) return new Date(value.$date);
-  if ("$js" in value) return eval(`(${value.$js})`);
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, unpack(item)]));
-}
 
 /** Clients of 2.x have no catch-all, and tell refusals as errors. */
 function watchOld(socket, any) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
@@ -89,3 +90,8 @@ async def within(awaitable: Awaitable[T], seconds: float = DEADLINE / 3) -> T:
     """Await something with a deadline of its own."""
     async with asyncio.timeout(seconds):
         return await awaitable
+
+
+def block(seconds: float) -> None:
+    """Keep the loop from doing anything else, as applications do that compute something."""
+    time.sleep(seconds)

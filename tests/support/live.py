@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uvicorn
+from websockets.exceptions import InvalidState
 
 from nuncio import Server
 from nuncio.engine import Engine
@@ -42,7 +44,18 @@ async def listening(server: Server | Engine, host: str = "native") -> AsyncItera
     finally:
         # While polls wait, uvicorn tells nobody that it stops: tests/hosts/test_waiting_polls.py.
         engine.host_stopping()
-        await other.shutdown()
+        await _shut_down(other)
+
+
+async def _shut_down(server: uvicorn.Server) -> None:
+    """Shut uvicorn down, also when it meets a WebSocket whose client is just saying goodbye."""
+    while True:
+        try:
+            await server.shutdown()
+            return
+        except InvalidState:
+            # It has told the others, and not this one, which will be gone.
+            await asyncio.sleep(0.05)
 
 
 class Home(SharedLoop):

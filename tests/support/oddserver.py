@@ -28,6 +28,12 @@ TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 # A handshake as it should be, with a heartbeat that does not disturb.
 OPEN = '0{"sid":"odd","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 
+# For `Wire.upgrade`: each message is compressed for itself.
+DEFLATE = {
+    "Sec-WebSocket-Extensions": "permessage-deflate; "
+    "server_no_context_takeover; client_no_context_takeover"
+}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -72,11 +78,16 @@ class Frame:
 
 
 class Wire:
-    """A connection of a client."""
+    """A connection of a client.
+
+    Attributes:
+        upgraded: whether it is a WebSocket now.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self.writer = writer
+        self.upgraded = False
 
     async def request(self) -> Request | None:
         """Read the next request; None at the end."""
@@ -118,6 +129,7 @@ class Wire:
             **(headers or {}),
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        self.upgraded = True
         self.raw(f"HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n".encode())
 
     def frame(self, data: str | bytes, opcode: int | None = None, *, fin: bool = True) -> None:
@@ -146,12 +158,21 @@ class Wire:
         return Frame(first & 0x0F, data, bool(first & 0x40))
 
     async def gone(self) -> None:
-        """Wait until the client has closed the connection."""
+        """Wait until the client has closed the connection, or said that it will."""
         try:
-            while await within(self._reader.read(1 << 16)):
-                pass
-        except ConnectionError:
+            if self.upgraded:
+                while (await within(self.receive())).opcode != CLOSE:
+                    pass
+            else:
+                while await within(self._reader.read(1 << 16)):
+                    pass
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the client has closed the connection, and nothing of it is left to read."""
+        return self._reader.at_eof() or self.writer.is_closing()
 
     def close(self) -> None:
         """Close the connection."""
@@ -165,7 +186,8 @@ class OddServer:
     """The server.
 
     Args:
-        answer: is called for each request, one after the other on each connection.
+        answer: is called for each request, one after the other on each connection. One that
+            has upgraded is closed when it returns.
 
     Attributes:
         port: where it listens.
@@ -176,7 +198,7 @@ class OddServer:
         self._answer = answer
         self.port = free_port()
         self.requests: list[Request] = []
-        self._serving: set[asyncio.Task[None]] = set()
+        self._serving: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
@@ -186,24 +208,25 @@ class OddServer:
         self._server.close()
         for task in self._serving:
             task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        for result in await asyncio.gather(*self._serving, return_exceptions=True):
+            # What went wrong in an answer is the test's fault, or what it found.
+            if isinstance(result, Exception):
+                raise result
 
     @property
     def url(self) -> str:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        wire = Wire(reader, writer)
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving.append(asyncio.ensure_future(self._serve(Wire(reader, writer))))
+
+    async def _serve(self, wire: Wire) -> None:
         try:
-            while (request := await wire.request()) is not None:
+            while not wire.upgraded and (request := await wire.request()) is not None:
                 self.requests.append(request)
                 await self._answer(request, wire)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            writer.close()
-            self._serving.discard(task)
+            wire.close()

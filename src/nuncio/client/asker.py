@@ -25,6 +25,8 @@ from nuncio.protocol.socketio import RESERVED_EVENTS
 
 PING_TIMEOUT: Final = str(DisconnectReason.PING_TIMEOUT)
 
+BEHIND: Final = "the server is behind, or there is no connection"
+
 
 class ClientAsker(ClientDispatcher):
     """The sending half of a client's socket.
@@ -72,7 +74,7 @@ class ClientAsker(ClientDispatcher):
         self._acks: dict[int, PendingAck] | None = None
         self._next_id = 0
         if retries >= 0:
-            self._retries = Retries(self, retries, queued_retries)
+            self._retries = Retries(self, retries, queued_retries, wheel)
 
     @property
     def awaits_answers(self) -> bool:
@@ -105,12 +107,14 @@ class ClientAsker(ClientDispatcher):
         if self.connected and session is not None and session.is_open:
             if volatile and not session.writable:
                 session.dropped += 1
+                self._lose(id)
                 return TAKEN
             message = self._parser.encode_event(self._prefix, id, payload, compress)
             if self._any_out is not None:
                 self._notify_outgoing(payload)
             return session.push(message)
         if volatile:
+            self._lose(id)
             return TAKEN
         message = self._parser.encode_event(self._prefix, id, payload, compress)
         for lost in self._buffer.add(message, payload, id):
@@ -123,12 +127,12 @@ class ClientAsker(ClientDispatcher):
                 self._runner.notify(listener, payload, self, event_name(payload[0]))
 
     def _lose(self, id: int) -> None:
-        """An event was dropped; tell who waits for its acknowledgement."""
+        """An event was dropped; tell who waits for its acknowledgement, if anybody does."""
         pending = None if self._acks is None else self._acks.pop(id, None)
         if pending is not None:
             self._wheel.cancel(pending)
             # Later, as any answer; never while its own emit has not returned.
-            self._runner.loop.call_soon(pending.fail, Dropped())
+            self._runner.loop.call_soon(pending.fail, Dropped(BEHIND))
 
     def flush_buffer(self) -> None:
         """Send what waited for the connection."""
@@ -137,14 +141,13 @@ class ClientAsker(ClientDispatcher):
             return
         for waiting in self._buffer.take():
             self._notify_outgoing(waiting.payload)
-            try:
-                session.push(waiting.message)
-            except LimitExceeded as error:
-                self._runner.report(error, self, event_name(waiting.payload[0]))
+            session.push_kept(waiting.message)
 
     # Acknowledgements.
 
-    def request_ack(self, payload: list[Any], timeout: float, compress: bool) -> Awaitable[Any]:
+    def request_ack(
+        self, payload: list[Any], timeout: float, volatile: bool, compress: bool
+    ) -> Awaitable[Any]:
         """Send an event and wait for its acknowledgement; a time-out of 0 is the option's."""
         check_name(payload[0])
         threads = self._threads
@@ -154,9 +157,8 @@ class ClientAsker(ClientDispatcher):
                 "or emit with a callback"
             )
         future: asyncio.Future[Any] = self._runner.loop.create_future()
-        self._ask(
-            FutureAck(self, -1, future), payload, timeout or self._ack_timeout, False, compress
-        )
+        limit = timeout or self._ack_timeout
+        self._ask(FutureAck(self, -1, future), payload, limit, volatile, compress)
         return future
 
     def emit_callback(
@@ -184,11 +186,31 @@ class ClientAsker(ClientDispatcher):
         return self._send_asking(pending, payload, limit, volatile, compress)
 
     def ask_again(self, pending: PendingAck, queued: Queued) -> None:
-        """Send an event of the queue of `retries`, once more or for the first time."""
-        try:
-            self._send_asking(pending, queued.payload, queued.limit, False, queued.compress)
-        except LimitExceeded as error:
-            self._runner.loop.call_soon(pending.fail, error)
+        """Send an event of the queue of `retries`, once more or for the first time.
+
+        Raises:
+            LimitExceeded: when there is no room for it.
+            TypeError: when it cannot be sent; ValueError, too.
+        """
+        self._send_asking(pending, queued.payload, queued.limit, False, queued.compress)
+
+    def check_payload(self, payload: list[Any]) -> None:
+        """Refuse data that cannot be sent.
+
+        Raises:
+            TypeError: for it; ValueError for data that is nested too deeply.
+        """
+        self._parser.encode_event(self._prefix, 0, payload)
+
+    def ready(self) -> bool:
+        """Whether what is sent now leaves, and does not wait for the next connection."""
+        self._end_expired()
+        session = self.session
+        return self.connected and session is not None and session.is_open
+
+    def tell_failure(self, error: Exception, payload: list[Any]) -> None:
+        """An event that was emitted before cannot be sent."""
+        self._runner.report(error, self, event_name(payload[0]))
 
     def _send_asking(
         self, pending: PendingAck, payload: list[Any], limit: float, volatile: bool, compress: bool
@@ -237,7 +259,7 @@ class ClientAsker(ClientDispatcher):
 
     def run_callback(self, callback: Handler, values: list[Any]) -> None:
         """See `Caller.run_callback`."""
-        args = callback.arguments(None, ["", *callback.padded(values)], None)
+        args = callback.with_answer(values)
         self._runner.guard(callback.function, args, self, "ack")
 
     def fail_sent_acks(self, reason: str) -> None:

@@ -23,8 +23,20 @@ _BREAKS: Final = re.compile(r"[\r\n\0]")
 # Beside these, what separates cookies; browsers send all else.
 _BREAKS_COOKIE: Final = re.compile(r"[\r\n\0;]")
 
-# The options that `transport_options` has for the client's own transports.
-_OF_TRANSPORTS: Final = ("extra_headers",)
+# What may be another for a single transport.
+OF_TRANSPORTS: Final = (
+    "extra_headers",
+    "force_base64",
+    "per_message_deflate",
+    "protocols",
+    "proxy",
+    "proxy_headers",
+    "query",
+    "request_timeout",
+    "server_hostname",
+    "timestamp_param",
+    "timestamp_requests",
+)
 _TRANSPORTS: Final = ("polling", "websocket")
 
 
@@ -110,8 +122,8 @@ def check_transport_options(options: Any) -> None:
         if not isinstance(own, Mapping):
             raise OptionError(f"{argument} must be a mapping, not {own!r}")
         for name in own:
-            if transport in _TRANSPORTS and name not in _OF_TRANSPORTS:
-                raise unknown_option(name, _OF_TRANSPORTS, argument)
+            if transport in _TRANSPORTS and name not in OF_TRANSPORTS:
+                raise unknown_option(name, OF_TRANSPORTS, argument)
         checked_headers(own.get("extra_headers", {}), f"{argument}['extra_headers']")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 _BOOTTIME: Final = int(getattr(time, "CLOCK_BOOTTIME", -1))
 _read: Final[Any] = getattr(time, "clock_gettime", None)
 _wall: Final = time.time
+_monotonic: Final = time.monotonic
 
 
 def awake_clock() -> float:
@@ -20,3 +21,8 @@ def awake_clock() -> float:
         return _wall()
     seconds: float = _read(_BOOTTIME)
     return seconds
+
+
+def asleep() -> float:
+    """How many seconds the machine has slept since some moment, give or take an adjusted clock."""
+    return awake_clock() - _monotonic()

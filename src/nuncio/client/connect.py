@@ -72,31 +72,7 @@ class Connecting:
         nsp = self._target.nsp
         manager = self._manager()
         socket = manager.socket(nsp, **self._socket_options)
-        failure: list[ConnectError] = []
-
-        def failed(error: ConnectError) -> None:
-            if not failure:
-                failure.append(error)
-            if not self._retry:
-                socket.disconnect()
-
-        socket.on("connect_error", failed)
-        # What the server sends at once is for handlers that are registered behind this.
-        socket.hold()
-        try:
-            socket.connect()
-            await socket.wait_connected()
-        except ConnectError:
-            await socket.close()
-            if failure:
-                raise failure[-1] from None
-            raise
-        except BaseException:
-            socket.disconnect()
-            raise
-        finally:
-            socket.off("connect_error", failed)
-            socket.loop.call_soon(socket.release)
+        await connected(socket, retry=self._retry)
         return socket
 
     def _manager(self) -> Manager:
@@ -117,3 +93,40 @@ class Connecting:
     def make(self, target: Target, options: ManagerOptions) -> Manager:
         """Make a Manager, where there is none to share."""
         return Manager.of(target, options)
+
+
+async def connected(socket: ClientSocket, *, retry: bool) -> None:
+    """Connect a socket, and wait until it is.
+
+    Args:
+        socket: one that is not connected.
+        retry: whether to go on when the first attempt fails.
+
+    Raises:
+        ConnectError: when the server cannot be reached or refuses; then the socket is closed.
+    """
+    failure: list[ConnectError] = []
+
+    def failed(error: ConnectError) -> None:
+        if not failure:
+            failure.append(error)
+        if not retry:
+            socket.disconnect()
+
+    socket.on("connect_error", failed)
+    # What the server sends at once is for handlers that are registered behind this.
+    socket.hold()
+    try:
+        socket.connect()
+        await socket.wait_connected()
+    except ConnectError:
+        await socket.close()
+        if failure:
+            raise failure[-1] from None
+        raise
+    except BaseException:
+        socket.disconnect()
+        raise
+    finally:
+        socket.off("connect_error", failed)
+        socket.loop.call_soon(socket.release)

@@ -9,7 +9,7 @@ from nuncio.engine.listener import Listener
 from nuncio.errors import PacketError
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.parser import Parser, Reader
-from nuncio.protocol.socketio import EVENT, Packet, Pending
+from nuncio.protocol.socketio import CONNECT, EVENT, Packet, Pending
 
 
 @final
@@ -17,7 +17,8 @@ class ClientConnection(Listener):
     """One session's packets, given to the sockets of their namespaces.
 
     Args:
-        manager: is told `undecodable(error)` and `closed(connection, reason, description)`.
+        manager: is told `undecodable(error)`, `unwanted(socket)`, `saw(packet)` where it watches,
+            and `closed(connection, reason, description)`.
         sockets: the Manager's, by namespace.
         parser: how packets are written.
         max_attachments: how many binary attachments a packet may announce.
@@ -83,7 +84,11 @@ class ClientConnection(Listener):
             self._manager.saw(packet)
         # What is for others is ignored, as the reference does.
         socket = self._sockets.get(packet.nsp)
-        if socket is None or not socket.active:
+        if socket is None:
+            return
+        if not socket.active:
+            if packet.type == CONNECT:
+                self._manager.unwanted(socket)
             return
         if packet.type == EVENT:
             # The everyday packet, a call shorter.

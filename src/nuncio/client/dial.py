@@ -6,8 +6,10 @@ the same for all its requests.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies, proxy_bypass
 
@@ -20,6 +22,8 @@ from nuncio.errors import TransportError
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
+
+logger = logging.getLogger("nuncio.client")
 
 _BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -48,6 +52,7 @@ class Dial:
         self._headers: dict[str, str] = {}
         self._ssl: Any = None
         self._pool: Pool | None = None
+        self._ready = False
         path = options.path.rstrip("/")
         self._path = path + "/" if options.add_trailing_slash else path
 
@@ -68,10 +73,11 @@ class Dial:
                 raise TransportError(f"extra_headers failed: {error!r}") from error
         self._headers = checked_headers(given or {})
         self._ssl = self.options.ssl_context() if self.target.secure else True
-        self._pool = acquire(self.tools)
+        self._ready = True
 
     def done(self) -> None:
         """No request will follow."""
+        self._ready = False
         pool = self._pool
         self._pool = None
         if pool is not None:
@@ -131,7 +137,7 @@ class Dial:
         method: str,
         url: str,
         headers: dict[str, str],
-        data: bytes | None = None,
+        data: bytes | BytesIO | None = None,
         transport: str = "polling",
     ) -> Any:
         """Send a request; returns aiohttp's response, of which the head has arrived.
@@ -141,9 +147,12 @@ class Dial:
         """
         from yarl import URL
 
+        if not self._ready:
+            raise TransportError("the connection was closed", transport)
         pool = self._pool
         if pool is None:
-            raise TransportError("the connection was closed", transport)
+            # Here, for there are transports that send no request.
+            pool = self._pool = acquire(self.tools)
         options = self.options_of(transport)
         aiohttp = pool.aiohttp
         try:
@@ -160,11 +169,11 @@ class Dial:
                 proxy_headers=options.proxy_headers,
                 read_until_eof=transport != "websocket",
             )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
             why = explain(error, self.target.assumed, self.target.origin)
             raise TransportError(f"{transport}: {why}", transport) from error
         if self.jar is not None and response.cookies:
-            self.jar.update_cookies(response.cookies, response.url)
+            self.jar.update_cookies(_with_deleted(response.cookies), response.url)
         return response
 
     def _proxy(self) -> str | None:
@@ -175,8 +184,24 @@ class Dial:
             return None
         return getproxies().get("https" if self.target.secure else "http")
 
+    async def refusal(self, response: Any, transport: str) -> TransportError:
+        """The error for an answer with a status that is no success.
+
+        Of the answer's body only the beginning is read, whatever goes wrong meanwhile.
+        """
+        body = b""
+        try:
+            while len(body) < SHOWN_BODY:
+                part = await response.content.read(SHOWN_BODY - len(body))
+                if not part:
+                    break
+                body += part
+        except Exception as error:
+            logger.debug("%s: an answer with an error was cut: %r", transport, error)
+        return self.refused(response, body, transport)
+
     def refused(self, response: Any, body: bytes, transport: str) -> TransportError:
-        """The error for an answer with a status that is no success."""
+        """The same, where the beginning of the body is known."""
         text = body[:SHOWN_BODY].decode("utf-8", "replace")
         status: int = response.status
         return TransportError(
@@ -186,6 +211,14 @@ class Dial:
             status,
             text,
         )
+
+
+def _with_deleted(cookies: SimpleCookie) -> SimpleCookie:
+    """The cookies of a response; aiohttp's jar takes 1970, which deletes a cookie, for no date."""
+    for cookie in cookies.values():
+        if "1970" in cookie["expires"] and not cookie["max-age"]:
+            cookie["max-age"] = "0"
+    return cookies
 
 
 def new_jar() -> Any:

@@ -26,6 +26,11 @@ from nuncio.protocol.parser import Parser
 WAITING_FOR_ANSWERS: Final = 10
 WAITING_FOR_CONNECT: Final = 100
 
+# The server's ids have fewer bits. Above them stands for which connection an id holds: an answer
+# that comes late may not be taken for that to a question of the next one, which counts anew.
+ID_BITS: Final = 68
+ID_MASK: Final = (1 << ID_BITS) - 1
+
 
 class ClientDispatcher(Caller):
     """The receiving half of a client's socket.
@@ -44,6 +49,9 @@ class ClientDispatcher(Caller):
 
     __slots__ = (
         "_concurrency",
+        "_early",
+        "_generation",
+        "_handling",
         "_held",
         "_inbox",
         "_known",
@@ -75,8 +83,13 @@ class ClientDispatcher(Caller):
         self._threads: Threads = runner.threads
         self.connected = False
         self.session: ClientSession | None = None
+        # What waits for handlers, and what came before the server has said who we are.
         self._queue: deque[tuple[list[Any], int]] | None = None
+        self._early: list[tuple[list[Any], int]] | None = None
+        # Which connection this is; ids of the first one stay as they are.
+        self._generation = -1
         self._held = False
+        self._handling = False
         self._running = 0
         self._running_by: dict[Handler, int] | None = None
         self._paused = False
@@ -97,7 +110,7 @@ class ClientDispatcher(Caller):
         raise NotImplementedError
 
     def arrived(self, payload: list[Any]) -> None:
-        """An event is about to be handled."""
+        """An event has arrived, and will be handled."""
         raise NotImplementedError
 
     def flooded(self) -> None:
@@ -108,28 +121,62 @@ class ClientDispatcher(Caller):
 
     def on_event(self, payload: list[Any], id: int) -> None:
         """An event arrived: its name and arguments, and the acknowledgement's id or -1."""
+        if not self.connected:
+            self._keep_early(payload, id)
+            return
+        self.arrived(payload)
+        if id >= 0:
+            id = self._marked(id)
         if (
-            self.connected
-            and not self._held
+            not self._held
             and self._queue is None
             and (self._running == 0 or not self._busy(payload))
         ):
             self._handle(payload, id)
-            return
+        else:
+            self._waiting().append((payload, id))
+            self.limit_queue()
+
+    def _waiting(self) -> deque[tuple[list[Any], int]]:
         queue = self._queue
         if queue is None:
             queue = deque()
             self._queue = queue
-        queue.append((payload, id))
-        if not self.connected:
-            if len(queue) > self._queued_events * WAITING_FOR_CONNECT:
-                self._queue = None
-                self.flooded()
-        else:
-            self.limit_queue()
+        return queue
+
+    def _marked(self, id: int) -> int:
+        """An id with the connection for which it holds."""
+        generation = self._generation
+        return id if generation == 0 else generation << ID_BITS | id
+
+    def _keep_early(self, payload: list[Any], id: int) -> None:
+        early = self._early
+        if early is None:
+            early = []
+            self._early = early
+        early.append((payload, id))
+        if len(early) > self._queued_events * WAITING_FOR_CONNECT:
+            self._early = None
+            self.flooded()
+
+    def admitted(self) -> None:
+        """The server has let it in: handle what came before it said so."""
+        self._generation += 1
+        self.connected = True
+        early = self._early
+        self._early = None
+        if early is not None:
+            queue = self._waiting()
+            for payload, id in early:
+                self.arrived(payload)
+                queue.append((payload, id if id < 0 else self._marked(id)))
+        self.handle_waiting()
 
     def limit_queue(self) -> None:
-        """Pause reading when too much waits, and go on when it does no longer."""
+        """Pause reading when too much waits, and go on when it does no longer.
+
+        While there is no connection nothing is paused: the next one could not come to be.
+        """
         queue = self._queue
         waiting = 0 if queue is None else len(queue)
         if self._inbox is not None:
@@ -139,7 +186,7 @@ class ClientDispatcher(Caller):
         if self.awaits_answers:
             # An answer that a handler waits for would be behind what is not read.
             limit *= WAITING_FOR_ANSWERS
-        if not self._paused and waiting >= limit:
+        if not self._paused and waiting >= limit and self.connected:
             self._paused = True
             self._runner.pause_reading()
         elif self._paused and waiting <= limit // 2:
@@ -162,18 +209,25 @@ class ClientDispatcher(Caller):
 
     def handle_waiting(self) -> None:
         """Handle what waits, as far as nothing else makes it wait."""
-        while self.connected and not self._held:
-            queue = self._queue
-            if queue is None:
-                break
-            payload, id = queue[0]
-            if self._busy(payload):
-                break
-            queue.popleft()
-            if not queue:
-                # Before it is handled, so that nothing seems to be waiting in front of it.
-                self._queue = None
-            self._handle(payload, id)
+        if self._handling:
+            # A handler that ends at once goes on there, and not one call deeper.
+            return
+        self._handling = True
+        try:
+            while not self._held:
+                queue = self._queue
+                if queue is None:
+                    break
+                payload, id = queue[0]
+                if self._busy(payload):
+                    break
+                queue.popleft()
+                if not queue:
+                    # Before it is handled, so that nothing seems to be waiting in front of it.
+                    self._queue = None
+                self._handle(payload, id)
+        finally:
+            self._handling = False
         if self._paused or self._queue is not None:
             self.limit_queue()
 
@@ -194,7 +248,6 @@ class ClientDispatcher(Caller):
         return False
 
     def _handle(self, payload: list[Any], id: int) -> None:
-        self.arrived(payload)
         if self._promised and id >= 0 and self._is_known(payload):
             self.answer_event(id, None, "")
             return
@@ -202,7 +255,8 @@ class ClientDispatcher(Caller):
             for listener in list(self._any):
                 self._runner.notify(listener, payload, self, event_name(payload[0]))
         if self._inbox is not None:
-            self._inbox.offer(payload, id)
+            # What was promised is acknowledged here.
+            self._inbox.offer(payload, -1 if self._promised else id)
         self.run_handlers(payload, id)
 
     def run_handlers(self, payload: list[Any], id: int) -> None:
@@ -297,6 +351,9 @@ class ClientDispatcher(Caller):
         """See `Caller.handler_failed`."""
         if isinstance(error, ArgumentError):
             reply.answer(error.answer(), name)
+        elif self._promised:
+            # It was received; sending it again would not help.
+            reply.give(None, name)
         else:
             reply.skip(name)
         self._runner.report(error, self, name)
@@ -311,8 +368,9 @@ class ClientDispatcher(Caller):
             values = [result]
         session = self.session
         try:
-            message = self._parser.encode_ack(self._prefix, id, values)
-            if session is not None:
+            message = self._parser.encode_ack(self._prefix, id & ID_MASK, values)
+            # Whoever asked on a connection that is gone does not wait for it any longer.
+            if session is not None and self.connected and id >> ID_BITS == self._generation:
                 session.push(message)
         except Exception as error:
             self._runner.report(error, self, name)

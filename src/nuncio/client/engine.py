@@ -113,7 +113,7 @@ class EngineClient:
         """`opening`, `open`, `closing` or `closed`."""
         if self._session is not None:
             return self._session.ready_state
-        return "closed" if self._gone or self._opening is None else "opening"
+        return "closed" if self._gone or self._done is None else "opening"
 
     @property
     def transport(self) -> Transport | None:
@@ -129,6 +129,11 @@ class EngineClient:
     def is_open(self) -> bool:
         """Whether messages can be sent."""
         return self._session is not None and self._session.is_open
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended and said goodbye."""
+        return self._done is not None and self._done.done()
 
     @overload
     def on(self, event: str, listener: L) -> L: ...
@@ -173,7 +178,7 @@ class EngineClient:
         Raises:
             RuntimeError: without a running event loop.
         """
-        if self._opening is not None or self._gone:
+        if self._done is not None or self._gone:
             return
         self._tools = tools()
         loop = asyncio.get_running_loop()
@@ -248,7 +253,8 @@ class EngineClient:
         Raises:
             NuncioError: when none of them does.
         """
-        ways = self._order()
+        stand_in = shared.stand_ins.get(self._target.origin)
+        ways = self._order() if stand_in is None else [stand_in]
         if not ways:
             raise TransportError("No transports available")
         dial = Dial(self._target, self.options, shared, self._jar)
@@ -322,6 +328,8 @@ class EngineClient:
         global _remembered
         session = self._session
         assert session is not None and self._tools is not None
+        # A task that has ended still holds all that its coroutine held.
+        self._opening = None
         if way.name == WebSocket.name:
             _remembered = True
         if not session.is_open:
@@ -334,21 +342,28 @@ class EngineClient:
         elif way.name == WebSocket.name:
             dial.done()
 
-    async def _upgrade(self, ways: list[ClientTransport], dial: Dial) -> None:
+    def upgrading(self, transport: Transport) -> None:
+        """See `nuncio.client.probe.Teller`."""
+        self._emit("upgrading", transport)
+
+    def upgraded_to(self, transport: Transport) -> None:
+        """See `nuncio.client.probe.Teller`."""
         global _remembered
+        self.upgraded = True
+        if transport.name == WebSocket.name:
+            _remembered = True
+        self._emit("upgrade", transport)
+
+    async def _upgrade(self, ways: list[ClientTransport], dial: Dial) -> None:
         session = self._session
         assert session is not None
         try:
             for way in ways:
                 try:
-                    await probe(session, way, dial, self._events)
+                    await probe(session, way, dial, self)
                 except TransportError as error:
                     self._emit("upgrade_error", error)
                     continue
-                self.upgraded = True
-                if way.name == WebSocket.name:
-                    _remembered = True
-                self._emit("upgrade", session.transport)
                 dial.done()
                 return
         finally:

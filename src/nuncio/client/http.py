@@ -13,6 +13,16 @@ from typing import Any, Final
 from nuncio.client.tools import Tools
 from nuncio.errors import TransportError
 
+OLD_SERVER: Final = (
+    "the server speaks an older protocol, Socket.IO 2.x, which this client does not; update the "
+    "server to 3.x or later"
+)
+
+
+class OldServer(TransportError):
+    """A server to which it makes no sense to connect again."""
+
+
 # A redirect leads to another; a server that goes on like this leads nowhere.
 MOST_REDIRECTS: Final = 10
 
@@ -54,17 +64,14 @@ def release(tools: Tools, pool: Pool) -> None:
         if tools.http is pool:
             tools.http = None
         task = asyncio.ensure_future(pool.session.close())
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
+        tools.closing.add(task)
+        task.add_done_callback(tools.closing.discard)
 
 
-_closing: set[asyncio.Future[None]] = set()
-
-
-async def closed() -> None:
-    """Wait until pools that are being closed are closed."""
-    if _closing:
-        await asyncio.wait(list(_closing))
+async def closed(tools: Tools) -> None:
+    """Wait until the pools of a loop that are being closed are closed."""
+    if tools.closing:
+        await asyncio.wait(list(tools.closing))
 
 
 class Tail:

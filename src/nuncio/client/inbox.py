@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -74,11 +75,14 @@ class EventStream:
         socket: whose events.
         inbox: of that socket.
         names: which events; none for all.
+
+    Attributes:
+        inbox: see above.
     """
 
     def __init__(self, socket: ClientSocket, inbox: Inbox, names: tuple[str, ...]) -> None:
         self._socket = socket
-        self._inbox = inbox
+        self.inbox = inbox
         self._names = frozenset(names)
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
@@ -92,7 +96,7 @@ class EventStream:
 
     async def __anext__(self) -> Event:
         while not self._events:
-            if self._closed or self._inbox.ended:
+            if self._closed or self.inbox.ended:
                 self.close()
                 raise StopAsyncIteration
             if self._waiter is not None:
@@ -121,7 +125,7 @@ class EventStream:
         if not self._closed:
             self._closed = True
             self._events.clear()
-            self._inbox.forget(self)
+            self.inbox.forget(self)
             self.wake()
 
     def offer(self, name: str, payload: list[Any], id: int) -> None:
@@ -137,7 +141,10 @@ class EventStream:
 
 
 class Inbox:
-    """The iterations over one socket's events.
+    """Who takes the events of one socket, beside its handlers.
+
+    Iterations belong to whoever iterates. One that a `break` has left, and that nobody has any
+    longer, takes nothing more: otherwise events would gather in it until reading pauses for ever.
 
     Attributes:
         ended: whether the socket has ended for good.
@@ -147,13 +154,22 @@ class Inbox:
     def __init__(self, socket: ClientSocket) -> None:
         self._socket = socket
         self._streams: list[Stream] = []
+        self._iterations: list[weakref.ref[EventStream]] = []
         self.ended = False
         self.reason = ""
+
+    def _takers(self) -> list[Stream]:
+        takers = list(self._streams)
+        for iteration in self._iterations:
+            stream = iteration()
+            if stream is not None:
+                takers.append(stream)
+        return takers
 
     @property
     def waiting(self) -> int:
         """How many events wait for who is behind the most."""
-        return max((len(stream) for stream in self._streams), default=0)
+        return max((len(stream) for stream in self._takers()), default=0)
 
     def stream(self, names: tuple[str, ...]) -> EventStream:
         """Begin an iteration.
@@ -165,7 +181,7 @@ class Inbox:
             if not isinstance(name, str):
                 raise OptionError(f"events: names must be str, not {name!r}")
         stream = EventStream(self._socket, self, names)
-        self.add(stream)
+        self._iterations.append(weakref.ref(stream, self._dropped))
         return stream
 
     def add(self, stream: Stream) -> None:
@@ -175,21 +191,33 @@ class Inbox:
     def offer(self, payload: list[Any], id: int) -> None:
         """An event arrived."""
         name = event_name(payload[0])
-        for stream in list(self._streams):
+        for stream in self._takers():
             stream.offer(name, payload, id)
         self._socket.limit_queue()
 
     def forget(self, stream: Stream) -> None:
-        """An iteration has ended."""
-        if stream in self._streams:
-            self._streams.remove(stream)
+        """Somebody takes no more."""
+        self._streams = [one for one in self._streams if one is not stream]
+        self._iterations = [one for one in self._iterations if one() not in (stream, None)]
+        self._socket.limit_queue()
+
+    def _dropped(self, _: object) -> None:
+        """Nobody has a certain iteration any longer; this may be another thread."""
+        try:
+            self._socket.loop.call_soon_threadsafe(self._look_again)
+        except RuntimeError:
+            # The loop is closed, and nothing is read any more.
+            pass
+
+    def _look_again(self) -> None:
+        self._iterations = [one for one in self._iterations if one() is not None]
         self._socket.limit_queue()
 
     def end(self, reason: str) -> None:
         """The socket has ended for good; what has arrived may still be taken."""
         self.ended = True
         self.reason = reason
-        for stream in list(self._streams):
+        for stream in self._takers():
             stream.wake()
 
     def begin_anew(self) -> None:

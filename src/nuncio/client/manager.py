@@ -9,8 +9,9 @@ CLOSED ──open()──▶ OPENING ──transport open──▶ OPEN
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from nuncio.client.backoff import Backoff
@@ -18,6 +19,7 @@ from nuncio.client.connection import ClientConnection
 from nuncio.client.dial import new_jar
 from nuncio.client.engine import EngineClient
 from nuncio.client.events import MANAGER_EVENTS
+from nuncio.client.http import OldServer, closed
 from nuncio.client.options import (
     ManagerOptions,
     SocketOptions,
@@ -26,6 +28,7 @@ from nuncio.client.options import (
     split,
 )
 from nuncio.client.runner import Runner
+from nuncio.client.session import ClientSession
 from nuncio.client.socket import ClientSocket
 from nuncio.client.tools import tools
 from nuncio.client.url import Target, parse
@@ -91,6 +94,8 @@ class Manager:
         self._events = Emitter(self._spawn, MANAGER_EVENTS)
         self._sockets: dict[str, ClientSocket] = {}
         self._connection: ClientConnection | None = None
+        # Earlier ones that still say goodbye.
+        self._parting: list[EngineClient] = []
         # Cookies outlive a connection.
         self._jar = new_jar() if options.with_credentials else None
         self._backoff = Backoff(
@@ -102,8 +107,10 @@ class Manager:
         self._reconnecting = False
         self._skip_reconnect = False
         self._waiting: asyncio.TimerHandle | None = None
-        # Called once with what comes of an attempt that somebody asked for: None or the error.
+        # Called once with what comes of the attempt that somebody asked for: None or the error.
         self._on_outcome: Callable[[Exception | None], None] | None = None
+        # By namespace: functions that are to give credentials and have not yet.
+        self._asking: dict[str, asyncio.Future[Any]] = {}
         # Asked for by names, so that a wrong transport is told at once.
         EngineClient.of(target, options, None)
         if options.auto_connect:
@@ -174,9 +181,14 @@ class Manager:
 
     @reconnection.setter
     def reconnection(self, value: bool) -> None:
-        self._reconnection = bool(value)
+        if not isinstance(value, bool):
+            raise OptionError(f"reconnection must be True or False, not {value!r}")
+        self._reconnection = value
         if not value:
             self._skip_reconnect = True
+            if self._reconnecting and self.ready_state == CLOSED:
+                self._stop_waiting()
+                self._give_up()
 
     @property
     def reconnection_attempts(self) -> float:
@@ -240,6 +252,8 @@ class Manager:
             raise OptionError(f"nsp must be a str such as '/chat', not {nsp!r}")
         if not nsp.startswith("/"):
             nsp = "/" + nsp
+        if "," in nsp:
+            raise OptionError(f"nsp: {nsp!r} cannot be a namespace, for a comma ends its name")
         socket = self._sockets.get(nsp)
         if socket is None:
             manager, given = split(options)
@@ -292,6 +306,7 @@ class Manager:
 
     def leave(self, socket: ClientSocket) -> None:
         """A socket has left; the last one ends the connection."""
+        self._forget_asking(socket)
         if not self.in_use:
             self.disconnect()
 
@@ -302,18 +317,19 @@ class Manager:
             return
         attempt = socket.begin_joining(session)
         auth: Any = socket.auth
-        if not callable(auth):
-            socket.credentials_came(attempt, None if auth is None else dict(auth))
-            return
-        try:
-            given = auth()
-        except Exception as error:
-            socket.credentials_failed(attempt, error)
-            return
-        if hasattr(given, "__await__"):
-            self._spawn(self._await_credentials(socket, attempt, given))
-        else:
-            self._credentials(socket, attempt, given)
+        if callable(auth) and not isinstance(auth, Mapping):
+            try:
+                auth = auth()
+            except Exception as error:
+                socket.credentials_failed(attempt, error)
+                return
+            if hasattr(auth, "__await__"):
+                self._forget_asking(socket)
+                self._asking[socket.nsp] = self._runner.spawn(
+                    self._await_credentials(socket, attempt, auth)
+                )
+                return
+        self._credentials(socket, attempt, auth)
 
     async def _await_credentials(self, socket: ClientSocket, attempt: int, given: Any) -> None:
         try:
@@ -324,13 +340,17 @@ class Manager:
             self._credentials(socket, attempt, auth)
 
     def _credentials(self, socket: ClientSocket, attempt: int, given: Any) -> None:
-        try:
-            auth = None if given is None else dict(given)
-        except (TypeError, ValueError):
-            wrong = OptionError(f"auth must give a mapping, not {given!r}")
-            socket.credentials_failed(attempt, wrong)
+        if given is None or isinstance(given, Mapping):
+            socket.credentials_came(attempt, None if given is None else dict(given))
         else:
-            socket.credentials_came(attempt, auth)
+            wrong = OptionError(f"auth must be or give a mapping, not {given!r}")
+            socket.credentials_failed(attempt, wrong)
+
+    def _forget_asking(self, socket: ClientSocket) -> None:
+        """Whoever is to give credentials for a connection that is gone need not any more."""
+        asking = self._asking.pop(socket.nsp, None)
+        if asking is not None and asking is not asyncio.current_task():
+            asking.cancel()
 
     # Opening.
 
@@ -341,12 +361,21 @@ class Manager:
             callback: called once, with None or the error. With it a failure is only told: no
                 reconnection follows.
         """
-        if self.ready_state != CLOSED:
-            return self
+        if self.ready_state == CLOSED:
+            self._skip_reconnect = False
+            self._on_outcome = callback
+            if self._waiting is None:
+                self._open()
+            else:
+                # An attempt is due anyhow: it comes now.
+                self._waiting.cancel()
+                self._attempt()
+        return self
+
+    def _open(self) -> None:
         self.ready_state = OPENING
-        self._skip_reconnect = False
-        self._on_outcome = callback
         engine = EngineClient.of(self.target, self._engine_options(), self._jar)
+        self._parting = [one for one in (*self._parting, self.engine) if one and not one.over]
         self.engine = engine
         limits = self.options.limits
         connection = ClientConnection(
@@ -364,7 +393,6 @@ class Manager:
         engine.on("error", lambda error: self._failed(engine, error))
         engine.on("ping", lambda: self._events.emit("ping"))
         engine.open(connection)
-        return self
 
     def connect(self, callback: Callable[[Exception | None], None] | None = None) -> Manager:
         """The same as `open`."""
@@ -373,8 +401,6 @@ class Manager:
     def _engine_options(self) -> ManagerOptions:
         if self._timeout == self.options.timeout:
             return self.options
-        import dataclasses
-
         return dataclasses.replace(self.options, timeout=self._timeout)
 
     def _opened(self, engine: EngineClient) -> None:
@@ -388,26 +414,45 @@ class Manager:
         for socket in list(self._sockets.values()):
             if socket.active and self.ready_state == OPEN:
                 self._ask_credentials(socket)
-        outcome, self._on_outcome = self._on_outcome, None
-        if outcome is not None and self.ready_state == OPEN:
-            outcome(None)
+        if self.ready_state == OPEN:
+            outcome, self._on_outcome = self._on_outcome, None
+            self._tell(outcome, None)
+        if self.ready_state == OPEN and self._reconnecting:
+            self._reconnecting = False
+            attempts = self._backoff.attempts
+            self._backoff.reset()
+            self._events.emit("reconnect", attempts)
 
     def _failed(self, engine: EngineClient, error: NuncioError) -> None:
         if engine is not self.engine or self.ready_state != OPENING:
             return
         self.ready_state = CLOSED
         self._connection = None
+        # Taken first, for a listener may open it again, with another one.
+        outcome, self._on_outcome = self._on_outcome, None
         self._events.emit("error", error)
         for socket in list(self._sockets.values()):
-            if socket.active:
+            if not socket.active:
+                continue
+            if isinstance(error, OldServer):
+                socket.refused(error)
+            else:
                 socket.not_reached(error)
-        outcome, self._on_outcome = self._on_outcome, None
-        if outcome is not None:
-            outcome(error)
-        elif not self._reconnecting and self._reconnection and self._backoff.attempts == 0:
+        self._tell(outcome, error)
+        if self._reconnecting:
+            self._reconnecting = False
             self._reconnect()
-        elif not self._reconnecting:
+            self._events.emit("reconnect_error", error)
+        elif outcome is None:
+            self._reconnect()
+        else:
             self._give_up()
+
+    def _tell(
+        self, outcome: Callable[[Exception | None], None] | None, error: Exception | None
+    ) -> None:
+        if outcome is not None:
+            self._runner.guard(outcome, [error], None, "open")
 
     # Losing the connection.
 
@@ -430,91 +475,72 @@ class Manager:
         self._backoff.reset()
         self.ready_state = CLOSED
         self._events.emit("close", reason, description)
-        again = self._reconnection and not self._skip_reconnect
         for socket in list(self._sockets.values()):
             if socket.session is not None:
+                self._forget_asking(socket)
                 socket.lost(reason, description)
-        if again and not self._skip_reconnect:
-            self._reconnect()
-        else:
-            self._give_up()
+        self._reconnect()
 
     def _give_up(self) -> None:
         if self.ready_state == CLOSED:
             for socket in list(self._sockets.values()):
-                if not socket.connected:
+                if socket.active and not socket.connected:
                     socket.gave_up()
 
     # Coming back.
 
     def _reconnect(self) -> None:
-        if self._reconnecting or self._skip_reconnect:
+        """Try again after a delay, unless nobody wants that or somebody has begun already."""
+        if self.ready_state != CLOSED or self._reconnecting:
+            return
+        if self._skip_reconnect or not self._reconnection:
+            self._give_up()
             return
         if self._backoff.attempts >= self._attempts:
             self._backoff.reset()
-            self._reconnecting = False
             self._events.emit("reconnect_failed")
             self._give_up()
             return
-        delay = self._backoff.duration()
         self._reconnecting = True
-        self._waiting = self._runner.loop.call_later(delay, self._attempt)
+        self._waiting = self._runner.loop.call_later(self._backoff.duration(), self._attempt)
 
     def _attempt(self) -> None:
         self._waiting = None
-        if self._skip_reconnect:
-            self._reconnecting = False
-            self._give_up()
-            return
         self._events.emit("reconnect_attempt", self._backoff.attempts)
-        # A listener may have changed its mind.
-        if self._skip_reconnect:
-            self._reconnecting = False
-            self._give_up()
-            return
-        self.open(self._attempted)
+        # A listener may not want it any more, or have opened it itself.
+        if self._reconnecting and self.ready_state == CLOSED:
+            self._open()
 
-    def _attempted(self, error: Exception | None) -> None:
+    def _stop_waiting(self) -> None:
+        """Let there be no further attempt."""
         self._reconnecting = False
-        if error is None:
-            attempts = self._backoff.attempts
-            self._backoff.reset()
-            self._events.emit("reconnect", attempts)
-            return
-        self._reconnect()
-        self._events.emit("reconnect_error", error)
+        self._backoff.reset()
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     # Ending.
 
     def disconnect(self) -> None:
         """End the connection, and do not reconnect."""
         self._skip_reconnect = True
-        self._reconnecting = False
-        self._backoff.reset()
-        if self._waiting is not None:
-            self._waiting.cancel()
-            self._waiting = None
+        self._stop_waiting()
         engine = self.engine
         was = self.ready_state
         if engine is not None and was != CLOSED:
-            connection = self._connection
-            if was == OPENING:
-                self.ready_state = CLOSED
-                self._connection = None
-                engine.close()
-                self._events.emit("close", FORCED_CLOSE, "")
-            elif connection is not None:
-                # Told at once, though the goodbye may still have to wait for what is buffered.
-                self._connection = None
-                self.ready_state = CLOSED
-                engine.close()
-                self._events.emit("close", FORCED_CLOSE, "")
-                for socket in list(self._sockets.values()):
-                    if socket.session is not None and socket.connected and not socket.active:
-                        # It tells its own reason itself.
-                        continue
-                    if socket.session is not None:
-                        socket.lost(FORCED_CLOSE, "")
+            # Told at once, though the goodbye may still have to wait for what is buffered.
+            self._connection = None
+            self.ready_state = CLOSED
+            outcome, self._on_outcome = self._on_outcome, None
+            engine.close()
+            self._events.emit("close", FORCED_CLOSE, "")
+            for socket in list(self._sockets.values()):
+                if socket.session is None or (socket.connected and not socket.active):
+                    # One that is leaving tells its own reason itself.
+                    continue
+                self._forget_asking(socket)
+                socket.lost(FORCED_CLOSE, "")
+            self._tell(outcome, ConnectError("it was closed while it opened"))
         self._give_up()
 
     async def close(self) -> None:
@@ -526,57 +552,47 @@ class Manager:
 
     async def wait_closed(self) -> None:
         """Wait until the connection has ended and said goodbye."""
-        if self.engine is not None:
-            await self.engine.wait_closed()
-        from nuncio.client.http import closed
-
-        await closed()
+        for engine in (*self._parting, self.engine):
+            if engine is not None:
+                await engine.wait_closed()
+        await closed(self._tools)
 
     async def close_socket(self, socket: ClientSocket) -> None:
         """See `ClientSocket.close`."""
         engine = self.engine
         session = None if engine is None else engine.session
         if socket.connected and session is not None:
-            while session.congested and session.is_open:
-                await session.drain()
+            try:
+                async with asyncio.timeout(socket.patience):
+                    await self._flush(socket, session)
+            except TimeoutError:
+                logger.debug("%r does not acknowledge what was sent with retries", self)
         socket.disconnect()
         socket.abandon()
         if self.ready_state == CLOSED and engine is not None:
             await self.wait_closed()
             self._runner.close()
 
-    async def wait_for_end(self, socket: ClientSocket) -> None:
-        """See `ClientSocket.wait`."""
-        if socket.active and (self.ready_state != CLOSED or self._reconnecting):
-            await asyncio.shield(socket.ended)
+    async def _flush(self, socket: ClientSocket, session: ClientSession) -> None:
+        """Wait until everything that was emitted has been sent, or the connection is lost."""
+        while socket.connected and session.is_open:
+            if session.congested:
+                await session.drain()
+            elif socket.unacknowledged:
+                await socket.settled()
+            else:
+                return
 
-    async def wait_connected(self, socket: ClientSocket) -> None:
-        """See `ClientSocket.wait_connected`."""
-        if socket.connected:
-            return
-        outcome: asyncio.Future[None] = self._runner.loop.create_future()
+    @property
+    def trying(self) -> bool:
+        """Whether it is connected, or will be without further ado."""
+        return self.ready_state != CLOSED or self._reconnecting
 
-        def connected() -> None:
-            if not outcome.done():
-                outcome.set_result(None)
-
-        def refused(error: ConnectError) -> None:
-            # Another attempt follows while the socket is active.
-            if not outcome.done() and not socket.active:
-                outcome.set_exception(error)
-
-        socket.on("connect", connected)
-        socket.on("connect_error", refused)
-        ended = socket.ended
-        try:
-            await asyncio.wait((outcome, ended), return_when=asyncio.FIRST_COMPLETED)
-            if not outcome.done():
-                raise ConnectError("the socket has ended")
-            outcome.result()
-        finally:
-            socket.off("connect", connected)
-            socket.off("connect_error", refused)
-            outcome.cancel()
+    def unwanted(self, socket: ClientSocket) -> None:
+        """The connection: the server has let in a socket that has left meanwhile."""
+        engine = self.engine
+        if engine is not None and engine.session is not None:
+            socket.leave_unseen(engine.session)
 
     # Helpers.
 

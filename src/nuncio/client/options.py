@@ -12,6 +12,7 @@ from types import NoneType
 from typing import Any, Final
 
 from nuncio.client.checks import (
+    OF_TRANSPORTS,
     check_auth,
     check_giver,
     check_list,
@@ -165,11 +166,7 @@ class ManagerOptions:
                 f"timestamp_param must be a non-empty str, not {self.timestamp_param!r}"
             )
         self.deflate()
-
-        for name, own in self.transport_options.items():
-            for option in own:
-                if option not in OF_TRANSPORT:
-                    raise unknown_option(option, OF_TRANSPORT, f"transport_options[{name!r}]")
+        for name in self.transport_options:
             self.of_transport(name)
 
     def _check_headers(self) -> None:
@@ -194,9 +191,8 @@ class ManagerOptions:
     def of_transport(self, name: str) -> ManagerOptions:
         """The options as they are for one transport."""
         own = self.transport_options.get(name)
-        if not own:
-            return self
-        return dataclasses.replace(self, **{"transport_options": {}, **own})
+        known = {} if own is None else {key: own[key] for key in OF_TRANSPORTS if key in own}
+        return dataclasses.replace(self, transport_options={}, **known) if known else self
 
     @property
     def policy(self) -> SlowConsumer:
@@ -297,21 +293,6 @@ _FLAGS: Final = (
     "trust_env",
     "reconnection",
     "auto_connect",
-)
-
-# What may be another for a single transport.
-OF_TRANSPORT: Final = (
-    "extra_headers",
-    "force_base64",
-    "per_message_deflate",
-    "protocols",
-    "proxy",
-    "proxy_headers",
-    "query",
-    "request_timeout",
-    "server_hostname",
-    "timestamp_param",
-    "timestamp_requests",
 )
 
 _MANAGER: Final = tuple(option.name for option in dataclasses.fields(ManagerOptions))

@@ -1,24 +1,37 @@
 """Long-polling from the client's side: a GET that waits for packets, POSTs that bring them.
 
 There is one GET under way at any time and at most one POST. What is sent in one turn of the loop,
-or while a POST is under way, leaves together, in as many bodies as the server's limit asks for.
+or while a POST is under way, leaves together, in as many bodies as the server's limit asks for. A
+binary attachment is a packet like any other there, and may be in another body than its event.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
+from io import BytesIO
 from typing import Any, Final
 
 from nuncio.client.dial import Dial
+from nuncio.client.http import OLD_SERVER, OldServer
 from nuncio.engine.transport import Transport
 from nuncio.errors import DisconnectReason, PacketError, TransportError
 from nuncio.protocol.engineio import CLOSE_PACKET, SEPARATOR, Message, split_payload
+
+logger = logging.getLogger("nuncio.client")
 
 TRANSPORT_CLOSE: Final = str(DisconnectReason.TRANSPORT_CLOSE)
 TRANSPORT_ERROR: Final = str(DisconnectReason.TRANSPORT_ERROR)
 
 # Packets in one answer: a server that sends more sends nonsense.
 MOST_PACKETS: Final = 1_000_000
+
+# From this size a body is given to aiohttp as a file.
+LARGE_BODY: Final = 2**20
+
+# The first answer of revision 3 of Engine.IO: a length, and the handshake.
+_OLD: Final = re.compile(rb"[0-9]+:0\{|\x00[\x00-\x09]+\xff0\{")
 
 # How long the goodbye may take.
 CLOSE_SECONDS: Final = 10.0
@@ -37,7 +50,9 @@ class ClientPolling(Transport):
         super().__init__("polling")
         self._dial = dial
         self._loop = asyncio.get_running_loop()
+        # One packet each, and their bytes together.
         self._out: list[Message] = []
+        self._size = 0
         self._arrived: list[bytes] = []
         self._polling: asyncio.Task[None] | None = None
         self._posting: asyncio.Task[None] | None = None
@@ -78,9 +93,8 @@ class ClientPolling(Transport):
             self._deliver()
         finally:
             self._delivering = False
-        if self._emptied is not None and not self._arrived:
-            self._emptied.set_result(None)
-            self._emptied = None
+        if not self._arrived:
+            self._let_leave()
         if self._arrived or self._held or self._leaving or self._closing or self._closed:
             return
         if self._polling is None:
@@ -100,7 +114,12 @@ class ClientPolling(Transport):
             self._arrived = await self._get()
         except TransportError as error:
             self._polling = None
-            self._fail(error)
+            # While it closes, what is still to be posted matters, and nothing that could arrive.
+            if not self._closing:
+                self._fail(error)
+        except Exception as error:
+            self._polling = None
+            self._fail(_unexpected(error))
         else:
             self._polling = None
             self._go_on()
@@ -110,6 +129,8 @@ class ClientPolling(Transport):
         url = dial.url("polling")
         headers = dial.headers("polling", {"Accept": "*/*"})
         body = await self._answer("GET", url, headers, None)
+        if not self._dial.sid and _OLD.match(body):
+            raise OldServer(OLD_SERVER, "polling", 200)
         try:
             body.decode()
             return split_payload(body, MOST_PACKETS)
@@ -117,7 +138,7 @@ class ClientPolling(Transport):
             raise TransportError("polling: the answer is no payload", "polling", 200) from error
 
     async def _answer(
-        self, method: str, url: str, headers: dict[str, str], data: bytes | None
+        self, method: str, url: str, headers: dict[str, str], data: bytes | BytesIO | None
     ) -> bytes:
         """The body of an answer, which is a success and not too long.
 
@@ -129,10 +150,9 @@ class ClientPolling(Transport):
             async with asyncio.timeout(seconds):
                 response = await self._dial.request(method, url, headers, data)
                 try:
-                    body = await self._body(response)
                     if response.status != 200:
-                        raise self._dial.refused(response, body, "polling")
-                    return body
+                        raise await self._dial.refusal(response, "polling")
+                    return await self._body(response)
                 finally:
                     response.release()
         except TimeoutError as error:
@@ -168,9 +188,23 @@ class ClientPolling(Transport):
         """See `Transport.send`."""
         if self._closing or self._closed:
             return
-        self._out.append(message)
+        self._keep(message)
         if self._posting is None and not self.dirty:
             self._dial.tools.flusher.mark(self)
+
+    def _keep(self, message: Message) -> None:
+        attachments = message.attachments
+        if attachments is None or (message.text is None and len(attachments) == 1):
+            self._out.append(message)
+        else:
+            if message.text is not None:
+                self._out.append(Message(message.text, None, message.compress))
+            for attachment in attachments:
+                self._out.append(Message(None, [attachment], message.compress))
+        self._size += message.size
+        if self._size >= self._dial.options.limits.high_water_bytes:
+            # What follows waits in the session, whose buffer has a limit.
+            self.writable = False
 
     def flush(self) -> None:
         """See `Transport.flush`."""
@@ -195,6 +229,10 @@ class ClientPolling(Transport):
             self._posting = None
             self._fail(error)
             return
+        except Exception as error:
+            self._posting = None
+            self._fail(_unexpected(error))
+            return
         self._posting = None
         if self._closing:
             self._end(TRANSPORT_CLOSE, "")
@@ -205,13 +243,17 @@ class ClientPolling(Transport):
 
     async def _post_some(self) -> None:
         dial = self._dial
-        count = fitting(self._out, dial.max_payload)
-        body = SEPARATOR.join([message.payload() for message in self._out[:count]])
+        packets = [message.payload() for message in self._out]
+        count = fitting(packets, dial.max_payload)
+        body = SEPARATOR.join(packets[:count])
+        self._size -= sum(message.size for message in self._out[:count])
         del self._out[:count]
         headers = dial.headers(
             "polling", {"Accept": "*/*", "Content-Type": "text/plain;charset=UTF-8"}
         )
-        await self._answer("POST", dial.url("polling"), headers, body)
+        # aiohttp wants to be told that much is not copied at once.
+        large = len(body) > LARGE_BODY
+        await self._answer("POST", dial.url("polling"), headers, BytesIO(body) if large else body)
 
     # Leaving it for another transport.
 
@@ -233,13 +275,25 @@ class ClientPolling(Transport):
             await self._emptied
         unsent = self._out
         self._out = []
+        self._size = 0
         return unsent
+
+    def _let_leave(self) -> None:
+        emptied = self._emptied
+        self._emptied = None
+        # Whoever wants to leave may have been cancelled meanwhile.
+        if emptied is not None and not emptied.done():
+            emptied.set_result(None)
 
     def come_back(self, unsent: list[Message]) -> None:
         """Go on: the other transport failed."""
         self._leaving = False
-        self._out = [*unsent, *self._out]
         self.writable = True
+        waiting = [*unsent, *self._out]
+        self._out = []
+        self._size = 0
+        for message in waiting:
+            self._keep(message)
         self._go_on()
         self.flush()
 
@@ -260,13 +314,14 @@ class ClientPolling(Transport):
 
     def discard(self) -> None:
         """See `Transport.discard`."""
-        self.sink = None
         self.abort()
 
     def abort(self) -> None:
         """See `Transport.abort`."""
+        self.sink = None
         self._closed = True
         self._out = []
+        self._let_leave()
         if self._limit is not None:
             self._limit.cancel()
         for task in (self._polling, self._posting):
@@ -282,24 +337,28 @@ class ClientPolling(Transport):
 
     def _end(self, reason: str, description: str) -> None:
         sink = self.sink
-        self.sink = None
         self.abort()
         if sink is not None:
             sink.ended(self, reason, description)
 
 
-def fitting(messages: list[Message], most: int) -> int:
-    """How many messages go into one request, as the reference counts; at least one.
+def _unexpected(error: Exception) -> TransportError:
+    logger.error("long-polling failed in an unexpected way", exc_info=error)
+    return TransportError(f"polling: it failed: {error!r}", "polling")
+
+
+def fitting(packets: list[bytes], most: int) -> int:
+    """How many packets go into one request; at least one, which the server may then refuse.
 
     Args:
-        messages: in order.
+        packets: in order.
         most: bytes that the server takes; 0 when it did not say.
     """
     if most <= 0:
-        return len(messages)
-    size = -1
-    for index, message in enumerate(messages):
-        size += 1 + len(message.payload())
+        return len(packets)
+    size = -len(SEPARATOR)
+    for index, packet in enumerate(packets):
+        size += len(SEPARATOR) + len(packet)
         if index and size > most:
             return index
-    return len(messages)
+    return len(packets)

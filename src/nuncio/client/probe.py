@@ -8,7 +8,7 @@ goes over the new one, and everything else behind it. Nothing is lost, repeated 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nuncio.client.dial import Dial
 from nuncio.engine.transport import PacketSink, Transport
@@ -18,7 +18,16 @@ from nuncio.protocol.engineio import PROBE_PING, PROBE_PONG, Message
 if TYPE_CHECKING:
     from nuncio.client.session import ClientSession
     from nuncio.client.transports import ClientTransport
-    from nuncio.events import Emitter
+
+
+class Teller(Protocol):
+    """Who wants to know how far a move has come."""
+
+    def upgrading(self, transport: Transport) -> None:
+        """The other transport works; the one in use is about to be left."""
+
+    def upgraded_to(self, transport: Transport) -> None:
+        """It has been left, and nothing was sent over the other yet."""
 
 
 class Probe(PacketSink):
@@ -56,15 +65,21 @@ class Probe(PacketSink):
             self.answer.exception()
 
 
-async def probe(session: ClientSession, way: ClientTransport, dial: Dial, events: Emitter) -> None:
+async def probe(session: ClientSession, way: ClientTransport, dial: Dial, teller: Teller) -> None:
     """Try another transport for a session, and move to it.
+
+    Args:
+        session: the session.
+        way: the other transport.
+        dial: how the server is reached.
+        teller: told of the two steps.
 
     Raises:
         TransportError: when it does not work; the session stays where it was.
     """
     transport = await way.open(dial)
     try:
-        await _move(session, transport, events)
+        await _move(session, transport, teller)
     except BaseException:
         if session.transport is not transport:
             transport.sink = None
@@ -72,7 +87,7 @@ async def probe(session: ClientSession, way: ClientTransport, dial: Dial, events
         raise
 
 
-async def _move(session: ClientSession, transport: Transport, events: Emitter) -> None:
+async def _move(session: ClientSession, transport: Transport, teller: Teller) -> None:
     sink = Probe()
     transport.sink = sink
     transport.resume_reading()
@@ -84,7 +99,7 @@ async def _move(session: ClientSession, transport: Transport, events: Emitter) -
         raise TransportError("probe error: socket closed")
     # Before it is told: whoever closes the session now closes it behind the move.
     session.hold_back()
-    events.emit("upgrading", transport)
+    teller.upgrading(transport)
     unsent: list[Message] = await old.leave()
     if session.ready_state == "closed":
         raise TransportError("probe error: socket closed")
@@ -94,3 +109,6 @@ async def _move(session: ClientSession, transport: Transport, events: Emitter) -
         raise TransportError("probe error: it was closed before the move", transport.name)
     session.move_to(transport, unsent)
     old.abort()
+    # Before anything that may end the session.
+    teller.upgraded_to(transport)
+    session.go_on()

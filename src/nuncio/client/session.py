@@ -227,6 +227,14 @@ class ClientSession(PacketSink):
             )
         return Sent(self)
 
+    def push_kept(self, message: Message) -> None:
+        """Hand over what waited for the connection: there was room for it, and it is not lost."""
+        if self.writable:
+            assert self.transport is not None
+            self.transport.send(message)
+        elif self._state < CLOSING:
+            self._keep(message)
+
     def _lose(self, buffer: Backlog) -> None:
         lost = buffer.lost
         assert lost is not None
@@ -298,9 +306,14 @@ class ClientSession(PacketSink):
                 for message in self._buffer.take():
                     buffer.append(message)
             self._buffer = buffer
-        self.drained(transport)
-        if self._reading:
-            transport.resume_reading()
+
+    def go_on(self) -> None:
+        """The move was told: send what waits, and read."""
+        transport = self.transport
+        if transport is not None:
+            self.drained(transport)
+            if self._reading:
+                transport.resume_reading()
 
     # What transports call.
 
@@ -308,9 +321,12 @@ class ClientSession(PacketSink):
         """See `PacketSink.text`."""
         if transport is not self.transport or self._state == CLOSED:
             return
-        if self.watched:
-            self._owner.packet(data)
         kind = data[0] if data else 0
+        if self._state == OPENING and (CLOSE < kind <= NOOP or kind == BINARY_MARK):
+            self._no_handshake()
+            return
+        if self.watched and kind != BINARY_MARK:
+            self._owner.packet(data)
         if kind == MESSAGE and self._state == OPEN:
             listener = self.listener
             if listener is not None:
@@ -330,12 +346,15 @@ class ClientSession(PacketSink):
             # On frame transports the reference ignores it: they close by themselves.
             if transport.name != "websocket":
                 self.ended(transport, TRANSPORT_CLOSE, "transport closed by the server")
+                transport.abort()
         elif kind < OPEN_DIGIT or kind > NOOP:
             self._garbage()
 
     def binary(self, transport: Transport, data: bytes) -> None:
         """See `PacketSink.binary`."""
         if transport is not self.transport or self._state != OPEN:
+            if transport is self.transport and self._state == OPENING:
+                self._no_handshake()
             return
         if self.watched:
             self._owner.packet(data)
@@ -357,7 +376,7 @@ class ClientSession(PacketSink):
                     return
                 transport.send(messages[index])
         if self._state == CLOSING:
-            self._close_transport()
+            self._part(FORCED_CLOSE, "")
         elif self.watched:
             self._owner.drained()
         self._release_waiters()
@@ -406,14 +425,14 @@ class ClientSession(PacketSink):
 
     def expire(self, now: float) -> None:
         """The wheel: the server has been silent for too long."""
-        self._abort(PING_TIMEOUT, "")
+        self._give_up("")
 
     def slept(self, seconds: float) -> None:
         """The machine slept for so long, by which the silence is longer than the wheel knows."""
         if self._state in (OPEN, CLOSING) and self._silence > 0.0:
             left = self.deadline - self._wheel.now() - seconds
             if left <= 0.0:
-                self._abort(PING_TIMEOUT, "the machine slept")
+                self._give_up("the machine slept")
             else:
                 self._wheel.cancel(self)
                 self._wheel.arm(self, left)
@@ -425,32 +444,39 @@ class ClientSession(PacketSink):
         if self._state == OPEN:
             self._state = CLOSING
             if self._buffer is None and not self._moving:
-                self._close_transport()
-        elif self._state == OPENING:
-            self.detach()
-            self._finish(FORCED_CLOSE, "")
+                self._part(FORCED_CLOSE, "")
 
     def cut(self, reason: str, description: str) -> None:
-        """End the session at once, whatever is buffered."""
-        if self._state != CLOSED:
+        """End the session at once, whatever is buffered; the server is told."""
+        if self._state == OPENING:
             self._abort(reason, description)
+        elif self._state != CLOSED:
+            self._part(reason, description)
 
-    def _close_transport(self) -> None:
-        transport = self.transport
-        self.lingering = transport is not None
-        self._finish(FORCED_CLOSE, "")
-        if transport is not None:
-            self.transport = transport
-            transport.sink = self
-            transport.close()
+    def _no_handshake(self) -> None:
+        self._abort(TRANSPORT_ERROR, "what the server sent first is no handshake")
 
     def _garbage(self) -> None:
-        self._abort(TRANSPORT_ERROR, "the server sent what is no Engine.IO packet")
+        self.cut(TRANSPORT_ERROR, "the server sent what is no Engine.IO packet")
+
+    def _give_up(self, description: str) -> None:
+        # Whoever has been silent for so long does not hear a goodbye.
+        self._abort(PING_TIMEOUT if self._state == OPEN else FORCED_CLOSE, description)
 
     def _abort(self, reason: str, description: str) -> None:
         transport = self.transport
         self._finish(reason, description)
         if transport is not None:
+            transport.abort()
+
+    def _part(self, reason: str, description: str) -> None:
+        """End it, and let the transport say goodbye."""
+        transport = self.transport
+        self.lingering = transport is not None
+        self._finish(reason, description)
+        if transport is not None:
+            self.transport = transport
+            transport.sink = self
             transport.close()
 
     def _finish(self, reason: str, description: str) -> None:

@@ -6,10 +6,12 @@ what arrives (`nuncio.client.dispatch`), what is sent and answered (`nuncio.clie
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from nuncio.client.asker import ClientAsker
+from nuncio.client.http import OLD_SERVER
 from nuncio.client.inbox import EventStream, Inbox
 from nuncio.client.session import ClientSession
 from nuncio.client.waiting import SendBuffer
@@ -25,10 +27,8 @@ IO_CLIENT_DISCONNECT: Final = str(DisconnectReason.IO_CLIENT_DISCONNECT)
 IO_SERVER_DISCONNECT: Final = str(DisconnectReason.IO_SERVER_DISCONNECT)
 PARSE_ERROR: Final = str(DisconnectReason.PARSE_ERROR)
 
-OLD_SERVER: Final = (
-    "the server speaks an older protocol, Socket.IO 2.x, which this client does not; update the "
-    "server to 3.x or later"
-)
+# How long leaving may wait for acknowledgements without a time-out, in seconds.
+PATIENCE: Final = 10.0
 
 
 class ClientSocket(ClientAsker):
@@ -46,10 +46,13 @@ class ClientSocket(ClientAsker):
 
     __slots__ = (
         "_ended",
+        "_error",
         "_joining",
         "_offset",
+        "_over",
         "_pid",
         "_reason",
+        "_waiters",
         "active",
         "auth",
         "id",
@@ -98,7 +101,12 @@ class ClientSocket(ClientAsker):
         self._offset = ""
         # Counts attempts to join, so that credentials that come late are not sent.
         self._joining = 0
+        # Whether it has ended for good, and who waits for that or for being let in.
+        self._over = False
         self._ended: Any = None
+        self._waiters: list[Any] = []
+        # Why the latest attempt to connect failed.
+        self._error: Exception | None = None
         # Why the latest connection ended, or could not be made.
         self._reason = ""
 
@@ -123,6 +131,7 @@ class ClientSocket(ClientAsker):
         if self.connected or (self.active and self.io.ready_state == "open"):
             return self
         self.active = True
+        self._over = False
         if self._inbox is not None:
             self._inbox.begin_anew()
         self.io.join(self)
@@ -150,32 +159,61 @@ class ClientSocket(ClientAsker):
         self.io.leave(self)
         if was_connected:
             self.lost(IO_CLIENT_DISCONNECT, "")
-        self._end()
+        elif not self.active:
+            self.session = None
+            self._early = None
+        self._end_for_good()
         return self
 
     def close(self) -> Awaitable[None]:
         """Leave the namespace once everything that was emitted has been sent.
 
         Returns:
-            something to await until that is done. Not awaiting it is as `disconnect`, where
-            nothing waits.
+            something to await until that is done; it is done all the same when nobody awaits it.
         """
-        closing: Awaitable[None] = self.io.close_socket(self)
+        closing: Awaitable[None] = self._runner.spawn(self.io.close_socket(self))
         return closing
 
     def wait(self) -> Awaitable[None]:
         """Wait until it has ended for good: closed here, or by the server, or given up."""
-        waiting: Awaitable[None] = self.io.wait_for_end(self)
-        return waiting
+        future = self._runner.loop.create_future()
+        if not self.active or not (self.connected or self.io.trying):
+            future.set_result(None)
+            return cast("Awaitable[None]", future)
+        ended = self._ended
+        if ended is None:
+            ended = future
+            self._ended = ended
+        # Whoever is cancelled while waiting cancels it for nobody else.
+        return cast("Awaitable[None]", asyncio.shield(ended))
 
     def wait_connected(self) -> Awaitable[None]:
         """Wait until it is connected.
 
         Raises:
-            ConnectError: when the server refuses it, or it has ended meanwhile.
+            ConnectError: when the server refuses it, it has ended meanwhile, or nothing is under
+                way by which it could be connected.
         """
-        waiting: Awaitable[None] = self.io.wait_connected(self)
-        return waiting
+        future = self._runner.loop.create_future()
+        if self.connected:
+            future.set_result(None)
+        elif self.active and self.io.trying:
+            self._waiters = [one for one in self._waiters if not one.done()]
+            self._waiters.append(future)
+        else:
+            _fail(future, ConnectError("the socket does not connect: call connect() first"))
+        return cast("Awaitable[None]", future)
+
+    def _tell_waiters(self, error: Exception | None) -> None:
+        waiters = self._waiters
+        self._waiters = []
+        for waiter in waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                _fail(waiter, error)
 
     def events(self, *names: str) -> EventStream:
         """Iterate over events as they arrive: `async for event in socket.events("message")`.
@@ -198,6 +236,8 @@ class ClientSocket(ClientAsker):
         if inbox is None:
             inbox = Inbox(self)
             self._inbox = inbox
+            if self._over:
+                inbox.end(self._reason)
         found: Inbox = inbox
         return found
 
@@ -249,7 +289,7 @@ class ClientSocket(ClientAsker):
             LimitExceeded: when too many acknowledgements are waited for, or too much waits.
         """
         limit = 0.0 if timeout is None else checked_seconds("timeout", timeout)
-        return self.request_ack([event, *args], limit, True)
+        return self.request_ack([event, *args], limit, False, True)
 
     @property
     def volatile(self) -> ClientOperator:
@@ -327,7 +367,7 @@ class ClientSocket(ClientAsker):
     def _on_connect(self, data: Any) -> None:
         sid = data.get("sid") if isinstance(data, dict) else None
         if not isinstance(sid, str) or not sid:
-            self.fire("connect_error", [ConnectError(OLD_SERVER)])
+            self.refused(ConnectError(OLD_SERVER))
             return
         if self.connected:
             # The server repeats itself; the reference tells of it again.
@@ -337,73 +377,89 @@ class ClientSocket(ClientAsker):
         self.recovered = isinstance(pid, str) and bool(pid) and pid == self._pid
         self._pid = pid if isinstance(pid, str) else ""
         self.id = sid
-        self.connected = True
-        self.handle_waiting()
+        self.admitted()
         if not self.connected:
             return
         self.flush_buffer()
         self.drain_retries()
+        self._error = None
         self.fire("connect", [])
+        if self.connected:
+            self._tell_waiters(None)
 
     def _on_disconnect(self) -> None:
         self.active = False
         self._joining += 1
         self.io.leave(self)
         self.lost(IO_SERVER_DISCONNECT, "")
-        self._end()
+        self._end_for_good()
 
     def refused(self, error: ConnectError) -> None:
         """The server does not let it in; it does not try again by itself."""
         self.active = False
         self._joining += 1
         self.session = None
+        self._early = None
+        self._error = error
         self._reason = str(error)
         self.io.leave(self)
         self.fire("connect_error", [error])
-        self._end()
+        self._end_for_good()
+
+    def leave_unseen(self, session: ClientSession) -> None:
+        """The server has let it in, which is not wanted any more."""
+        session.push(self._parser.encode_disconnect(self._prefix))
 
     def not_reached(self, error: Exception) -> None:
         """An attempt to reach the server failed; another may follow."""
         if not self.connected:
+            self._error = error
             self._reason = str(error)
             self.fire("connect_error", [error])
 
     def lost(self, reason: str, description: str) -> None:
-        """The connection is gone, or the namespace was left."""
+        """The connection is gone, or the namespace was left.
+
+        What has arrived is still handled, unless the application itself wanted to leave.
+        """
         was_connected = self.connected
         self._reason = reason
         self.connected = False
         self.id = ""
         self.session = None
-        self._queue = None
+        self._early = None
+        if reason == IO_CLIENT_DISCONNECT:
+            self._queue = None
         self._joining += 1
         self.unpause()
+        if self._retries is not None:
+            self._retries.interrupted()
         if was_connected:
             self.fire("disconnect", [reason, description])
         elif self.active:
             words = f"the connection ended before {self.nsp} was joined: {description or reason}"
-            self.fire("connect_error", [TransportError(words)])
+            self.not_reached(TransportError(words))
         self.fail_sent_acks(reason)
 
     def gave_up(self) -> None:
         """There will be no connection unless the application asks for one."""
         self._end()
 
+    def _end_for_good(self) -> None:
+        # A listener may have told it to connect again.
+        if not self.active:
+            self._end()
+
     def _end(self) -> None:
+        self._over = True
         if self._inbox is not None:
             self._inbox.end(self._reason)
         ended = self._ended
-        if ended is not None:
-            self._ended = None
-            if not ended.done():
-                ended.set_result(None)
-
-    @property
-    def ended(self) -> Any:
-        """A future that is done when it has ended for good."""
-        if self._ended is None:
-            self._ended = self._runner.loop.create_future()
-        return self._ended
+        self._ended = None
+        if ended is not None and not ended.done():
+            ended.set_result(None)
+        self._tell_waiters(self._error or ConnectError("the socket has ended"))
+        self._error = None
 
     def abandon(self) -> None:
         """Nothing will be sent any more: whoever waits for an answer is told so."""
@@ -414,9 +470,19 @@ class ClientSocket(ClientAsker):
         self.fail_sent_acks(IO_CLIENT_DISCONNECT)
 
     @property
-    def unsent(self) -> bool:
-        """Whether something waits here that the server has not got."""
-        return len(self._buffer) > 0 or (self._retries is not None and len(self._retries) > 0)
+    def unacknowledged(self) -> bool:
+        """Whether events of the queue of `retries` wait for the server."""
+        return self._retries is not None and len(self._retries) > 0
+
+    @property
+    def patience(self) -> float | None:
+        """How long leaving may wait for acknowledgements; None where each has a time-out."""
+        return PATIENCE if self.unacknowledged and self._ack_timeout == 0.0 else None
+
+    def settled(self) -> Any:
+        """A future that is done once there are none, or the connection is lost."""
+        assert self._retries is not None
+        return self._retries.settled(self._runner.loop)
 
     def arrived(self, payload: list[Any]) -> None:
         """See `ClientDispatcher.arrived`: remember where to go on after a lost connection."""
@@ -430,6 +496,12 @@ class ClientSocket(ClientAsker):
         session = self.session
         if session is not None:
             session.cut(PARSE_ERROR, "too many events before the namespace was joined")
+
+
+def _fail(future: Any, error: Exception) -> None:
+    future.set_exception(error)
+    # Somebody who does not await it does not want a complaint about it either.
+    future.exception()
 
 
 class ClientOperator:
@@ -484,4 +556,6 @@ class ClientOperator:
 
     def emit_with_ack(self, event: str, *args: object) -> Awaitable[Any]:
         """See `ClientSocket.emit_with_ack`."""
-        return self._socket.request_ack([event, *args], self._timeout, self._compress)
+        return self._socket.request_ack(
+            [event, *args], self._timeout, self._is_volatile, self._compress
+        )

@@ -88,10 +88,9 @@ class WebSocket(ClientTransport):
         )
         if response.status != 101:
             try:
-                body = await _beginning(response)
+                raise await dial.refusal(response, self.name)
             finally:
                 response.close()
-            raise dial.refused(response, body, self.name)
         io, tail = take_over(response)
         answer = {name.lower(): value for name, value in response.headers.items()}
         response.close()
@@ -126,15 +125,6 @@ class WebSocket(ClientTransport):
         if tail:
             transport.data_received(tail)
         return transport
-
-
-async def _beginning(response: Any) -> bytes:
-    """The first bytes of an answer that is an error; whatever goes wrong meanwhile."""
-    try:
-        body: bytes = await response.content.read(1000)
-    except Exception:
-        return b""
-    return body
 
 
 KNOWN: Final[dict[str, type[ClientTransport]]] = {

@@ -129,6 +129,12 @@ class SendBuffer:
         waiting.id = id
         if id >= 0:
             self._numbers[id] = number
+        while self._bytes > self._most_bytes and len(self._events) > 1:
+            # It is larger than the older one was.
+            for other in self._events:
+                if other != number:
+                    lost.append(self._drop(other).id)
+                    break
         return True
 
     def _drop(self, number: int) -> Waiting:

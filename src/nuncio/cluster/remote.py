@@ -131,7 +131,7 @@ class RemoteSocket:
             if not timeout:
                 return
             values = [error]
-        given = callback.arguments(None, ["", *callback.padded(values)], None)
+        given = callback.with_answer(values)
         self.nsp.server.guard(callback.function, given, None, "ack")
 
     def timeout(self, seconds: float) -> RemoteOperator:

@@ -63,6 +63,7 @@ class PollingTransport(Transport):
         "_callback",
         "_compression",
         "_decorate",
+        "_emptied",
         "_flusher",
         "_linger",
         "_max_packets",
@@ -106,6 +107,7 @@ class PollingTransport(Transport):
         self._paused = False
         self._waiting: Any = None
         self._waiting_packets: list[bytes] | None = None
+        self._emptied: Any = None
         self._receiver = _PollingReceiver(self)
 
     # Requests.
@@ -391,10 +393,23 @@ class PollingTransport(Transport):
             self._handle(packets)
         if self._paused:
             return
+        emptied = self._emptied
+        if emptied is not None:
+            self._emptied = None
+            emptied()
         waiting = self._waiting
         if waiting is not None:
             self._waiting = None
             waiting()
+
+    @property
+    def holds_packets(self) -> bool:
+        """Whether packets that have arrived wait, because reading is paused."""
+        return self._waiting_packets is not None
+
+    def when_emptied(self, callback: Any) -> None:
+        """Call a function once they have been handed on."""
+        self._emptied = callback
 
     def when_ready(self, callback: Any) -> bool:
         """See `Receiver.when_ready`."""

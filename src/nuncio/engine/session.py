@@ -78,6 +78,7 @@ class Session(PacketSink):
         "_config",
         "_engine",
         "_events",
+        "_left",
         "_overdue",
         "_probe",
         "_reading",
@@ -113,6 +114,8 @@ class Session(PacketSink):
         self._overdue = 0
         self._reading = True
         self._probe: Probe | None = None
+        # The transport it moved from, while packets wait there that go before all others.
+        self._left: PollingTransport | None = None
         self._events: Emitter | None = None
         self._waiters: list[Future[None]] | None = None
         transport.sink = self
@@ -332,13 +335,21 @@ class Session(PacketSink):
         """Take no more from the peer until `resume_reading`."""
         if self._reading:
             self._reading = False
-            self.transport.pause_reading()
+            left = self._left
+            if left is None:
+                self.transport.pause_reading()
+            else:
+                left.pause_reading()
 
     def resume_reading(self) -> None:
         """Go on after `pause_reading`."""
         if not self._reading:
             self._reading = True
-            self.transport.resume_reading()
+            left = self._left
+            if left is None:
+                self.transport.resume_reading()
+            else:
+                left.resume_reading()
 
     # What the engine uses.
 
@@ -376,15 +387,29 @@ class Session(PacketSink):
         self.transport = transport
         self.upgraded = True
         transport.sink = self
-        old.discard()
-        if not self._reading:
+        if isinstance(old, PollingTransport) and old.holds_packets:
+            self._left = old
             transport.pause_reading()
+            old.when_emptied(self._let_go)
+        else:
+            old.discard()
+            if not self._reading:
+                transport.pause_reading()
         if self._state == CLOSING and self._buffer is None:
             self._close_transport(False)
             return
         if self._events is not None:
             self._events.emit("upgrade", transport)
         self.drained(transport)
+
+    def _let_go(self) -> None:
+        """The transport it moved from has handed on what waited there."""
+        left = self._left
+        if left is not None:
+            self._left = None
+            left.discard()
+            if self._reading and self._state != CLOSED:
+                self.transport.resume_reading()
 
     def release_poll(self) -> None:
         """Let a poll that waits for nothing go, so that the client can leave long-polling."""
@@ -396,7 +421,7 @@ class Session(PacketSink):
 
     def text(self, transport: Transport, data: bytes) -> None:
         """See `PacketSink.text`."""
-        if transport is not self.transport:
+        if transport is not self.transport and transport is not self._left:
             return
         # While it is closing only the heartbeat matters, and that as long as there is a rest to
         # send.
@@ -431,7 +456,9 @@ class Session(PacketSink):
 
     def binary(self, transport: Transport, data: bytes) -> None:
         """See `PacketSink.binary`."""
-        if self._state != OPEN or transport is not self.transport:
+        if self._state != OPEN:
+            return
+        if transport is not self.transport and transport is not self._left:
             return
         if self._awaiting_pong and not self._refreshed:
             self._refresh()
@@ -587,6 +614,10 @@ class Session(PacketSink):
         if probe is not None:
             self._probe = None
             probe.cancel()
+        left = self._left
+        if left is not None:
+            self._left = None
+            left.discard()
         self._engine.session_closed(self)
         listener = self.listener
         self.listener = None

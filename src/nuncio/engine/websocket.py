@@ -313,7 +313,11 @@ class WebSocketTransport(Transport):
             self.flush()
             self._limit_closing()
         self._io.close()
-        self._end(TRANSPORT_CLOSE, f"the peer closed with code {code}")
+        description = f"the peer closed with code {code}"
+        reason = self._reader.close_reason
+        if reason:
+            description += f": {reason!r}"
+        self._end(TRANSPORT_CLOSE, description)
 
     def _fail(self, code: int, reason: str) -> None:
         self._close_with(code, "")

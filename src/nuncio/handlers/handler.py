@@ -165,14 +165,20 @@ class Handler:
             args.insert(0, socket)
         return args
 
-    def padded(self, values: list[Any]) -> list[Any]:
-        """Values for all the parameters that need one, None where there are too few."""
+    def with_answer(self, values: list[Any]) -> list[Any]:
+        """The arguments to call it with when it is the callback of an acknowledgement.
+
+        Args:
+            values: the answer; parameters that need one and get none are given None.
+        """
+        if len(values) == self.most and self.ack_index < 0 and self.converters is None:
+            return values
         needed = 0
         for default in self.defaults:
             if default is not inspect.Parameter.empty:
                 break
             needed += 1
-        return values + [None] * (needed - len(values))
+        return self.arguments(None, ["", *values, *[None] * (needed - len(values))], None)
 
     def _convert(self, args: list[Any]) -> None:
         converters = self.converters

@@ -146,7 +146,7 @@ class Asker(Recoverable):
 
     def run_callback(self, callback: Handler, values: list[Any]) -> None:
         """Call an acknowledgement callback with what it declares."""
-        args = callback.arguments(None, ["", *callback.padded(values)], None)
+        args = callback.with_answer(values)
         self.nsp.server.guard(callback.function, args, self, "ack")
 
     def fail_acks(self, error: Exception) -> None:

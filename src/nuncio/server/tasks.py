@@ -205,7 +205,7 @@ class Tasks:
             responses = await answers
         except AckTimeout as timeout:
             error, responses = timeout, timeout.responses
-        args = callback.arguments(None, ["", *callback.padded([error, responses])], None)
+        args = callback.with_answer([error, responses])
         self.guard(callback.function, args, None, "ack")
 
     def call_connection(self, handler: Handler, socket: Socket) -> None:

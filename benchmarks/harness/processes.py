@@ -1,0 +1,142 @@
+"""The processes of a run: each started on its CPU, and ended in any case."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, Any
+
+from harness.machine import cpu_of_others, pinned
+
+_START_SECONDS = 20.0
+_STOP_SECONDS = 5.0
+
+
+class Failed(Exception):
+    """A server did not start, or a generator or client gave no result."""
+
+
+def figures(
+    command: Sequence[str], env: Mapping[str, str], cpu: int, seconds: float, server_pid: int
+) -> dict[str, Any]:
+    """Run a load generator or a client, and read the one line of JSON that it prints.
+
+    Args:
+        command: how it is started.
+        env: additions to the environment.
+        cpu: the CPU it runs on.
+        seconds: the time it has.
+        server_pid: the server it works with.
+
+    Returns:
+        Its figures with one more, `others_cpu`: CPU seconds per second that neither it nor the
+        server used.
+
+    Raises:
+        Failed: it printed nothing, or not in time.
+    """
+    start, others = time.monotonic(), cpu_of_others(server_pid)
+    with pinned(cpu):
+        program = _start(command, env, subprocess.PIPE, subprocess.PIPE)
+    try:
+        output, complaint = program.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"no result within {seconds:.0f} s") from None
+    finally:
+        stop(program)
+    if not output:
+        said = complaint.decode(errors="replace").strip() or f"status {program.returncode}"
+        raise Failed(f"{os.path.basename(command[0])}: {said}")
+    found: dict[str, Any] = json.loads(output)
+    spent = cpu_of_others(server_pid, program.pid) - others
+    found["others_cpu"] = round(max(0.0, spent) / (time.monotonic() - start), 4)
+    return found
+
+
+@contextmanager
+def server(
+    command: Sequence[str], env: Mapping[str, str], cpu: int
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Start a server on a free port; yields its process and port once it accepts connections.
+
+    Args:
+        command: how it is started; `--port N` is added.
+        env: additions to the environment.
+        cpu: the CPU it runs on.
+
+    Raises:
+        Failed: it ended or did not listen in time. The message has the end of its output.
+    """
+    port = _free_port()
+    with tempfile.TemporaryFile() as log:
+        with pinned(cpu):
+            process = _start([*command, "--port", str(port)], env, log, subprocess.STDOUT)
+        try:
+            try:
+                _wait_until_listening(process, port)
+                yield process, port
+            except Failed as error:
+                raise Failed(f"{error}{_tail(log)}") from None
+        finally:
+            stop(process)
+
+
+def _start(
+    command: Sequence[str], env: Mapping[str, str], output: int | IO[bytes], complaints: int
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **env},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=complaints,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise Failed(f"{command[0]}: {error.strerror}") from None
+
+
+def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise Failed(f"the server ended with status {process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise Failed(f"the server did not listen within {_START_SECONDS:.0f} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tail(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()[-10:]
+    return "".join(f"\n    {line}" for line in lines)
+
+
+def stop(process: subprocess.Popen[Any], how: signal.Signals = signal.SIGTERM) -> None:
+    """End a process by its id: asked first, then made to."""
+    if process.poll() is None:
+        process.send_signal(how)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
