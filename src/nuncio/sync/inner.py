@@ -163,7 +163,7 @@ class LoopManager(Manager):
     async def _outlive(self, engine: EngineClient) -> None:
         """Stay as long as a connection has yet to say goodbye."""
         await engine.wait_closed()
-        await closed()
+        await closed(self._tools)
         self._ending -= 1
         self.settle()
 
