@@ -1,5 +1,8 @@
 """Nuncio: Socket.IO for Python."""
 
+from typing import TYPE_CHECKING as _CHECKS_TYPES
+from typing import Any as _Any
+
 from nuncio import auth as auth
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
@@ -31,6 +34,7 @@ from nuncio.errors import NuncioError as NuncioError
 from nuncio.errors import OptionError as OptionError
 from nuncio.errors import PacketError as PacketError
 from nuncio.errors import RateLimited as RateLimited
+from nuncio.errors import ReceiveTimeout as ReceiveTimeout
 from nuncio.errors import TransportError as TransportError
 from nuncio.handlers.binding import AckCallback as AckCallback
 from nuncio.handlers.dependencies import Depends as Depends
@@ -90,6 +94,7 @@ __all__ = [
     "Parser",
     "Rate",
     "RateLimited",
+    "ReceiveTimeout",
     "RecoveryOptions",
     "RemoteSocket",
     "Request",
@@ -108,4 +113,17 @@ __all__ = [
     "connect",
     "event",
     "middleware",
+    "sync",
 ]
+
+if _CHECKS_TYPES:
+    from nuncio import sync as sync
+
+
+def __getattr__(name: str) -> _Any:
+    # What a server has no use for is imported when somebody asks for it.
+    if name == "sync":
+        from importlib import import_module
+
+        return import_module("nuncio.sync")
+    raise AttributeError(f"module 'nuncio' has no attribute {name!r}")

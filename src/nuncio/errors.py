@@ -11,6 +11,7 @@ NuncioError
  │    ├── AckTimeout     … in time; also a TimeoutError
  │    ├── Dropped        … because the event was dropped
  │    └── Disconnected   … because the connection ended
+ ├── ReceiveTimeout      no event came in time, for a blocking client; also a TimeoutError
  ├── ClusterTimeout      other servers did not answer in time; also a TimeoutError
  ├── LimitExceeded       one of `nuncio.Limits` was reached by the application itself
  ├── PacketError         bytes from the peer are not a packet
@@ -162,6 +163,21 @@ class Disconnected(AckError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"socket has been disconnected: {reason}")
         self.reason = reason
+
+
+class ReceiveTimeout(NuncioError, TimeoutError):
+    """A blocking client has received no event in time.
+
+    Attributes:
+        names: of the events that it waited for; empty for any.
+        seconds: how long it waited.
+    """
+
+    def __init__(self, names: tuple[str, ...], seconds: float) -> None:
+        wanted = f" named {' or '.join(map(repr, names))}" if names else ""
+        super().__init__(f"no event{wanted} came within {seconds:g} seconds")
+        self.names = names
+        self.seconds = seconds
 
 
 class ClusterTimeout(NuncioError, TimeoutError):
