@@ -367,10 +367,14 @@ class ClientDispatcher(Caller):
         else:
             values = [result]
         session = self.session
-        try:
-            message = self._parser.encode_ack(self._prefix, id & ID_MASK, values)
+        asked = True
+        if self._generation > 0:
             # Whoever asked on a connection that is gone does not wait for it any longer.
-            if session is not None and self.connected and id >> ID_BITS == self._generation:
+            asked = id >> ID_BITS == self._generation
+            id &= ID_MASK
+        try:
+            message = self._parser.encode_ack(self._prefix, id, values)
+            if session is not None and self.connected and asked:
                 session.push(message)
         except Exception as error:
             self._runner.report(error, self, name)
