@@ -276,6 +276,19 @@ async def test_a_socket_opens_its_manager() -> None:
 
 
 @run_async
+async def test_a_socket_that_a_listener_of_open_connects_joins_once() -> None:
+    world = World()
+    manager = world.manager(auto_connect=False)
+    socket = manager.socket("/")
+    manager.on("open", lambda: socket.connect())
+    manager.open()
+    line = await world.joined()
+    await within(socket.wait_connected())
+    assert line.take() == []
+    await manager.close()
+
+
+@run_async
 async def test_opening_twice_connects_once() -> None:
     world = World()
     manager = world.manager()

@@ -9,7 +9,13 @@ import pytest
 
 from nuncio import ClientLimits, ClientSocket
 from nuncio.client.inbox import EventStream
-from nuncio.errors import ConnectError, Disconnected, OptionError, TransportError
+from nuncio.errors import (
+    ConnectError,
+    Disconnected,
+    LimitExceeded,
+    OptionError,
+    TransportError,
+)
 from tests.support.aio import eventually, run_async, within
 from tests.support.lines import Line, World, turns
 
@@ -171,6 +177,32 @@ async def test_a_server_of_an_older_protocol(answer: str) -> None:
     # It would say the same again.
     assert (scene.socket.connected, scene.socket.active) == (False, False)
     assert line.ending == ["close"]
+    await scene.close()
+
+
+@run_async
+async def test_a_server_that_refuses_what_it_has_let_in_ends_it() -> None:
+    scene = Scene()
+    line = await scene.joined()
+    line.tell('4{"message":"changed my mind"}')
+    assert scene.trace == ["connect", "disconnect io server disconnect", "error changed my mind"]
+    assert (scene.socket.connected, scene.socket.active) == (False, False)
+    scene.socket.connect()
+    await scene.joined()
+    await scene.close()
+
+
+@run_async
+async def test_a_server_that_leaves_before_it_has_let_in_has_refused() -> None:
+    scene = Scene()
+    waiting = scene.socket.wait_connected()
+    line = await scene.world.opened()
+    await line.next()
+    line.tell("1")
+    assert scene.trace == ["error the server left / before it was joined"]
+    with pytest.raises(ConnectError, match="the server left"):
+        await within(waiting)
+    assert not scene.socket.active
     await scene.close()
 
 
@@ -511,6 +543,23 @@ async def test_details_of_a_lost_connection_are_told() -> None:
     line = await scene.joined()
     line.lose("transport error", "reset by peer")
     assert scene.trace[-1] == "disconnect transport error reset by peer"
+    await scene.close()
+
+
+@run_async
+async def test_leaving_and_joining_need_no_room_in_the_buffer() -> None:
+    scene = Scene(limits=ClientLimits(outgoing_bytes=1000))
+    line = await scene.joined()
+    line.stall()
+    with pytest.raises(LimitExceeded):
+        for _ in range(100):
+            scene.socket.emit("e")
+    other = scene.manager.socket("/other", auth={"token": "x" * 200})
+    scene.socket.disconnect()
+    assert scene.trace == ["connect", "disconnect io client disconnect"]
+    line.drain()
+    assert line.take()[-2:] == ['40/other,{"token":"' + "x" * 200 + '"}', "41"]
+    other.disconnect()
     await scene.close()
 
 

@@ -354,7 +354,8 @@ class Manager(Settings):
             session.pause_reading()
         self._events.emit("open")
         for socket in list(self._sockets.values()):
-            if socket.active and self.ready_state == OPEN:
+            # A listener may have connected it itself.
+            if socket.active and socket.session is not session and self.ready_state == OPEN:
                 self._ask_credentials(socket)
         if self.ready_state == OPEN:
             outcome, self._on_outcome = self._on_outcome, None

@@ -228,7 +228,10 @@ class ClientSession(PacketSink):
         return Sent(self)
 
     def push_kept(self, message: Message) -> None:
-        """Hand over what waited for the connection: there was room for it, and it is not lost."""
+        """Hand over what is not lost for want of room.
+
+        It waited for the connection, where there was room for it, or the protocol needs it.
+        """
         if self.writable:
             assert self.transport is not None
             self.transport.send(message)

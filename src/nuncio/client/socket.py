@@ -154,7 +154,8 @@ class ClientSocket(ClientAsker):
         session = self.session
         was_connected = self.connected
         if was_connected and session is not None:
-            session.push(self._parser.encode_disconnect(self._prefix))
+            # It has to leave, whatever else waits.
+            session.push_kept(self._parser.encode_disconnect(self._prefix))
         self.active = False
         self._reason = IO_CLIENT_DISCONNECT
         self.io.leave(self)
@@ -340,7 +341,7 @@ class ClientSocket(ClientAsker):
         except Exception as error:
             self.credentials_failed(attempt, error)
             return
-        session.push(message)
+        session.push_kept(message)
 
     def credentials_failed(self, attempt: int, error: Exception) -> None:
         """The function that gives the credentials failed."""
@@ -389,6 +390,9 @@ class ClientSocket(ClientAsker):
             self._tell_waiters(None)
 
     def _on_disconnect(self) -> None:
+        if not self.connected:
+            self.refused(ConnectError(f"the server left {self.nsp} before it was joined"))
+            return
         self.active = False
         self._joining += 1
         self.io.leave(self)
@@ -404,12 +408,15 @@ class ClientSocket(ClientAsker):
         self._error = error
         self._reason = str(error)
         self.io.leave(self)
+        if self.connected:
+            # It had let it in, and has changed its mind.
+            self.lost(IO_SERVER_DISCONNECT, "")
         self.fire("connect_error", [error])
         self._end_for_good()
 
     def leave_unseen(self, session: ClientSession) -> None:
         """The server has let it in, which is not wanted any more."""
-        session.push(self._parser.encode_disconnect(self._prefix))
+        session.push_kept(self._parser.encode_disconnect(self._prefix))
 
     def not_reached(self, error: Exception) -> None:
         """An attempt to reach the server failed; another may follow."""
@@ -483,7 +490,7 @@ class ClientSocket(ClientAsker):
     @property
     def patience(self) -> float | None:
         """How long leaving may wait for acknowledgements; None where each has a time-out."""
-        return PATIENCE if self.unacknowledged and self._ack_timeout == 0.0 else None
+        return PATIENCE if self._retries is not None and self._ack_timeout == 0.0 else None
 
     def settled(self) -> Any:
         """A future that is done once there are none, or the connection is lost."""
