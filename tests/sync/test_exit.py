@@ -205,7 +205,7 @@ def test_ctrl_c_loses_no_event(server: Server) -> None:
     while len(taken) < 900:
         tries += 1
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.00002 + tries % 50 * 0.000002)
+            signal.setitimer(signal.ITIMER_REAL, 0.00002 + tries % 50 * 0.00001)
             taken.append(socket.receive("a").args[0])
         except KeyboardInterrupt:
             interrupted += 1

@@ -470,6 +470,11 @@ class ClientSocket(ClientAsker):
         self.fail_sent_acks(IO_CLIENT_DISCONNECT)
 
     @property
+    def unsent(self) -> bool:
+        """Whether events wait for a connection."""
+        return len(self._buffer) > 0
+
+    @property
     def unacknowledged(self) -> bool:
         """Whether events of the queue of `retries` wait for the server."""
         return self._retries is not None and len(self._retries) > 0

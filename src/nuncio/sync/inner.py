@@ -163,7 +163,7 @@ class LoopManager(Manager):
     async def _outlive(self, engine: EngineClient) -> None:
         """Stay as long as a connection has yet to say goodbye."""
         await engine.wait_closed()
-        await closed()
+        await closed(self._tools)
         self._ending -= 1
         self.settle()
 
@@ -201,7 +201,10 @@ class LoopManager(Manager):
         await self.close()
 
     def _has_unsent(self) -> bool:
-        return any(socket.active and socket.unsent for socket in self._sockets.values())
+        return any(
+            socket.active and not socket.connected and (socket.unsent or socket.unacknowledged)
+            for socket in self._sockets.values()
+        )
 
     def stop(self) -> None:
         """See `Guest.stop`."""
