@@ -470,9 +470,9 @@ class ClientSocket(ClientAsker):
         self.fail_sent_acks(IO_CLIENT_DISCONNECT)
 
     @property
-    def unsent(self) -> bool:
-        """Whether events wait for a connection."""
-        return len(self._buffer) > 0
+    def unsent(self) -> int:
+        """How many events wait for a connection, or with `retries` for an acknowledgement."""
+        return len(self._buffer) + (0 if self._retries is None else len(self._retries))
 
     @property
     def unacknowledged(self) -> bool:

@@ -14,7 +14,7 @@ from tests.support.background import until
 from tests.support.node import WAYS, Way
 from tests.support.nodeserver import NodeHome, NodeServer
 
-SERVER = {"pingInterval": 200, "pingTimeout": 20_000}
+SERVER: dict[str, Any] = {"pingInterval": 200, "pingTimeout": 20_000}
 WAIT = 30.0
 
 
