@@ -11,6 +11,7 @@ import pytest
 import nuncio
 from nuncio.sync import ClientSocket
 from tests.support.background import Background, until
+from tests.support.ports import free_port
 from tests.sync.application import Application
 from tests.sync.conftest import threads
 
@@ -122,8 +123,8 @@ def test_whoever_waits_is_told_when_it_is_closed(server: Server) -> None:
     assert results[2:] == [True, [], None]
 
 
-def test_whoever_waits_at_a_manager_is_told_when_it_is_closed(server: Server) -> None:
-    manager = nuncio.sync.Manager(server.url, auto_connect=False)
+def test_whoever_waits_at_a_manager_is_told_when_it_is_closed() -> None:
+    manager = nuncio.sync.Manager(f"http://127.0.0.1:{free_port()}")
     socket = manager.socket()
 
     def close() -> None:

@@ -41,7 +41,7 @@ class Guest(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether handlers run or wait for their turn."""
+        """Whether it is connected, or about to be, or handlers run or wait for their turn."""
 
     async def flush(self) -> None:
         """Wait until everything that was emitted has been sent, then close."""
@@ -130,10 +130,9 @@ class Home:
             close: gives what is awaited until it is closed.
             cut: does the same without waiting, when Ctrl-C says that it takes too long.
         """
-        if self.over:
-            return
         try:
-            self.run(close)
+            if not self.over:
+                self.run(close)
         except BaseException:
             try:
                 self._post(Call(self.loop, cut, (), None))

@@ -139,11 +139,12 @@ class Manager:
         """
         if self._closed or self._home.forked:
             return
+        check_place(self._home.loop)
         self._closed = True
         for front in list(self._fronts.values()):
             front.ends()
         try:
-            self._home.finish(self._inner.close, self._inner.disconnect)
+            self._home.finish(self._inner.close, self._inner.cut)
         finally:
             if self._lease is not None:
                 self._lease.release()

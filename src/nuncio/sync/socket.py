@@ -17,6 +17,7 @@ from nuncio.sync.call import Cancelled
 from nuncio.sync.home import CLOSED, Home, Lease
 from nuncio.sync.inner import LoopManager
 from nuncio.sync.mailbox import Kept
+from nuncio.sync.places import check_place
 
 if TYPE_CHECKING:
     from nuncio.sync.manager import Manager
@@ -154,6 +155,7 @@ class ClientSocket:
         """
         if self._closed or self._home.forked:
             return
+        check_place(self._home.loop)
         self._closed = True
         try:
             self._home.finish(self._inner.close, self._inner.disconnect)
