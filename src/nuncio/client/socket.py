@@ -488,11 +488,6 @@ class ClientSocket(ClientAsker):
         return self._retries is not None and len(self._retries) > 0
 
     @property
-    def unsent(self) -> bool:
-        """Whether something waits here that the server has not got."""
-        return len(self._buffer) > 0 or self.unacknowledged
-
-    @property
     def patience(self) -> float | None:
         """How long leaving may wait for acknowledgements; None where each has a time-out."""
         return PATIENCE if self._retries is not None and self._ack_timeout == 0.0 else None
