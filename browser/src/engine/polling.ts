@@ -25,7 +25,6 @@ export class Polling extends Transport {
   }
 
   protected doOpen(): void {
-    // Bytes would need a base64 of their own in the query; this transport always writes text.
     this._poll();
   }
 
@@ -101,31 +100,37 @@ export class Polling extends Transport {
   }
 
   /** The body of the answer; undefined when there is none, which has been told then. */
-  private async _request(error: string, body?: string, last?: boolean): Promise<string | undefined> {
-    const { extraHeaders, withCredentials, requestTimeout } = this.opts;
-    const { cookies } = this.socket ?? {};
-    const cookie = cookies?.header();
+  private async _request(reason: string, body?: string, last?: boolean): Promise<string | undefined> {
+    let status = 0;
+    let context: any;
     try {
-      const response = await fetch(this.uri(), {
-        method: body === undefined ? "GET" : "POST",
-        body,
-        // The last words are said even when the page is gone.
-        keepalive: last,
-        headers: { ...extraHeaders, ...(cookie && { cookie }) },
-        credentials: withCredentials ? "include" : "same-origin",
-        signal: requestTimeout ? AbortSignal.timeout(requestTimeout) : undefined,
-      });
-      cookies?.take(response);
+      const response = await this._fetch(body, last);
       const text = await response.text();
       if (response.ok) return text;
-      this._fail(error, response.status, Object.assign(response, { responseText: text }));
-    } catch (cause) {
-      this._fail(error, 0, cause);
+      ({ status } = response);
+      // Applications look into it as into an XMLHttpRequest.
+      context = Object.assign(response, { readyState: 4, responseText: text });
+    } catch (error) {
+      context = error;
     }
+    if (this.readyState !== "closed") this.onError(reason, status, context);
     return undefined;
   }
 
-  private _fail(reason: string, status: number, context: unknown): void {
-    if (this.readyState !== "closed") this.onError(reason, status, context);
+  private async _fetch(body?: string, last?: boolean): Promise<Response> {
+    const { extraHeaders, withCredentials, requestTimeout } = this.opts;
+    const { cookies } = this.socket;
+    const cookie = cookies?.header();
+    const response = await fetch(this.uri(), {
+      method: body === undefined ? "GET" : "POST",
+      body,
+      // The last words are said even when the page is gone.
+      keepalive: last,
+      headers: { ...extraHeaders, ...(cookie && { cookie }) },
+      credentials: withCredentials ? "include" : "same-origin",
+      signal: requestTimeout ? AbortSignal.timeout(requestTimeout) : undefined,
+    });
+    cookies?.take(response);
+    return response;
   }
 }

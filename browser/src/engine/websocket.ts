@@ -19,7 +19,7 @@ export class WS extends Transport {
 
   protected doOpen(): void {
     const { protocols, extraHeaders } = this.opts;
-    const cookie = this.socket?.cookies?.header();
+    const cookie = this.socket.cookies?.header();
     try {
       const headers = { ...extraHeaders, ...(cookie && { cookie }) };
       this._listen((this.ws = platform.connect(this.uri(), protocols, headers)));

@@ -449,31 +449,36 @@ var Polling = class extends Transport {
     return await this._request("xhr post error", body, last) !== void 0;
   }
   /** The body of the answer; undefined when there is none, which has been told then. */
-  async _request(error, body, last) {
-    const { extraHeaders, withCredentials, requestTimeout } = this.opts;
-    const { cookies } = this.socket ?? {};
-    const cookie = cookies?.header();
+  async _request(reason, body, last) {
+    let status = 0;
+    let context;
     try {
-      const response = await fetch(this.uri(), {
-        method: body === void 0 ? "GET" : "POST",
-        body,
-        // The last words are said even when the page is gone.
-        keepalive: last,
-        headers: { ...extraHeaders, ...cookie && { cookie } },
-        credentials: withCredentials ? "include" : "same-origin",
-        signal: requestTimeout ? AbortSignal.timeout(requestTimeout) : void 0
-      });
-      cookies?.take(response);
+      const response = await this._fetch(body, last);
       const text = await response.text();
       if (response.ok) return text;
-      this._fail(error, response.status, Object.assign(response, { responseText: text }));
-    } catch (cause) {
-      this._fail(error, 0, cause);
+      ({ status } = response);
+      context = Object.assign(response, { readyState: 4, responseText: text });
+    } catch (error) {
+      context = error;
     }
+    if (this.readyState !== "closed") this.onError(reason, status, context);
     return void 0;
   }
-  _fail(reason, status, context) {
-    if (this.readyState !== "closed") this.onError(reason, status, context);
+  async _fetch(body, last) {
+    const { extraHeaders, withCredentials, requestTimeout } = this.opts;
+    const { cookies } = this.socket;
+    const cookie = cookies?.header();
+    const response = await fetch(this.uri(), {
+      method: body === void 0 ? "GET" : "POST",
+      body,
+      // The last words are said even when the page is gone.
+      keepalive: last,
+      headers: { ...extraHeaders, ...cookie && { cookie } },
+      credentials: withCredentials ? "include" : "same-origin",
+      signal: requestTimeout ? AbortSignal.timeout(requestTimeout) : void 0
+    });
+    cookies?.take(response);
+    return response;
   }
 };
 
@@ -489,7 +494,7 @@ var WS = class extends Transport {
   }
   doOpen() {
     const { protocols, extraHeaders } = this.opts;
-    const cookie = this.socket?.cookies?.header();
+    const cookie = this.socket.cookies?.header();
     try {
       const headers = { ...extraHeaders, ...cookie && { cookie } };
       this._listen(this.ws = platform.connect(this.uri(), protocols, headers));
