@@ -44,7 +44,8 @@ export class Decoder extends Emitter<{ decoded: (packet: Packet) => void }> {
     const head = HEAD.exec(text);
     if (!head) throw new Error("Illegal packet");
     const [whole, plain, binary, count, nsp = "/", id] = head;
-    const type = Number(plain ?? binary);
+    // What comes with attachments is an event or an acknowledgement like any other.
+    const type = plain ? Number(plain) : Number(binary) - TO_TEXT;
     const json = text.slice(whole.length);
     const data = json ? this._parse(json) : undefined;
     const packet: Packet = { type, nsp, data };
@@ -65,7 +66,6 @@ export class Decoder extends Emitter<{ decoded: (packet: Packet) => void }> {
   private _wait(packet: Packet, count: number): void {
     if (!count) throw new Error("Illegal attachments");
     if (count > (this._options.maxAttachments ?? 10)) throw new Error("too many attachments");
-    packet.type -= TO_TEXT;
     this._waiting = { packet, count, attachments: [] };
   }
 

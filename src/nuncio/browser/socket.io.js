@@ -897,7 +897,7 @@ var Decoder = class extends Emitter {
     const head = HEAD.exec(text);
     if (!head) throw new Error("Illegal packet");
     const [whole, plain, binary, count, nsp = "/", id] = head;
-    const type = Number(plain ?? binary);
+    const type = plain ? Number(plain) : Number(binary) - TO_TEXT;
     const json = text.slice(whole.length);
     const data = json ? this._parse(json) : void 0;
     const packet = { type, nsp, data };
@@ -916,7 +916,6 @@ var Decoder = class extends Emitter {
   _wait(packet, count) {
     if (!count) throw new Error("Illegal attachments");
     if (count > (this._options.maxAttachments ?? 10)) throw new Error("too many attachments");
-    packet.type -= TO_TEXT;
     this._waiting = { packet, count, attachments: [] };
   }
   _addAttachment(data) {
