@@ -44,9 +44,13 @@ const KEPT = ["_close", "_placeholder"];
 function shortNames() {
   const files = readdirSync(join(here, "src"), { recursive: true, encoding: "utf8" });
   const sources = files.filter((name) => name.endsWith(".ts")).map((name) => join(here, "src", name));
-  const names = new Set(sources.flatMap((path) => readFileSync(path, "utf8").match(PRIVATE) ?? []));
-  const own = [...names].filter((name) => !KEPT.includes(name)).sort();
-  return Object.fromEntries(own.map((name, index) => [name, `_${index.toString(36)}`]));
+  const found = sources.flatMap((path) => readFileSync(path, "utf8").match(PRIVATE) ?? []);
+  const uses = new Map();
+  for (const name of found) uses.set(name, (uses.get(name) ?? 0) + 1);
+  for (const name of KEPT) uses.delete(name);
+  // The most frequent get the shortest; the name decides between equals, so that builds are the same.
+  const names = [...uses.keys()].sort((a, b) => uses.get(b) - uses.get(a) || (a < b ? -1 : 1));
+  return Object.fromEntries(names.map((name, index) => [name, `_${index.toString(36)}`]));
 }
 
 const small = { minify: true, mangleProps: /^_[a-z]/, mangleCache: shortNames() };

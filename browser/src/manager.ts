@@ -14,6 +14,7 @@ import { Decoder } from "./parser/decoder.js";
 import { Encoder } from "./parser/encoder.js";
 import type { Packet } from "./parser/packet.js";
 import { type DisconnectDescription, Socket } from "./socket.js";
+import { subscribe } from "./subscribe.js";
 import { type Timers, timersFor } from "./timers.js";
 
 export interface ManagerReservedEvents {
@@ -85,55 +86,43 @@ export class Manager<
   reconnection(value: boolean): this;
   reconnection(): boolean;
   reconnection(value?: boolean): this | boolean {
-    if (value === undefined) return this._reconnection;
-    this._reconnection = !!value;
-    if (!value) this._stopped = true;
-    return this;
+    if (value === false) this._stopped = true;
+    return this._option(this, "_reconnection", value);
   }
 
   /** How often it is tried. */
   reconnectionAttempts(value: number): this;
   reconnectionAttempts(): number;
   reconnectionAttempts(value?: number): this | number {
-    if (value === undefined) return this._attempts;
-    this._attempts = value;
-    return this;
+    return this._option(this, "_attempts", value);
   }
 
   /** The delay before the first attempt. */
   reconnectionDelay(value: number): this;
   reconnectionDelay(): number;
   reconnectionDelay(value?: number): this | number {
-    if (value === undefined) return this._backoff.min;
-    this._backoff.min = value;
-    return this;
+    return this._option(this._backoff, "min", value);
   }
 
   /** By which part of itself a delay may differ. */
   randomizationFactor(value: number): this;
   randomizationFactor(): number;
   randomizationFactor(value?: number): this | number {
-    if (value === undefined) return this._backoff.jitter;
-    this._backoff.jitter = value;
-    return this;
+    return this._option(this._backoff, "jitter", value);
   }
 
   /** The longest delay. */
   reconnectionDelayMax(value: number): this;
   reconnectionDelayMax(): number;
   reconnectionDelayMax(value?: number): this | number {
-    if (value === undefined) return this._backoff.max;
-    this._backoff.max = value;
-    return this;
+    return this._option(this._backoff, "max", value);
   }
 
   /** Time for one attempt to connect; false for no limit. */
   timeout(value: number | false): this;
   timeout(): number | false;
   timeout(value?: number | false): this | number | false {
-    if (value === undefined) return this._timeout;
-    this._timeout = value;
-    return this;
+    return this._option(this, "_timeout", value);
   }
 
   /** Connect, unless that is done or under way; `opened` gets an error if it fails. */
@@ -142,17 +131,16 @@ export class Manager<
     this.engine = new Engine(this._uri, this.opts);
     this._readyState = "opening";
     this._stopped = false;
-    const engine = this.engine;
-    const fail = (error: Error) => this._onOpenFailed(error, opened);
-    const onOpen = () => {
+    const { engine } = this;
+    const error = (error: Error) => this._onOpenFailed(error, opened);
+    const open = () => {
       this._onOpen();
       opened?.();
     };
-    engine.on("open", onOpen).on("error", fail);
-    this._subscriptions.push(() => engine.off("open", onOpen).off("error", fail));
+    this._subscriptions.push(subscribe(engine, { open, error }));
     if (this._timeout !== false) {
       this._after(this._timeout, () => {
-        fail(new Error("timeout"));
+        error(new Error("timeout"));
         engine.close();
       });
     }
@@ -194,37 +182,41 @@ export class Manager<
     this._onClose("forced close");
   }
 
+  /** Tell an option, or change it. */
+  private _option(owner: any, name: string, value: unknown): any {
+    if (value === undefined) return owner[name];
+    owner[name] = value;
+    return this;
+  }
+
   // --- opening
 
   private _onOpen(): void {
     this._cleanup();
     this._readyState = "open";
     this.emit("open");
-    const { engine, _decoder: decoder } = this;
-    const decoded: Packet[] = [];
-    const collect = (packet: Packet) => decoded.push(packet);
-    const onData = (data: unknown) => {
-      try {
-        decoder.add(data);
-      } catch (error) {
-        return this._onClose("parse error", error as Error);
-      }
-      // Only now, so that an exception of a listener is no parse error.
-      while (decoded.length) this._dispatch(decoded.shift()!);
-    };
-    const onPing = () => this.emit("ping");
-    const onError = (error: Error) => this.emit("error", error);
-    const onClose = (reason: CloseReason, details?: DisconnectDescription) => {
-      this._onClose(reason, details);
-    };
     // A listener of `open` may have closed it.
     if (this._readyState !== ("open" as string)) return;
-    engine.on("ping", onPing).on("data", onData).on("error", onError).on("close", onClose);
-    decoder.on("decoded", collect);
-    this._subscriptions.push(() => {
-      engine.off("ping", onPing).off("data", onData).off("error", onError).off("close", onClose);
-      decoder.off("decoded", collect);
-    });
+    const decoded: Packet[] = [];
+    this._subscriptions.push(
+      subscribe(this.engine, {
+        ping: () => this.emit("ping"),
+        data: (data) => this._onData(data, decoded),
+        error: (error) => this.emit("error", error),
+        close: (reason: CloseReason, details) => this._onClose(reason, details),
+      }),
+      subscribe(this._decoder, { decoded: (packet) => decoded.push(packet) }),
+    );
+  }
+
+  private _onData(data: unknown, decoded: Packet[]): void {
+    try {
+      this._decoder.add(data);
+    } catch (error) {
+      return this._onClose("parse error", error as Error);
+    }
+    // Only now, so that an exception of a listener is no parse error.
+    while (decoded.length) this._dispatch(decoded.shift()!);
   }
 
   /** What a listener throws is told as any exception is, and does not end the connection. */

@@ -22,6 +22,7 @@ import type { Manager } from "./manager.js";
 import type { Auth, SocketOptions } from "./options.js";
 import { type Packet, PacketType, RESERVED } from "./parser/packet.js";
 import { RetryQueue } from "./retries.js";
+import { subscribe } from "./subscribe.js";
 
 export type DisconnectReason =
   | "io server disconnect"
@@ -57,8 +58,7 @@ interface Flags {
   queued?: boolean;
 }
 
-const TOO_OLD =
-  "It seems you are trying to reach a Socket.IO server in v2.x with a v3.x client, but they are not compatible (more information here: https://socket.io/docs/v3/migrating-from-2-x-to-3-0/)";
+const TOO_OLD = "the server speaks the protocol of Socket.IO 2, and this client does not";
 
 export class Socket<
   ListenEvents extends EventsMap = AnyEvents,
@@ -170,11 +170,6 @@ export class Socket<
     return this.emit("message" as any, ...(args as any));
   }
 
-  /** As `send`. */
-  write(...args: any[]): this {
-    return this.send(...args);
-  }
-
   /** Whether the next event may be compressed. */
   compress(compress: boolean): this {
     this._flags.compress = compress;
@@ -281,20 +276,12 @@ export class Socket<
   // --- the connection
 
   private _subscribe(): void {
-    if (this._unsubscribe) return;
-    const { io } = this;
-    const onOpen = () => this._enter();
-    const onPacket = (packet: Packet) => this.onpacket(packet);
-    const onError = (error: Error) => {
-      if (!this.connected) super.emit("connect_error", error);
-    };
-    const onClose = (reason: string, description?: DisconnectDescription) => {
-      this._onClose(reason as DisconnectReason, description);
-    };
-    io.on("open", onOpen).on("packet", onPacket).on("error", onError).on("close", onClose);
-    this._unsubscribe = () => {
-      io.off("open", onOpen).off("packet", onPacket).off("error", onError).off("close", onClose);
-    };
+    this._unsubscribe ??= subscribe(this.io, {
+      open: () => this._enter(),
+      packet: (packet) => this.onpacket(packet),
+      error: (error) => this.connected || super.emit("connect_error", error),
+      close: (reason, description) => this._onClose(reason, description),
+    });
   }
 
   /** Ask to be let into the namespace. */

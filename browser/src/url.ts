@@ -41,22 +41,20 @@ export interface Target {
 
 const MAX_LENGTH = 8000;
 
-/** Scheme, user (who is ignored), host, port, path, query. */
+/** Scheme, user (who is ignored), host, port, path, query; any text has these, or some. */
 const ADDRESS =
-  /^(?:(https?|wss?):)?\/\/(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^:/?#]*)(?::(\d*))?([^?#]*)(?:\?([^#]*))?/i;
+  /^(?:(https?|wss?):)?(?:\/\/)?(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^:/?#]*)(?::(\d*))?([^?#]*)(?:\?([^#]*))?/i;
 
 /** The page's own place; undefined outside of pages and workers. */
 export function here(): Place | undefined {
   return typeof location === "undefined" ? undefined : location;
 }
 
-/** Take an address apart. */
+/** Take an address apart. One without a scheme is not secure. */
 export function parse(source: string): Address {
   if (source.length > MAX_LENGTH) throw new Error("URI too long");
-  const parts = ADDRESS.exec(/^\w+:\/\/|^\/\//.test(source) ? source : "//" + source);
-  if (!parts) throw new Error(`not the address of a server: ${source}`);
-  const [, scheme = "", host, port = "", path, query = ""] = parts;
-  return { source, secure: /^(https|wss)$/i.test(scheme), host: bare(host!), port, path: path!, query };
+  const [, scheme = "", host = "", port = "", path = "", query = ""] = ADDRESS.exec(source)!;
+  return { source, secure: /s$/i.test(scheme), host: bare(host), port, path, query };
 }
 
 /** A host without the brackets of an IPv6 address. */

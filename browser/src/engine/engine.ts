@@ -49,15 +49,7 @@ interface Events {
 
 type Options = EngineOptions & { path: string };
 
-const DEFAULTS = {
-  path: "/engine.io",
-  addTrailingSlash: true,
-  withCredentials: false,
-  upgrade: true,
-  timestampParam: "t",
-  rememberUpgrade: false,
-  closeOnBeforeunload: false,
-};
+const DEFAULTS = { path: "/engine.io", addTrailingSlash: true, upgrade: true };
 
 /** The revision of the Engine.IO protocol. */
 export const protocol = 4;
@@ -128,14 +120,14 @@ export class Engine extends Emitter<{}, Events> {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    const transport = this.createTransport(remembered ? "websocket" : this.transports[0]!);
-    this.setTransport(transport);
+    const transport = this._create(remembered ? "websocket" : this.transports[0]!);
+    this._use(transport);
     transport.open();
   }
 
   /** Send a message; `sent` is called when it has been handed to the transport. */
   send(data: any, options?: Packet["options"] | null, sent?: () => void): this {
-    this.sendPacket("message", data, options, sent);
+    this._send("message", data, options, sent);
     return this;
   }
 
@@ -148,7 +140,7 @@ export class Engine extends Emitter<{}, Events> {
   close(): this {
     if (this.readyState !== "opening" && this.readyState !== "open") return this;
     this.readyState = "closing";
-    const close = () => this.onClose("forced close");
+    const close = () => this._onClose("forced close");
     const afterUpgrade = () => {
       if (!this.upgrading) return close();
       const settled = () => {
@@ -171,7 +163,7 @@ export class Engine extends Emitter<{}, Events> {
     const expired = Date.now() > this._pingTimeoutTime;
     if (expired) {
       this._pingTimeoutTime = 0;
-      queueMicrotask(() => this.onClose("ping timeout"));
+      queueMicrotask(() => this._onClose("ping timeout"));
     }
     return expired;
   }
@@ -179,7 +171,7 @@ export class Engine extends Emitter<{}, Events> {
   // --- for its transports and probes
 
   /** @internal */
-  createTransport(name: string): Transport {
+  _create(name: string): Transport {
     const own = this.opts.transportOptions?.[name];
     const query = { ...this.opts.query, ...own?.query, EIO: protocol, transport: name };
     return new (this._classes.get(name)!)({
@@ -194,18 +186,18 @@ export class Engine extends Emitter<{}, Events> {
   }
 
   /** @internal Go on with a transport. */
-  setTransport(transport: Transport): void {
+  _use(transport: Transport): void {
     this.transport?.removeAllListeners();
     this.transport = transport;
     transport
       .on("drain", () => this._onDrain())
       .on("packet", (packet) => this._onPacket(packet))
       .on("error", (error) => this._onError(error))
-      .on("close", (details) => this.onClose("transport close", details));
+      .on("close", (details) => this._onClose("transport close", details));
   }
 
   /** @internal */
-  sendPacket(type: PacketType, data?: any, options?: Packet["options"] | null, sent?: () => void): void {
+  _send(type: PacketType, data?: any, options?: Packet["options"] | null, sent?: () => void): void {
     if (this.readyState === "closing" || this.readyState === "closed") return;
     const packet: Packet = { type, data, options: { ...options, compress: options?.compress !== false } };
     this.emit("packetCreate", packet);
@@ -226,7 +218,7 @@ export class Engine extends Emitter<{}, Events> {
   }
 
   /** @internal */
-  onClose(reason: CloseReason, details?: CloseDetails | Error): void {
+  _onClose(reason: CloseReason, details?: CloseDetails | Error): void {
     if (this.readyState === "closed") return;
     this.timers.stop(this._silenceTimer);
     this.transport?.removeAllListeners("close").close().removeAllListeners();
@@ -271,7 +263,7 @@ export class Engine extends Emitter<{}, Events> {
       this.emit("data", data);
       this.emit("message", data);
     } else if (type === "ping") {
-      this.sendPacket("pong");
+      this._send("pong");
       this.emit("ping");
       this.emit("pong");
       this._listenForPing();
@@ -314,7 +306,7 @@ export class Engine extends Emitter<{}, Events> {
     this.timers.stop(this._silenceTimer);
     if (this.readyState === "closed") return;
     this._pingTimeoutTime = Date.now() + this._silence;
-    this._silenceTimer = this.timers.start(() => this.onClose("ping timeout"), this._silence);
+    this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), this._silence);
   }
 
   private _onError(error: Error): void {
@@ -324,13 +316,13 @@ export class Engine extends Emitter<{}, Events> {
       return this.open();
     }
     this.emit("error", error);
-    this.onClose("transport error", error);
+    this._onClose("transport error", error);
   }
 
   private _watchPage(): void {
     const lost: CloseDetails = { description: "network connection lost" };
     this._leave.push(
-      onPage(["offline"], () => this.onClose("transport close", lost)),
+      onPage(["offline"], () => this._onClose("transport close", lost)),
       onPage(AWAKE, () => void this._hasPingExpired()),
     );
     if (!this.opts.closeOnBeforeunload) return;
@@ -346,23 +338,22 @@ export class Engine extends Emitter<{}, Events> {
 /** Where the server is. */
 function locate(uri: string | undefined, options: EngineOptions) {
   const page = here();
-  let { hostname, port, secure, query } = options;
+  let { hostname, port, secure = page?.protocol === "https:" } = options;
+  let query: Record<string, unknown> | string | undefined = options.query;
   if (uri !== undefined) {
     const address = parse(uri);
     hostname = address.host;
     secure = address.secure;
     port = address.port || port;
-    if (address.query) query = readQuery(address.query);
-  } else if (options.host) {
-    hostname = bare(options.host);
-  }
-  secure ??= page?.protocol === "https:";
+    query = address.query || query;
+  } else if (options.host) hostname = options.host;
   if (!hostname) {
-    hostname = bare(page?.hostname || "localhost");
+    hostname = page?.hostname || "localhost";
     port ||= page?.port;
   }
+  port ||= secure ? "443" : "80";
   if (typeof query === "string") query = readQuery(query);
-  return { hostname, secure, port: port || (secure ? "443" : "80"), query };
+  return { hostname: bare(hostname), secure, port, query };
 }
 
 function garbage(code: string): Error {

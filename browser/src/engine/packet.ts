@@ -35,12 +35,7 @@ export function encode({ type, data }: Packet): string | Binary {
 export function encodeText(packet: Packet): string | Promise<string> {
   const encoded = encode(packet);
   if (typeof encoded === "string") return encoded;
-  if (encoded instanceof ArrayBuffer) return "b" + toBase64(new Uint8Array(encoded));
-  if (ArrayBuffer.isView(encoded)) {
-    const { buffer, byteOffset, byteLength } = encoded;
-    return "b" + toBase64(new Uint8Array(buffer, byteOffset, byteLength));
-  }
-  return encoded.arrayBuffer().then((bytes) => "b" + toBase64(new Uint8Array(bytes)));
+  return encoded instanceof Blob ? encoded.arrayBuffer().then(toBase64) : toBase64(encoded);
 }
 
 /** Write several packets as the body of one request. */
@@ -51,10 +46,17 @@ export async function encodePayload(packets: readonly Packet[]): Promise<string>
 /** Read a packet; garbage gives one of type "error". */
 export function decode(data: string | ArrayBuffer, binaryType?: BinaryType): Packet {
   if (typeof data !== "string") return { type: "message", data: as(binaryType, data) };
-  if (data[0] === "b") return decodeBase64(data.slice(1), binaryType);
-  const type = /^[0-6]/.test(data) && TYPES[Number(data[0])];
-  if (!type) return { type: "error", data: "parser error" };
-  return data.length > 1 ? { type, data: data.slice(1) } : { type };
+  try {
+    if (data[0] === "b") {
+      const bytes = Uint8Array.from(atob(data.slice(1)), (char) => char.charCodeAt(0));
+      return { type: "message", data: as(binaryType, bytes.buffer) };
+    }
+    const type = /^[0-6]/.test(data) && TYPES[Number(data[0])];
+    if (type) return data.length > 1 ? { type, data: data.slice(1) } : { type };
+  } catch {
+    // It is no base64.
+  }
+  return { type: "error", data: "parser error" };
 }
 
 /** Read the body of a response; nothing behind garbage is read. */
@@ -74,21 +76,15 @@ export function sizeOf(data: any): number {
   return data ? Math.ceil((data.byteLength ?? data.size) * 1.33) : 0;
 }
 
-function toBase64(bytes: Uint8Array): string {
+function toBase64(data: ArrayBuffer | ArrayBufferView): string {
+  const bytes = ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data);
   let text = "";
   for (let at = 0; at < bytes.length; at += CHUNK) {
     text += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
   }
-  return btoa(text);
-}
-
-function decodeBase64(text: string, binaryType?: BinaryType): Packet {
-  try {
-    const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-    return { type: "message", data: as(binaryType, bytes.buffer) };
-  } catch {
-    return { type: "error", data: "parser error" };
-  }
+  return "b" + btoa(text);
 }
 
 declare const Buffer: { from(bytes: ArrayBuffer): Uint8Array };

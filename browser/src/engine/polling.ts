@@ -19,9 +19,7 @@ export class Polling extends Transport {
 
   /** The URL of the next request. */
   protected uri(): string {
-    const { secure, timestampRequests } = this.opts;
-    const query = timestampRequests === false ? {} : this.stamp();
-    return this.createUri(secure ? "https" : "http", query);
+    return this.createUri("http", this.opts.timestampRequests !== false);
   }
 
   protected doOpen(): void {

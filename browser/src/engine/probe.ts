@@ -6,6 +6,7 @@
  * the session where it was.
  */
 
+import { subscribe } from "../subscribe.js";
 import type { Engine } from "./engine.js";
 import { memory } from "./memory.js";
 import type { Packet } from "./packet.js";
@@ -19,6 +20,7 @@ export class Probe {
   /** The transport of the session, once it has been asked to rest. */
   private _resting?: Transport & { resume?(): void };
   private _over = false;
+  private readonly _leave: () => void;
 
   /**
    * @param _engine the session.
@@ -30,52 +32,47 @@ export class Probe {
     name: string,
     offered: string[],
   ) {
-    this._transport = _engine.createTransport(name);
+    this._transport = _engine._create(name);
     memory.websocket = false;
-    this._transport
-      .once("open", this._ask)
-      .once("error", (error) => this._fail(error))
-      .once("close", () => this._fail("transport closed"));
-    _engine.once("close", this._onEngineClosed).once("upgrading", this._onUpgrading);
+    subscribe(this._transport, {
+      open: () => this._transport.send([{ type: "ping", data: "probe" }]),
+      packet: (packet) => this._onAnswer(packet),
+      error: (error) => this._fail(error),
+      close: () => this._fail("transport closed"),
+    });
+    this._leave = subscribe(_engine, {
+      close: () => this._fail("socket closed"),
+      // Another transport was faster.
+      upgrading: (winner) => winner === this._transport || this._stop(),
+    });
     if (name !== "webtransport" && offered.includes("webtransport")) {
       _engine.timers.start(() => this._over || this._transport.open(), HEAD_START);
     } else this._transport.open();
   }
 
-  private _ask = (): void => {
-    this._transport.once("packet", this._onAnswer);
-    this._transport.send([{ type: "ping", data: "probe" }]);
-  };
-
-  private _onAnswer = (packet: Packet): void => {
+  private _onAnswer(packet: Packet): void {
     const { _engine: engine, _transport: transport } = this;
+    if (this._resting) return;
     if (packet.type !== "pong" || packet.data !== "probe") return this._fail("probe error");
     engine.upgrading = true;
     engine.emit("upgrading", transport);
     if (this._over) return;
     this._resting = engine.transport;
     engine.transport.pause(() => {
-      if (!this._over && engine.readyState !== "closed") this._goOn();
+      if (!this._over) this._goOn();
     });
-  };
+  }
 
   private _goOn(): void {
     const { _engine: engine, _transport: transport } = this;
     this._end();
-    engine.setTransport(transport);
+    engine._use(transport);
     transport.send([{ type: "upgrade" }]);
     memory.websocket = transport.name === "websocket";
     engine.emit("upgrade", transport);
     engine.upgrading = false;
     engine.flush();
   }
-
-  private _onEngineClosed = (): void => this._fail("socket closed");
-
-  /** Another transport was faster. */
-  private _onUpgrading = (winner: Transport): void => {
-    if (winner !== this._transport) this._stop();
-  };
 
   private _fail(reason: string | Error): void {
     if (this._over) return;
@@ -99,6 +96,6 @@ export class Probe {
   private _end(): void {
     this._over = true;
     this._transport.removeAllListeners();
-    this._engine.off("close", this._onEngineClosed).off("upgrading", this._onUpgrading);
+    this._leave();
   }
 }

@@ -123,20 +123,19 @@ export abstract class Transport extends Emitter<{}, Events> {
     this.emit("close", details);
   }
 
-  /** The URL, with the session's id and what else the query needs. */
-  protected createUri(scheme: string, query: Record<string, unknown> = {}): string {
-    const { hostname = "", port, secure, path } = this.opts;
+  /**
+   * The URL, with the session's id and what else the query needs.
+   *
+   * @param scheme which gets an `s` where it has to be secure.
+   * @param stamped whether the URL shall be another one each time, so that no cache answers.
+   */
+  protected createUri(scheme: string, stamped = false): string {
+    const { hostname = "", port, secure, path, timestampParam = "t" } = this.opts;
     const implied = !port || Number(port) === (secure ? 443 : 80);
-    const text = writeQuery({ ...this.query, ...query, ...(this.supportsBinary ? {} : { b64: 1 }) });
-    return `${scheme}://${bracketed(hostname)}${implied ? "" : ":" + port}${path}${text && "?" + text}`;
+    const query = { ...this.query };
+    if (stamped) query[timestampParam] = Math.random().toString(36).slice(2, 10);
+    if (!this.supportsBinary) query.b64 = 1;
+    const text = writeQuery(query);
+    return `${scheme}${secure ? "s" : ""}://${bracketed(hostname)}${implied ? "" : ":" + port}${path}${text && "?" + text}`;
   }
-
-  /** A parameter that makes the URL another one, so that no cache answers. */
-  protected stamp(): Record<string, string> {
-    return { [this.opts.timestampParam ?? "t"]: stamp() };
-  }
-}
-
-function stamp(): string {
-  return Date.now().toString(36).slice(-5) + Math.random().toString(36).slice(2, 5);
 }

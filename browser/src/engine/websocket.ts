@@ -13,8 +13,7 @@ export class WS extends Transport {
 
   /** The URL. */
   protected uri(): string {
-    const { secure, timestampRequests } = this.opts;
-    return this.createUri(secure ? "wss" : "ws", timestampRequests ? this.stamp() : {});
+    return this.createUri("ws", this.opts.timestampRequests);
   }
 
   protected doOpen(): void {

@@ -13,11 +13,7 @@ const PLACEHOLDER = "_placeholder";
 
 /** Whether a value is one that JSON cannot say; a File is a Blob. */
 export function isBinary(value: unknown): value is Binary {
-  return (
-    value instanceof ArrayBuffer ||
-    ArrayBuffer.isView(value) ||
-    (typeof Blob === "function" && value instanceof Blob)
-  );
+  return value instanceof ArrayBuffer || ArrayBuffer.isView(value) || value instanceof Blob;
 }
 
 /** Whether there is a binary value anywhere in it. */

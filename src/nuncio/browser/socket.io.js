@@ -112,16 +112,14 @@ function timersFor({ useNativeTimers, autoUnref }) {
 
 // src/url.ts
 var MAX_LENGTH = 8e3;
-var ADDRESS = /^(?:(https?|wss?):)?\/\/(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^:/?#]*)(?::(\d*))?([^?#]*)(?:\?([^#]*))?/i;
+var ADDRESS = /^(?:(https?|wss?):)?(?:\/\/)?(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^:/?#]*)(?::(\d*))?([^?#]*)(?:\?([^#]*))?/i;
 function here() {
   return typeof location === "undefined" ? void 0 : location;
 }
 function parse(source) {
   if (source.length > MAX_LENGTH) throw new Error("URI too long");
-  const parts = ADDRESS.exec(/^\w+:\/\/|^\/\//.test(source) ? source : "//" + source);
-  if (!parts) throw new Error(`not the address of a server: ${source}`);
-  const [, scheme = "", host, port = "", path, query = ""] = parts;
-  return { source, secure: /^(https|wss)$/i.test(scheme), host: bare(host), port, path, query };
+  const [, scheme = "", host = "", port = "", path = "", query = ""] = ADDRESS.exec(source);
+  return { source, secure: /s$/i.test(scheme), host: bare(host), port, path, query };
 }
 function bare(host) {
   return host.replace(/^\[|\]$/g, "");
@@ -170,22 +168,23 @@ function encode({ type, data }) {
 function encodeText(packet) {
   const encoded = encode(packet);
   if (typeof encoded === "string") return encoded;
-  if (encoded instanceof ArrayBuffer) return "b" + toBase64(new Uint8Array(encoded));
-  if (ArrayBuffer.isView(encoded)) {
-    const { buffer, byteOffset, byteLength } = encoded;
-    return "b" + toBase64(new Uint8Array(buffer, byteOffset, byteLength));
-  }
-  return encoded.arrayBuffer().then((bytes) => "b" + toBase64(new Uint8Array(bytes)));
+  return encoded instanceof Blob ? encoded.arrayBuffer().then(toBase64) : toBase64(encoded);
 }
 async function encodePayload(packets) {
   return (await Promise.all(packets.map(encodeText))).join(SEPARATOR);
 }
 function decode(data, binaryType) {
   if (typeof data !== "string") return { type: "message", data: as(binaryType, data) };
-  if (data[0] === "b") return decodeBase64(data.slice(1), binaryType);
-  const type = /^[0-6]/.test(data) && TYPES[Number(data[0])];
-  if (!type) return { type: "error", data: "parser error" };
-  return data.length > 1 ? { type, data: data.slice(1) } : { type };
+  try {
+    if (data[0] === "b") {
+      const bytes = Uint8Array.from(atob(data.slice(1)), (char) => char.charCodeAt(0));
+      return { type: "message", data: as(binaryType, bytes.buffer) };
+    }
+    const type = /^[0-6]/.test(data) && TYPES[Number(data[0])];
+    if (type) return data.length > 1 ? { type, data: data.slice(1) } : { type };
+  } catch {
+  }
+  return { type: "error", data: "parser error" };
 }
 function decodePayload(payload, binaryType) {
   const packets = [];
@@ -200,20 +199,13 @@ function sizeOf(data) {
   if (typeof data === "string") return new TextEncoder().encode(data).length;
   return data ? Math.ceil((data.byteLength ?? data.size) * 1.33) : 0;
 }
-function toBase64(bytes) {
+function toBase64(data) {
+  const bytes = ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
   let text = "";
   for (let at = 0; at < bytes.length; at += CHUNK) {
     text += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
   }
-  return btoa(text);
-}
-function decodeBase64(text, binaryType) {
-  try {
-    const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-    return { type: "message", data: as(binaryType, bytes.buffer) };
-  } catch {
-    return { type: "error", data: "parser error" };
-  }
+  return "b" + btoa(text);
 }
 function as(binaryType, bytes) {
   if (binaryType === "blob") return new Blob([bytes]);
@@ -226,6 +218,15 @@ var platform = {
   connect: (url, protocols) => protocols ? new globalThis.WebSocket(url, protocols) : new globalThis.WebSocket(url)
 };
 
+// src/subscribe.ts
+function subscribe(source, listeners) {
+  const all = Object.entries(listeners);
+  for (const [event, listener] of all) source.on(event, listener);
+  return () => {
+    for (const [event, listener] of all) source.off(event, listener);
+  };
+}
+
 // src/engine/probe.ts
 var HEAD_START = 200;
 var Probe = class {
@@ -237,38 +238,39 @@ var Probe = class {
   constructor(_engine, name, offered) {
     this._engine = _engine;
     this._over = false;
-    this._ask = () => {
-      this._transport.once("packet", this._onAnswer);
-      this._transport.send([{ type: "ping", data: "probe" }]);
-    };
-    this._onAnswer = (packet) => {
-      const { _engine: engine, _transport: transport } = this;
-      if (packet.type !== "pong" || packet.data !== "probe") return this._fail("probe error");
-      engine.upgrading = true;
-      engine.emit("upgrading", transport);
-      if (this._over) return;
-      this._resting = engine.transport;
-      engine.transport.pause(() => {
-        if (!this._over && engine.readyState !== "closed") this._goOn();
-      });
-    };
-    this._onEngineClosed = () => this._fail("socket closed");
-    /** Another transport was faster. */
-    this._onUpgrading = (winner) => {
-      if (winner !== this._transport) this._stop();
-    };
-    this._transport = _engine.createTransport(name);
+    this._transport = _engine._create(name);
     memory.websocket = false;
-    this._transport.once("open", this._ask).once("error", (error) => this._fail(error)).once("close", () => this._fail("transport closed"));
-    _engine.once("close", this._onEngineClosed).once("upgrading", this._onUpgrading);
+    subscribe(this._transport, {
+      open: () => this._transport.send([{ type: "ping", data: "probe" }]),
+      packet: (packet) => this._onAnswer(packet),
+      error: (error) => this._fail(error),
+      close: () => this._fail("transport closed")
+    });
+    this._leave = subscribe(_engine, {
+      close: () => this._fail("socket closed"),
+      // Another transport was faster.
+      upgrading: (winner) => winner === this._transport || this._stop()
+    });
     if (name !== "webtransport" && offered.includes("webtransport")) {
       _engine.timers.start(() => this._over || this._transport.open(), HEAD_START);
     } else this._transport.open();
   }
+  _onAnswer(packet) {
+    const { _engine: engine, _transport: transport } = this;
+    if (this._resting) return;
+    if (packet.type !== "pong" || packet.data !== "probe") return this._fail("probe error");
+    engine.upgrading = true;
+    engine.emit("upgrading", transport);
+    if (this._over) return;
+    this._resting = engine.transport;
+    engine.transport.pause(() => {
+      if (!this._over) this._goOn();
+    });
+  }
   _goOn() {
     const { _engine: engine, _transport: transport } = this;
     this._end();
-    engine.setTransport(transport);
+    engine._use(transport);
     transport.send([{ type: "upgrade" }]);
     memory.websocket = transport.name === "websocket";
     engine.emit("upgrade", transport);
@@ -295,7 +297,7 @@ var Probe = class {
   _end() {
     this._over = true;
     this._transport.removeAllListeners();
-    this._engine.off("close", this._onEngineClosed).off("upgrading", this._onUpgrading);
+    this._leave();
   }
 };
 
@@ -358,21 +360,22 @@ var Transport = class extends Emitter {
     this.readyState = "closed";
     this.emit("close", details);
   }
-  /** The URL, with the session's id and what else the query needs. */
-  createUri(scheme, query = {}) {
-    const { hostname = "", port, secure, path } = this.opts;
+  /**
+   * The URL, with the session's id and what else the query needs.
+   *
+   * @param scheme which gets an `s` where it has to be secure.
+   * @param stamped whether the URL shall be another one each time, so that no cache answers.
+   */
+  createUri(scheme, stamped = false) {
+    const { hostname = "", port, secure, path, timestampParam = "t" } = this.opts;
     const implied = !port || Number(port) === (secure ? 443 : 80);
-    const text = writeQuery({ ...this.query, ...query, ...this.supportsBinary ? {} : { b64: 1 } });
-    return `${scheme}://${bracketed(hostname)}${implied ? "" : ":" + port}${path}${text && "?" + text}`;
-  }
-  /** A parameter that makes the URL another one, so that no cache answers. */
-  stamp() {
-    return { [this.opts.timestampParam ?? "t"]: stamp() };
+    const query = { ...this.query };
+    if (stamped) query[timestampParam] = Math.random().toString(36).slice(2, 10);
+    if (!this.supportsBinary) query.b64 = 1;
+    const text = writeQuery(query);
+    return `${scheme}${secure ? "s" : ""}://${bracketed(hostname)}${implied ? "" : ":" + port}${path}${text && "?" + text}`;
   }
 };
-function stamp() {
-  return Date.now().toString(36).slice(-5) + Math.random().toString(36).slice(2, 5);
-}
 
 // src/engine/polling.ts
 var Polling = class extends Transport {
@@ -381,9 +384,7 @@ var Polling = class extends Transport {
   }
   /** The URL of the next request. */
   uri() {
-    const { secure, timestampRequests } = this.opts;
-    const query = timestampRequests === false ? {} : this.stamp();
-    return this.createUri(secure ? "https" : "http", query);
+    return this.createUri("http", this.opts.timestampRequests !== false);
   }
   doOpen() {
     this._poll();
@@ -489,8 +490,7 @@ var WS = class extends Transport {
   }
   /** The URL. */
   uri() {
-    const { secure, timestampRequests } = this.opts;
-    return this.createUri(secure ? "wss" : "ws", timestampRequests ? this.stamp() : {});
+    return this.createUri("ws", this.opts.timestampRequests);
   }
   doOpen() {
     const { protocols, extraHeaders } = this.opts;
@@ -546,15 +546,7 @@ function choose(wanted) {
 }
 
 // src/engine/engine.ts
-var DEFAULTS = {
-  path: "/engine.io",
-  addTrailingSlash: true,
-  withCredentials: false,
-  upgrade: true,
-  timestampParam: "t",
-  rememberUpgrade: false,
-  closeOnBeforeunload: false
-};
+var DEFAULTS = { path: "/engine.io", addTrailingSlash: true, upgrade: true };
 var protocol = 4;
 var Engine = class extends Emitter {
   /**
@@ -601,13 +593,13 @@ var Engine = class extends Emitter {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    const transport = this.createTransport(remembered ? "websocket" : this.transports[0]);
-    this.setTransport(transport);
+    const transport = this._create(remembered ? "websocket" : this.transports[0]);
+    this._use(transport);
     transport.open();
   }
   /** Send a message; `sent` is called when it has been handed to the transport. */
   send(data, options, sent) {
-    this.sendPacket("message", data, options, sent);
+    this._send("message", data, options, sent);
     return this;
   }
   /** As `send`. */
@@ -618,7 +610,7 @@ var Engine = class extends Emitter {
   close() {
     if (this.readyState !== "opening" && this.readyState !== "open") return this;
     this.readyState = "closing";
-    const close = () => this.onClose("forced close");
+    const close = () => this._onClose("forced close");
     const afterUpgrade = () => {
       if (!this.upgrading) return close();
       const settled = () => {
@@ -640,13 +632,13 @@ var Engine = class extends Emitter {
     const expired = Date.now() > this._pingTimeoutTime;
     if (expired) {
       this._pingTimeoutTime = 0;
-      queueMicrotask(() => this.onClose("ping timeout"));
+      queueMicrotask(() => this._onClose("ping timeout"));
     }
     return expired;
   }
   // --- for its transports and probes
   /** @internal */
-  createTransport(name) {
+  _create(name) {
     const own = this.opts.transportOptions?.[name];
     const query = { ...this.opts.query, ...own?.query, EIO: protocol, transport: name };
     return new (this._classes.get(name))({
@@ -660,13 +652,13 @@ var Engine = class extends Emitter {
     });
   }
   /** @internal Go on with a transport. */
-  setTransport(transport) {
+  _use(transport) {
     this.transport?.removeAllListeners();
     this.transport = transport;
-    transport.on("drain", () => this._onDrain()).on("packet", (packet) => this._onPacket(packet)).on("error", (error) => this._onError(error)).on("close", (details) => this.onClose("transport close", details));
+    transport.on("drain", () => this._onDrain()).on("packet", (packet) => this._onPacket(packet)).on("error", (error) => this._onError(error)).on("close", (details) => this._onClose("transport close", details));
   }
   /** @internal */
-  sendPacket(type, data, options, sent) {
+  _send(type, data, options, sent) {
     if (this.readyState === "closing" || this.readyState === "closed") return;
     const packet = { type, data, options: { ...options, compress: options?.compress !== false } };
     this.emit("packetCreate", packet);
@@ -685,7 +677,7 @@ var Engine = class extends Emitter {
     this.emit("flush");
   }
   /** @internal */
-  onClose(reason, details) {
+  _onClose(reason, details) {
     if (this.readyState === "closed") return;
     this.timers.stop(this._silenceTimer);
     this.transport?.removeAllListeners("close").close().removeAllListeners();
@@ -724,7 +716,7 @@ var Engine = class extends Emitter {
       this.emit("data", data);
       this.emit("message", data);
     } else if (type === "ping") {
-      this.sendPacket("pong");
+      this._send("pong");
       this.emit("ping");
       this.emit("pong");
       this._listenForPing();
@@ -762,7 +754,7 @@ var Engine = class extends Emitter {
     this.timers.stop(this._silenceTimer);
     if (this.readyState === "closed") return;
     this._pingTimeoutTime = Date.now() + this._silence;
-    this._silenceTimer = this.timers.start(() => this.onClose("ping timeout"), this._silence);
+    this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), this._silence);
   }
   _onError(error) {
     memory.websocket = false;
@@ -771,12 +763,12 @@ var Engine = class extends Emitter {
       return this.open();
     }
     this.emit("error", error);
-    this.onClose("transport error", error);
+    this._onClose("transport error", error);
   }
   _watchPage() {
     const lost = { description: "network connection lost" };
     this._leave.push(
-      onPage(["offline"], () => this.onClose("transport close", lost)),
+      onPage(["offline"], () => this._onClose("transport close", lost)),
       onPage(AWAKE, () => void this._hasPingExpired())
     );
     if (!this.opts.closeOnBeforeunload) return;
@@ -790,23 +782,22 @@ var Engine = class extends Emitter {
 Engine.protocol = protocol;
 function locate(uri, options) {
   const page = here();
-  let { hostname, port, secure, query } = options;
+  let { hostname, port, secure = page?.protocol === "https:" } = options;
+  let query = options.query;
   if (uri !== void 0) {
     const address = parse(uri);
     hostname = address.host;
     secure = address.secure;
     port = address.port || port;
-    if (address.query) query = readQuery(address.query);
-  } else if (options.host) {
-    hostname = bare(options.host);
-  }
-  secure ??= page?.protocol === "https:";
+    query = address.query || query;
+  } else if (options.host) hostname = options.host;
   if (!hostname) {
-    hostname = bare(page?.hostname || "localhost");
+    hostname = page?.hostname || "localhost";
     port ||= page?.port;
   }
+  port ||= secure ? "443" : "80";
   if (typeof query === "string") query = readQuery(query);
-  return { hostname, secure, port: port || (secure ? "443" : "80"), query };
+  return { hostname: bare(hostname), secure, port, query };
 }
 function garbage(code) {
   return Object.assign(new Error("server error"), { code });
@@ -846,7 +837,7 @@ function isEventName(name) {
 // src/parser/binary.ts
 var PLACEHOLDER = "_placeholder";
 function isBinary(value) {
-  return value instanceof ArrayBuffer || ArrayBuffer.isView(value) || typeof Blob === "function" && value instanceof Blob;
+  return value instanceof ArrayBuffer || ArrayBuffer.isView(value) || value instanceof Blob;
 }
 function hasBinary(value) {
   if (!isObject(value)) return false;
@@ -1073,7 +1064,7 @@ var RetryQueue = class {
 };
 
 // src/socket.ts
-var TOO_OLD = "It seems you are trying to reach a Socket.IO server in v2.x with a v3.x client, but they are not compatible (more information here: https://socket.io/docs/v3/migrating-from-2-x-to-3-0/)";
+var TOO_OLD = "the server speaks the protocol of Socket.IO 2, and this client does not";
 var Socket = class extends Emitter {
   constructor(manager, nsp, options = {}) {
     super();
@@ -1153,10 +1144,6 @@ var Socket = class extends Emitter {
   /** Send the event `message`. */
   send(...args) {
     return this.emit("message", ...args);
-  }
-  /** As `send`. */
-  write(...args) {
-    return this.send(...args);
   }
   /** Whether the next event may be compressed. */
   compress(compress) {
@@ -1246,20 +1233,12 @@ var Socket = class extends Emitter {
   }
   // --- the connection
   _subscribe() {
-    if (this._unsubscribe) return;
-    const { io: io2 } = this;
-    const onOpen = () => this._enter();
-    const onPacket = (packet) => this.onpacket(packet);
-    const onError = (error) => {
-      if (!this.connected) super.emit("connect_error", error);
-    };
-    const onClose = (reason, description) => {
-      this._onClose(reason, description);
-    };
-    io2.on("open", onOpen).on("packet", onPacket).on("error", onError).on("close", onClose);
-    this._unsubscribe = () => {
-      io2.off("open", onOpen).off("packet", onPacket).off("error", onError).off("close", onClose);
-    };
+    this._unsubscribe ??= subscribe(this.io, {
+      open: () => this._enter(),
+      packet: (packet) => this.onpacket(packet),
+      error: (error) => this.connected || super.emit("connect_error", error),
+      close: (reason, description) => this._onClose(reason, description)
+    });
   }
   /** Ask to be let into the namespace. */
   _enter() {
@@ -1369,35 +1348,23 @@ var Manager = class extends Emitter {
     if (options.autoConnect !== false) this.open();
   }
   reconnection(value) {
-    if (value === void 0) return this._reconnection;
-    this._reconnection = !!value;
-    if (!value) this._stopped = true;
-    return this;
+    if (value === false) this._stopped = true;
+    return this._option(this, "_reconnection", value);
   }
   reconnectionAttempts(value) {
-    if (value === void 0) return this._attempts;
-    this._attempts = value;
-    return this;
+    return this._option(this, "_attempts", value);
   }
   reconnectionDelay(value) {
-    if (value === void 0) return this._backoff.min;
-    this._backoff.min = value;
-    return this;
+    return this._option(this._backoff, "min", value);
   }
   randomizationFactor(value) {
-    if (value === void 0) return this._backoff.jitter;
-    this._backoff.jitter = value;
-    return this;
+    return this._option(this._backoff, "jitter", value);
   }
   reconnectionDelayMax(value) {
-    if (value === void 0) return this._backoff.max;
-    this._backoff.max = value;
-    return this;
+    return this._option(this._backoff, "max", value);
   }
   timeout(value) {
-    if (value === void 0) return this._timeout;
-    this._timeout = value;
-    return this;
+    return this._option(this, "_timeout", value);
   }
   /** Connect, unless that is done or under way; `opened` gets an error if it fails. */
   open(opened) {
@@ -1405,17 +1372,16 @@ var Manager = class extends Emitter {
     this.engine = new Engine(this._uri, this.opts);
     this._readyState = "opening";
     this._stopped = false;
-    const engine = this.engine;
-    const fail = (error) => this._onOpenFailed(error, opened);
-    const onOpen = () => {
+    const { engine } = this;
+    const error = (error2) => this._onOpenFailed(error2, opened);
+    const open = () => {
       this._onOpen();
       opened?.();
     };
-    engine.on("open", onOpen).on("error", fail);
-    this._subscriptions.push(() => engine.off("open", onOpen).off("error", fail));
+    this._subscriptions.push(subscribe(engine, { open, error }));
     if (this._timeout !== false) {
       this._after(this._timeout, () => {
-        fail(new Error("timeout"));
+        error(new Error("timeout"));
         engine.close();
       });
     }
@@ -1451,34 +1417,36 @@ var Manager = class extends Emitter {
     this._reconnecting = false;
     this._onClose("forced close");
   }
+  /** Tell an option, or change it. */
+  _option(owner, name, value) {
+    if (value === void 0) return owner[name];
+    owner[name] = value;
+    return this;
+  }
   // --- opening
   _onOpen() {
     this._cleanup();
     this._readyState = "open";
     this.emit("open");
-    const { engine, _decoder: decoder } = this;
-    const decoded = [];
-    const collect = (packet) => decoded.push(packet);
-    const onData = (data) => {
-      try {
-        decoder.add(data);
-      } catch (error) {
-        return this._onClose("parse error", error);
-      }
-      while (decoded.length) this._dispatch(decoded.shift());
-    };
-    const onPing = () => this.emit("ping");
-    const onError = (error) => this.emit("error", error);
-    const onClose = (reason, details) => {
-      this._onClose(reason, details);
-    };
     if (this._readyState !== "open") return;
-    engine.on("ping", onPing).on("data", onData).on("error", onError).on("close", onClose);
-    decoder.on("decoded", collect);
-    this._subscriptions.push(() => {
-      engine.off("ping", onPing).off("data", onData).off("error", onError).off("close", onClose);
-      decoder.off("decoded", collect);
-    });
+    const decoded = [];
+    this._subscriptions.push(
+      subscribe(this.engine, {
+        ping: () => this.emit("ping"),
+        data: (data) => this._onData(data, decoded),
+        error: (error) => this.emit("error", error),
+        close: (reason, details) => this._onClose(reason, details)
+      }),
+      subscribe(this._decoder, { decoded: (packet) => decoded.push(packet) })
+    );
+  }
+  _onData(data, decoded) {
+    try {
+      this._decoder.add(data);
+    } catch (error) {
+      return this._onClose("parse error", error);
+    }
+    while (decoded.length) this._dispatch(decoded.shift());
   }
   /** What a listener throws is told as any exception is, and does not end the connection. */
   _dispatch(packet) {
