@@ -1,4 +1,4 @@
-/*! Nuncio's client for Socket.IO v0.0.0 | MIT */
+/*! Nuncio's client for Socket.IO v0.1.0 | MIT */
 (publish=>{"use strict";
 
 // src/backoff.ts
