@@ -54,7 +54,7 @@ export function here(): Place | undefined {
 export function parse(source: string): Address {
   if (source.length > MAX_LENGTH) throw new Error("URI too long");
   const [, scheme = "", host = "", port = "", path = "", query = ""] = ADDRESS.exec(source)!;
-  return { source, secure: /s$/i.test(scheme), host: bare(host), port, path, query };
+  return { source, secure: /^(https|wss)$/i.test(scheme), host: bare(host), port, path, query };
 }
 
 /** A host without the brackets of an IPv6 address. */

@@ -119,7 +119,7 @@ function here() {
 function parse(source) {
   if (source.length > MAX_LENGTH) throw new Error("URI too long");
   const [, scheme = "", host = "", port = "", path = "", query = ""] = ADDRESS.exec(source);
-  return { source, secure: /s$/i.test(scheme), host: bare(host), port, path, query };
+  return { source, secure: /^(https|wss)$/i.test(scheme), host: bare(host), port, path, query };
 }
 function bare(host) {
   return host.replace(/^\[|\]$/g, "");
