@@ -1,12 +1,12 @@
 // Builds the client: node build.mjs [FOLDER]
 //
-// Without a folder, everything: the files that servers serve go to src/nuncio/browser, those of the
-// npm package to dist. With a folder, only the served files, into it; the tests compare them then.
+// What servers serve goes to src/nuncio/browser, the npm package's files to dist. With a folder, both go
+// there, to `served` and to `package`, which is complete then; so tests can look at what would be built.
 //
 // The same sources give the same bytes, wherever they are built.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -89,15 +89,26 @@ function write(files, folder) {
   for (const [name, contents] of files) writeFileSync(join(folder, name), contents);
 }
 
-const scripts = await make(SCRIPTS, served);
-const [folder] = process.argv.slice(2);
-write(scripts, folder ?? served);
-if (!folder) {
-  const dist = join(here, "dist");
+/** The npm package but for what lies in the folder of the sources. */
+async function writePackage(scripts, dist) {
   rmSync(dist, { recursive: true, force: true });
-  write(await make(PACKAGE, dist), dist);
   write(scripts, dist);
+  write(await make(PACKAGE, join(here, "dist")), dist);
   // Through the package and not .bin, which Windows has in another form.
   const tsc = join(here, "node_modules/typescript/bin/tsc");
-  execFileSync(process.execPath, [tsc, "-p", here], { stdio: "inherit" });
+  const args = [tsc, "-p", here, "--outDir", join(dist, "types")];
+  execFileSync(process.execPath, args, { stdio: "inherit" });
+}
+
+const scripts = await make(SCRIPTS, served);
+const [folder] = process.argv.slice(2);
+if (folder) {
+  write(scripts, join(folder, "served"));
+  await writePackage(scripts, join(folder, "package/dist"));
+  for (const name of ["package.json", "README.md", "LICENSE"]) {
+    copyFileSync(join(here, name), join(folder, "package", name));
+  }
+} else {
+  write(scripts, served);
+  await writePackage(scripts, join(here, "dist"));
 }

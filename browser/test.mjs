@@ -27,7 +27,7 @@ try {
     outdir,
   });
   const files = names.map((name) => join(outdir, name));
-  const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], {
+  const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", "--test-timeout=20000", ...files], {
     stdio: "inherit",
   });
   process.exitCode = status ?? 1;
