@@ -51,9 +51,7 @@ export class Manager<
   private readonly _backoff: Backoff;
   private readonly _encoder: Encoder;
   private readonly _decoder: Decoder;
-  private _reconnection!: boolean;
-  private _attempts!: number;
-  private _timeout!: number | false;
+  private readonly _settings: { reconnection: boolean; attempts: number; timeout: number | false };
   /** Set once it has been closed on purpose, until it is opened again. */
   private _stopped = false;
   /** What belongs to the present connection or attempt, and ends with it. */
@@ -73,9 +71,11 @@ export class Manager<
       options.reconnectionDelayMax || 5000,
       options.randomizationFactor ?? 0.5,
     );
-    this.reconnection(options.reconnection !== false);
-    this.reconnectionAttempts(options.reconnectionAttempts || Infinity);
-    this.timeout(options.timeout ?? 20000);
+    this._settings = {
+      reconnection: options.reconnection !== false,
+      attempts: options.reconnectionAttempts || Infinity,
+      timeout: options.timeout ?? 20000,
+    };
     const parser = options.parser ?? { Encoder, Decoder };
     this._encoder = new parser.Encoder();
     this._decoder = new parser.Decoder();
@@ -87,14 +87,14 @@ export class Manager<
   reconnection(): boolean;
   reconnection(value?: boolean): this | boolean {
     if (value === false) this._stopped = true;
-    return this._option(this, "_reconnection", value);
+    return this._option(this._settings, "reconnection", value);
   }
 
   /** How often it is tried. */
   reconnectionAttempts(value: number): this;
   reconnectionAttempts(): number;
   reconnectionAttempts(value?: number): this | number {
-    return this._option(this, "_attempts", value);
+    return this._option(this._settings, "attempts", value);
   }
 
   /** The delay before the first attempt. */
@@ -122,7 +122,7 @@ export class Manager<
   timeout(value: number | false): this;
   timeout(): number | false;
   timeout(value?: number | false): this | number | false {
-    return this._option(this, "_timeout", value);
+    return this._option(this._settings, "timeout", value);
   }
 
   /** Connect, unless that is done or under way; `opened` gets an error if it fails. */
@@ -138,8 +138,9 @@ export class Manager<
       opened?.();
     };
     this._subscriptions.push(subscribe(engine, { open, error }));
-    if (this._timeout !== false) {
-      this._after(this._timeout, () => {
+    const { timeout } = this._settings;
+    if (timeout !== false) {
+      this._after(timeout, () => {
         error(new Error("timeout"));
         engine.close();
       });
@@ -236,7 +237,7 @@ export class Manager<
     this.emit("error", error);
     if (opened) opened(error);
     // It was the first attempt, which nobody repeats but us.
-    else if (!this._reconnecting && this._reconnection && !this._backoff.attempts) this._reconnect();
+    else if (!this._reconnecting && this._settings.reconnection && !this._backoff.attempts) this._reconnect();
   }
 
   // --- closing
@@ -247,7 +248,7 @@ export class Manager<
     this._backoff.reset();
     this._readyState = "closed";
     this.emit("close", reason, description);
-    if (this._reconnection && !this._stopped) this._reconnect();
+    if (this._settings.reconnection && !this._stopped) this._reconnect();
   }
 
   private _cleanup(): void {
@@ -261,7 +262,7 @@ export class Manager<
   private _reconnect(): void {
     if (this._reconnecting || this._stopped) return;
     const backoff = this._backoff;
-    if (backoff.attempts >= this._attempts) {
+    if (backoff.attempts >= this._settings.attempts) {
       backoff.reset();
       this.emit("reconnect_failed");
       return;

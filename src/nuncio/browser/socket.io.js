@@ -1339,9 +1339,11 @@ var Manager = class extends Emitter {
       options.reconnectionDelayMax || 5e3,
       options.randomizationFactor ?? 0.5
     );
-    this.reconnection(options.reconnection !== false);
-    this.reconnectionAttempts(options.reconnectionAttempts || Infinity);
-    this.timeout(options.timeout ?? 2e4);
+    this._settings = {
+      reconnection: options.reconnection !== false,
+      attempts: options.reconnectionAttempts || Infinity,
+      timeout: options.timeout ?? 2e4
+    };
     const parser = options.parser ?? { Encoder, Decoder };
     this._encoder = new parser.Encoder();
     this._decoder = new parser.Decoder();
@@ -1349,10 +1351,10 @@ var Manager = class extends Emitter {
   }
   reconnection(value) {
     if (value === false) this._stopped = true;
-    return this._option(this, "_reconnection", value);
+    return this._option(this._settings, "reconnection", value);
   }
   reconnectionAttempts(value) {
-    return this._option(this, "_attempts", value);
+    return this._option(this._settings, "attempts", value);
   }
   reconnectionDelay(value) {
     return this._option(this._backoff, "min", value);
@@ -1364,7 +1366,7 @@ var Manager = class extends Emitter {
     return this._option(this._backoff, "max", value);
   }
   timeout(value) {
-    return this._option(this, "_timeout", value);
+    return this._option(this._settings, "timeout", value);
   }
   /** Connect, unless that is done or under way; `opened` gets an error if it fails. */
   open(opened) {
@@ -1379,8 +1381,9 @@ var Manager = class extends Emitter {
       opened?.();
     };
     this._subscriptions.push(subscribe(engine, { open, error }));
-    if (this._timeout !== false) {
-      this._after(this._timeout, () => {
+    const { timeout } = this._settings;
+    if (timeout !== false) {
+      this._after(timeout, () => {
         error(new Error("timeout"));
         engine.close();
       });
@@ -1463,7 +1466,7 @@ var Manager = class extends Emitter {
     this._readyState = "closed";
     this.emit("error", error);
     if (opened) opened(error);
-    else if (!this._reconnecting && this._reconnection && !this._backoff.attempts) this._reconnect();
+    else if (!this._reconnecting && this._settings.reconnection && !this._backoff.attempts) this._reconnect();
   }
   // --- closing
   _onClose(reason, description) {
@@ -1472,7 +1475,7 @@ var Manager = class extends Emitter {
     this._backoff.reset();
     this._readyState = "closed";
     this.emit("close", reason, description);
-    if (this._reconnection && !this._stopped) this._reconnect();
+    if (this._settings.reconnection && !this._stopped) this._reconnect();
   }
   _cleanup() {
     for (const end of this._subscriptions.splice(0)) end();
@@ -1482,7 +1485,7 @@ var Manager = class extends Emitter {
   _reconnect() {
     if (this._reconnecting || this._stopped) return;
     const backoff = this._backoff;
-    if (backoff.attempts >= this._attempts) {
+    if (backoff.attempts >= this._settings.attempts) {
       backoff.reset();
       this.emit("reconnect_failed");
       return;
