@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import nuncio
-from tests.support.aio import eventually
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -101,9 +100,10 @@ def test_without_websocket_polling_goes_on(run: Run, browser: Browser) -> None:
             await page.evaluate("steps.begin({})")
             failed = await page.evaluate(
                 """async () => {
-                    const direct = io({ forceNew: true, transports: ["websocket"], reconnection: false });
-                    const error = await new Promise((resolve) => direct.on("connect_error", resolve));
-                    return error.message;
+                    const options = { transports: ["websocket"], reconnection: false };
+                    const direct = io({ forceNew: true, ...options });
+                    const error = new Promise((resolve) => direct.on("connect_error", resolve));
+                    return (await error).message;
                 }"""
             )
             answer = await page.evaluate("socket.emitWithAck('echo', 1)")
@@ -132,8 +132,8 @@ def test_a_page_that_slept_looks_at_its_heartbeat_at_once(run: Run, browser: Bro
     async def visit() -> Any:
         async with visiting(browser, server()) as page:
             await page.evaluate("steps.begin({ reconnectionDelay: 1 })")
-            # Headless Chromium tells no page that it was frozen. So the clock is put ahead, as sleep
-            # does it, with no time-out having run, and the page is told as Chromium tells it.
+            # Headless Chromium tells no page that it was frozen. So the clock is put ahead, as
+            # sleep does it with no time-out having run, and the page is told by hand.
             await page.evaluate(
                 """() => {
                     const now = Date.now;
@@ -171,13 +171,14 @@ def test_a_module_has_the_official_names(run: Run, browser: Browser) -> None:
                     const socket = module.default("/", { transports: [module.Fetch] });
                     const answer = await socket.emitWithAck("echo", "module");
                     const { transport } = socket.io.engine;
+                    const { Manager, Socket, Fetch } = module;
                     socket.disconnect();
                     return {
                         names: Object.keys(module),
                         same: [module.io, module.connect].every((name) => name === module.default),
                         ofFunction: Object.keys(io).sort(),
-                        instances: [socket instanceof module.Socket, socket.io instanceof module.Manager],
-                        answer: [answer, transport instanceof module.Fetch, io.protocol],
+                        instances: [socket instanceof Socket, socket.io instanceof Manager],
+                        answer: [answer, transport instanceof Fetch, io.protocol],
                     };
                 }"""
             )
