@@ -86,7 +86,7 @@ export function target(uri: string | undefined, path = "", place = here()): Targ
 
 function complete(uri: string | undefined, place: Place | undefined): string {
   if (uri == null || uri[0] === "/") {
-    if (!place) throw new Error("io() needs the address of a server where there is no page");
+    if (!place) throw new Error("without a page, io() needs an address");
     if (uri == null) return `${place.protocol}//${place.host}`;
     return place.protocol + (uri[1] === "/" ? uri : `//${place.host}${uri}`);
   }

@@ -33,8 +33,8 @@ for (const [uri, path, id] of TARGETS) {
 }
 
 test("without a page an address is needed, and is secure unless it says otherwise", () => {
-  assert.throws(() => target(undefined), /needs the address/);
-  assert.throws(() => target("/chat"), /needs the address/);
+  assert.throws(() => target(undefined), /needs an address/);
+  assert.throws(() => target("/chat"), /needs an address/);
   assert.equal(target("a.test").id, "https://a.test:443");
 });
 

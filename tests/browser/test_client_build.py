@@ -23,7 +23,7 @@ BROWSER = ROOT / "browser"
 COMMITTED = ROOT / "src" / "nuncio" / "browser"
 
 # The core and what it needs is to stay below 9 KB compressed; the official client has 14.8.
-CORE_LIMIT = 9216
+CORE_LIMIT = 9000
 
 TYPED = """
 import io, { Manager, Socket, type ManagerOptions } from "nuncio-client";
@@ -155,7 +155,7 @@ def test_versions_agree() -> None:
 
 def test_the_core_is_small() -> None:
     for name in ("socket.io.min.js", "socket.io.esm.min.js"):
-        assert len(gzip.compress((COMMITTED / name).read_bytes())) <= CORE_LIMIT
+        assert len(gzip.compress((COMMITTED / name).read_bytes(), 9)) <= CORE_LIMIT
 
 
 def test_the_installed_package_brings_the_client() -> None:

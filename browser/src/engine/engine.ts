@@ -55,7 +55,6 @@ const DEFAULTS = { path: "/engine.io", addTrailingSlash: true, upgrade: true };
 export const protocol = 4;
 
 export class Engine extends Emitter<{}, Events> {
-  static readonly protocol = protocol;
 
   id: string | null = null;
   transport!: Transport;

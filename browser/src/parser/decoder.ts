@@ -40,9 +40,9 @@ export class Decoder extends Emitter<{ decoded: (packet: Packet) => void }> {
   }
 
   private _addText(text: string): void {
-    if (this._waiting) throw new Error("got plaintext data when reconstructing a packet");
+    if (this._waiting) throw new Error("text instead of an attachment");
     const head = HEAD.exec(text);
-    if (!head) throw new Error("Illegal packet");
+    if (!head) throw new Error("illegal packet");
     const [whole, plain, binary, count, nsp = "/", id] = head;
     // What comes with attachments is an event or an acknowledgement like any other.
     const type = plain ? Number(plain) : Number(binary) - TO_TEXT;
@@ -64,14 +64,14 @@ export class Decoder extends Emitter<{ decoded: (packet: Packet) => void }> {
   }
 
   private _wait(packet: Packet, count: number): void {
-    if (!count) throw new Error("Illegal attachments");
+    if (!count) throw new Error("illegal attachments");
     if (count > (this._options.maxAttachments ?? 10)) throw new Error("too many attachments");
     this._waiting = { packet, count, attachments: [] };
   }
 
   private _addAttachment(data: unknown): void {
     const waiting = this._waiting;
-    if (!waiting) throw new Error("got binary data when not reconstructing a packet");
+    if (!waiting) throw new Error("unexpected attachment");
     const { packet, count, attachments } = waiting;
     if (attachments.push(data) < count) return;
     this._waiting = undefined;

@@ -138,7 +138,7 @@ function target(uri, path = "", place = here()) {
 }
 function complete(uri, place) {
   if (uri == null || uri[0] === "/") {
-    if (!place) throw new Error("io() needs the address of a server where there is no page");
+    if (!place) throw new Error("without a page, io() needs an address");
     if (uri == null) return `${place.protocol}//${place.host}`;
     return place.protocol + (uri[1] === "/" ? uri : `//${place.host}${uri}`);
   }
@@ -779,7 +779,6 @@ var Engine = class extends Emitter {
     );
   }
 };
-Engine.protocol = protocol;
 function locate(uri, options) {
   const page = here();
   let { hostname, port, secure = page?.protocol === "https:" } = options;
@@ -884,9 +883,9 @@ var Decoder = class extends Emitter {
     this._waiting = void 0;
   }
   _addText(text) {
-    if (this._waiting) throw new Error("got plaintext data when reconstructing a packet");
+    if (this._waiting) throw new Error("text instead of an attachment");
     const head = HEAD.exec(text);
-    if (!head) throw new Error("Illegal packet");
+    if (!head) throw new Error("illegal packet");
     const [whole, plain, binary, count, nsp = "/", id] = head;
     const type = plain ? Number(plain) : Number(binary) - TO_TEXT;
     const json = text.slice(whole.length);
@@ -905,13 +904,13 @@ var Decoder = class extends Emitter {
     }
   }
   _wait(packet, count) {
-    if (!count) throw new Error("Illegal attachments");
+    if (!count) throw new Error("illegal attachments");
     if (count > (this._options.maxAttachments ?? 10)) throw new Error("too many attachments");
     this._waiting = { packet, count, attachments: [] };
   }
   _addAttachment(data) {
     const waiting = this._waiting;
-    if (!waiting) throw new Error("got binary data when not reconstructing a packet");
+    if (!waiting) throw new Error("unexpected attachment");
     const { packet, count, attachments } = waiting;
     if (attachments.push(data) < count) return;
     this._waiting = void 0;
