@@ -1,7 +1,8 @@
 "use strict";
 // Nuncio's own client in Node: node client_node.js CLIENT TRANSPORTS [URL]
 //
-// Without a URL it talks to the official server, in this process. What it sees is printed as JSON.
+// The transports are names, or "official": the official client's classes. Without a URL it talks to the
+// official server, in this process. What it sees is printed as JSON.
 
 const { createRequire } = require("module");
 const path = require("path");
@@ -9,6 +10,8 @@ const path = require("path");
 const [client, transports, given] = process.argv.slice(2);
 const { Manager } = require(client);
 const others = createRequire(path.join(__dirname, "../interop/driver.js"));
+
+const { NodeXHR, NodeWebSocket } = others("engine.io-client");
 
 // Node has its own from version 22 on.
 globalThis.WebSocket ??= others("ws");
@@ -34,7 +37,7 @@ function official() {
 
 async function talk(url) {
   const manager = new Manager(url, {
-    transports: transports.split(","),
+    transports: transports === "official" ? [NodeXHR, NodeWebSocket] : transports.split(","),
     reconnectionDelay: 1,
     withCredentials: true,
     query: { "a&": "=" },
@@ -47,7 +50,7 @@ async function talk(url) {
   const bytes = new Uint8Array(await socket.emitWithAck("echo", Uint8Array.of(1, 2, 3)));
   seen.bytes = [...bytes];
   seen.asked = await socket.emitWithAck("ask back");
-  if (transports.includes(",") && manager.engine.transport.name !== "websocket") {
+  if (/,|official/.test(transports) && manager.engine.transport.name !== "websocket") {
     await next(manager.engine, "upgrade");
   }
   seen.transport = manager.engine.transport.name;

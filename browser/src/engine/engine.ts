@@ -49,7 +49,8 @@ interface Events {
 
 type Options = EngineOptions & { path: string };
 
-const DEFAULTS = { path: "/engine.io", addTrailingSlash: true, upgrade: true };
+// Transports made for the official client count on the last one.
+const DEFAULTS = { path: "/engine.io", addTrailingSlash: true, upgrade: true, timestampParam: "t" };
 
 /** The revision of the Engine.IO protocol. */
 export const protocol = 4;

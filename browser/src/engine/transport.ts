@@ -130,10 +130,10 @@ export abstract class Transport extends Emitter<{}, Events> {
    * @param stamped whether the URL shall be another one each time, so that no cache answers.
    */
   protected createUri(scheme: string, stamped = false): string {
-    const { hostname = "", port, secure, path, timestampParam = "t" } = this.opts;
+    const { hostname = "", port, secure, path, timestampParam } = this.opts;
     const implied = !port || Number(port) === (secure ? 443 : 80);
     const query = { ...this.query };
-    if (stamped) query[timestampParam] = Math.random().toString(36).slice(2, 10);
+    if (stamped) query[timestampParam ?? "t"] = Math.random().toString(36).slice(2, 10);
     if (!this.supportsBinary) query.b64 = 1;
     const text = writeQuery(query);
     return `${scheme}${secure ? "s" : ""}://${bracketed(hostname)}${implied ? "" : ":" + port}${path}${text && "?" + text}`;

@@ -367,10 +367,10 @@ var Transport = class extends Emitter {
    * @param stamped whether the URL shall be another one each time, so that no cache answers.
    */
   createUri(scheme, stamped = false) {
-    const { hostname = "", port, secure, path, timestampParam = "t" } = this.opts;
+    const { hostname = "", port, secure, path, timestampParam } = this.opts;
     const implied = !port || Number(port) === (secure ? 443 : 80);
     const query = { ...this.query };
-    if (stamped) query[timestampParam] = Math.random().toString(36).slice(2, 10);
+    if (stamped) query[timestampParam ?? "t"] = Math.random().toString(36).slice(2, 10);
     if (!this.supportsBinary) query.b64 = 1;
     const text = writeQuery(query);
     return `${scheme}${secure ? "s" : ""}://${bracketed(hostname)}${implied ? "" : ":" + port}${path}${text && "?" + text}`;
@@ -546,7 +546,7 @@ function choose(wanted) {
 }
 
 // src/engine/engine.ts
-var DEFAULTS = { path: "/engine.io", addTrailingSlash: true, upgrade: true };
+var DEFAULTS = { path: "/engine.io", addTrailingSlash: true, upgrade: true, timestampParam: "t" };
 var protocol = 4;
 var Engine = class extends Emitter {
   /**
