@@ -35,8 +35,16 @@ export type Last<Args extends any[]> = Args extends [...any[], infer L] ? L : an
 /** All arguments but the last. */
 export type AllButLast<Args extends any[]> = Args extends [...infer H, any] ? H : any[];
 
-/** The first argument of a function. */
-export type FirstArg<F> = F extends (first: infer A) => any ? A : any;
+/** What an acknowledgement brings: the first argument of its function, or the one behind an error. */
+export type Answer<F> = F extends (...args: infer P) => any
+  ? P extends [infer First, ...infer Rest]
+    ? 0 extends 1 & First
+      ? any
+      : First extends Error
+        ? Rest[0]
+        : First
+    : any
+  : any;
 
 type WithError<Args extends any[]> = {
   [K in keyof Args]: Args[K] extends (...args: infer P) => infer R

@@ -9,9 +9,8 @@ export const AWAKE = ["resume", "pageshow", "visibilitychange", "online"];
 
 /** Call a function at events of the page; nothing happens where there is no page. */
 export function onPage(events: readonly string[], listener: (event: Event) => void): () => void {
-  if (typeof addEventListener !== "function") return () => {};
-  for (const event of events) addEventListener(event, listener, true);
+  for (const event of events) globalThis.addEventListener?.(event, listener, true);
   return () => {
-    for (const event of events) removeEventListener(event, listener, true);
+    for (const event of events) globalThis.removeEventListener?.(event, listener, true);
   };
 }

@@ -10,12 +10,12 @@ import { CatchAll } from "./catchall.js";
 import { Emitter } from "./emitter.js";
 import type {
   AllButLast,
+  Answer,
   AnyEvents,
   DecorateAcknowledgements,
   EventNames,
   EventParams,
   EventsMap,
-  FirstArg,
   Last,
 } from "./events.js";
 import type { Manager } from "./manager.js";
@@ -157,7 +157,7 @@ export class Socket<
   emitWithAck<E extends EventNames<EmitEvents>>(
     event: E,
     ...args: AllButLast<EventParams<EmitEvents, E>>
-  ): Promise<FirstArg<Last<EventParams<EmitEvents, E>>>> {
+  ): Promise<Answer<Last<EventParams<EmitEvents, E>>>> {
     return new Promise((resolve, reject) => {
       const ack: Ack = (error, answer) => (error ? reject(error) : resolve(answer));
       ack.withError = true;

@@ -34,7 +34,6 @@ export interface Target {
   port: string;
   /** The namespace. */
   path: string;
-  query: string;
   /** The same for addresses that can share a connection. */
   id: string;
 }
@@ -77,11 +76,11 @@ export function bracketed(host: string): string {
 export function target(uri: string | undefined, path = "", place = here()): Target {
   const source = complete(uri, place);
   const address = parse(source);
-  const { secure, host, query } = address;
+  const { secure, host } = address;
   const port = address.port || (secure ? "443" : "80");
   const protocol = source.slice(0, source.indexOf(":"));
   const id = `${protocol}://${bracketed(host)}:${port}${path}`;
-  return { source, protocol, host, port, path: address.path || "/", query, id };
+  return { source, protocol, host, port, path: address.path || "/", id };
 }
 
 function complete(uri: string | undefined, place: Place | undefined): string {

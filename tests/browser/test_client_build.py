@@ -47,6 +47,7 @@ socket.emit("typing");
 socket.emit("say", "hello", (id) => id.toFixed());
 socket.timeout(5).emit("say", "hello", (error: Error, id: number) => id.toFixed());
 socket.emitWithAck("say", "hello").then((id) => id.toFixed());
+socket.timeout(5).emitWithAck("say", "hello").then((id) => id.toFixed());
 const untyped = new Manager("http://localhost").socket("/");
 untyped.on("anything", (...all) => all.length);
 untyped.emit("anything", 1, "two", () => {});

@@ -21,6 +21,5 @@ export interface Platform {
 
 export const platform: Platform = {
   binaryType: "arraybuffer",
-  connect: (url, protocols) =>
-    protocols ? new globalThis.WebSocket(url, protocols) : new globalThis.WebSocket(url),
+  connect: (url, protocols) => new globalThis.WebSocket(url, protocols ?? []),
 };

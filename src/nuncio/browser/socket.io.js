@@ -84,11 +84,9 @@ methods.removeListener = methods.removeEventListener = methods.removeAllListener
 // src/page.ts
 var AWAKE = ["resume", "pageshow", "visibilitychange", "online"];
 function onPage(events, listener) {
-  if (typeof addEventListener !== "function") return () => {
-  };
-  for (const event of events) addEventListener(event, listener, true);
+  for (const event of events) globalThis.addEventListener?.(event, listener, true);
   return () => {
-    for (const event of events) removeEventListener(event, listener, true);
+    for (const event of events) globalThis.removeEventListener?.(event, listener, true);
   };
 }
 
@@ -130,11 +128,11 @@ function bracketed(host) {
 function target(uri, path = "", place = here()) {
   const source = complete(uri, place);
   const address = parse(source);
-  const { secure, host, query } = address;
+  const { secure, host } = address;
   const port = address.port || (secure ? "443" : "80");
   const protocol3 = source.slice(0, source.indexOf(":"));
   const id = `${protocol3}://${bracketed(host)}:${port}${path}`;
-  return { source, protocol: protocol3, host, port, path: address.path || "/", query, id };
+  return { source, protocol: protocol3, host, port, path: address.path || "/", id };
 }
 function complete(uri, place) {
   if (uri == null || uri[0] === "/") {
@@ -215,7 +213,7 @@ function as(binaryType, bytes) {
 // src/engine/platform.ts
 var platform = {
   binaryType: "arraybuffer",
-  connect: (url, protocols) => protocols ? new globalThis.WebSocket(url, protocols) : new globalThis.WebSocket(url)
+  connect: (url, protocols) => new globalThis.WebSocket(url, protocols ?? [])
 };
 
 // src/subscribe.ts
