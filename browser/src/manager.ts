@@ -137,7 +137,9 @@ export class Manager<
       this._onOpen();
       opened?.();
     };
-    this._subscriptions.push(subscribe(engine, { open, error }));
+    // The session may end before it has opened: the page goes offline, or the server hangs up.
+    const close = (reason: string) => error(new Error(reason));
+    this._subscriptions.push(subscribe(engine, { open, error, close }));
     const { timeout } = this._settings;
     if (timeout !== false) {
       this._after(timeout, () => {

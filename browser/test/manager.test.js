@@ -224,6 +224,24 @@ test("attempts end at their number, and can be begun again", async () => {
   socket.disconnect();
 });
 
+test("a connection that ends before it was open is a failed attempt", () => {
+  const page = fakePage();
+  const { manager, socket, line, Pipe } = client({ reconnectionDelay: 60_000 });
+  const seen = record(manager, "error");
+  const told = record(socket, "connect_error", "disconnect");
+  line().end();
+  page.tell("online");
+  page.tell("offline");
+  page.tell("online");
+  assert.equal(Pipe.made.length, 3);
+  assert.deepEqual(seen.map(([, error]) => error.message), ["transport close", "transport close"]);
+  assert.deepEqual(told.map(([event]) => event), ["connect_error", "connect_error"]);
+  line().fail("broken");
+  assert.equal(seen.length, 3);
+  socket.disconnect();
+  page.leave();
+});
+
 test("an attempt has its time", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { manager, line } = client({ timeout: 100, reconnection: false });

@@ -142,12 +142,8 @@ export class Engine extends Emitter<{}, Events> {
     this.readyState = "closing";
     const close = () => this._onClose("forced close");
     const afterUpgrade = () => {
-      if (!this.upgrading) return close();
-      const settled = () => {
-        this.off("upgrade", settled).off("upgradeError", settled);
-        close();
-      };
-      this.once("upgrade", settled).once("upgradeError", settled);
+      if (this.upgrading) this.once("upgrade", close).once("upgradeError", close);
+      else close();
     };
     if (this.writeBuffer.length) this.once("drain", afterUpgrade);
     else afterUpgrade();

@@ -610,12 +610,8 @@ var Engine = class extends Emitter {
     this.readyState = "closing";
     const close = () => this._onClose("forced close");
     const afterUpgrade = () => {
-      if (!this.upgrading) return close();
-      const settled = () => {
-        this.off("upgrade", settled).off("upgradeError", settled);
-        close();
-      };
-      this.once("upgrade", settled).once("upgradeError", settled);
+      if (this.upgrading) this.once("upgrade", close).once("upgradeError", close);
+      else close();
     };
     if (this.writeBuffer.length) this.once("drain", afterUpgrade);
     else afterUpgrade();
@@ -1377,7 +1373,8 @@ var Manager = class extends Emitter {
       this._onOpen();
       opened?.();
     };
-    this._subscriptions.push(subscribe(engine, { open, error }));
+    const close = (reason) => error(new Error(reason));
+    this._subscriptions.push(subscribe(engine, { open, error, close }));
     const { timeout } = this._settings;
     if (timeout !== false) {
       this._after(timeout, () => {
