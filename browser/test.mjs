@@ -28,6 +28,8 @@ try {
   });
   const files = names.map((name) => join(outdir, name));
   const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", "--test-timeout=20000", ...files], {
+    // A test that fails may leave a client that reconnects for ever.
+    timeout: 90_000,
     stdio: "inherit",
   });
   process.exitCode = status ?? 1;
