@@ -30,10 +30,7 @@ HANDLER_SECONDS = 1.0
 # Closing the last client waits so long for the thread to be gone.
 JOIN_SECONDS = 1.0
 
-CLOSED = (
-    "this client is closed, and the thread it was in has ended; connect anew with "
-    "nuncio.sync.connect(…)"
-)
+CLOSED = "this client is closed; connect anew, with nuncio.sync.connect(…)"
 
 
 class Guest(Protocol):

@@ -117,6 +117,7 @@ class LoopManager(Manager):
         home: where it lives.
         mailboxes: of its sockets, by namespace.
         front: the blocking one, as soon as somebody has asked for it.
+        done: whether that was closed.
     """
 
     home: Home
@@ -132,6 +133,7 @@ class LoopManager(Manager):
     def _begin(self, target: Target, options: ManagerOptions, defaults: dict[str, Any]) -> None:
         self.mailboxes: dict[str, Mailbox] = {}
         self.front: Any = None
+        self.done = False
         self._ending = 0
         super()._begin(target, options, defaults)
 
