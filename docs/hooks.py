@@ -9,7 +9,7 @@ from typing import Any
 # Preformatted text and links stay as they are. A name in code is a class, with a member perhaps.
 _FOUND = re.compile(
     r"(?P<kept><pre\b.*?</pre>|<a\b.*?</a>|<autoref\b.*?</autoref>)"
-    r"|<code>(?:nuncio\.)?(?:auth\.|cluster\.|engine\.|testing\.)?"
+    r"|<code>(?:nuncio\.)?(?:auth\.|cluster\.|engine\.|sync\.|testing\.)?"
     r"(?P<name>[A-Z]\w+)(?P<member>\.\w+)?</code>",
     re.DOTALL,
 )
@@ -21,7 +21,7 @@ def on_page_content(html: str, page: Any, config: Any, **options: Any) -> str:
     """Mark names for the plugin that knows where each is; it leaves alone what it does not know."""
     if not page.file.src_uri.startswith("reference/"):
         return html
-    described = _described(Path(config.docs_dir) / "reference")
+    described = _described(Path(config.docs_dir) / "reference", Path(page.file.src_uri).name)
 
     def linked(match: re.Match[str]) -> str:
         full = described.get(match["name"] or "")
@@ -33,8 +33,17 @@ def on_page_content(html: str, page: Any, config: Any, **options: Any) -> str:
     return _FOUND.sub(linked, html.replace(_MARK, ""))
 
 
-def _described(folder: Path) -> dict[str, str]:
-    """The classes that the pages describe: from their short names to the full ones."""
-    pages = "".join(page.read_text() for page in sorted(folder.glob("*.md")))
-    names = re.findall(r"^::: ([\w.]+)$", pages, re.MULTILINE)
+def _described(folder: Path, own: str) -> dict[str, str]:
+    """The classes that the pages describe: from their short names to the full ones.
+
+    Where two have the same, it is that of the page itself, and otherwise the one nearest to the
+    package.
+    """
+    found: dict[str, list[str]] = {}
+    for page in folder.glob("*.md"):
+        found[page.name] = re.findall(r"^::: ([\w.]+)$", page.read_text(), re.MULTILINE)
+    here = set(found[own])
+    # The last one of a name counts.
+    names = [name for page in found.values() for name in page]
+    names.sort(key=lambda name: (name in here, -len(name)))
     return {name.rpartition(".")[2]: name for name in names}

@@ -129,6 +129,41 @@ async def run_fragments(fragments: list[Block]) -> None:
                 raise AssertionError(f"{block}: {error!r}") from error
 
 
+async def run_blocking_fragments(fragments: list[Block]) -> None:
+    """Run the fragments of the page on the blocking client, in a thread.
+
+    The server does what they ask for.
+    """
+    io = nuncio.Server()
+    io.of("/news")
+    io.of("/admin")
+    io.on("double", lambda socket, number: number * 2)
+    io.on("translate", lambda socket, word: {"ja": "yes"}[word])
+    io.on("ask me", lambda socket, word: socket.emit_with_ack("question", word))
+
+    @io.event
+    def subscribe(socket: nuncio.Socket, topic: str) -> None:
+        socket.emit(topic, "first")
+        socket.emit(topic, "second")
+        socket.emit("question", "what is it?", lambda answer: None)
+
+    def run(port: int) -> None:
+        names: dict[str, Any] = {"__name__": "sample", "nuncio": nuncio}
+        for block in fragments:
+            text = block.text.replace("localhost:3000", f"localhost:{port}")
+            try:
+                exec(compiled(replace(block, text=text)), names)
+            except Exception as error:
+                raise AssertionError(f"{block}: {error!r}") from error
+        # What the page has defined and not called.
+        assert names["task"](4) == 8
+        for socket in (names["socket"], names["server"]()):
+            socket.close()
+
+    async with await io.listen(0) as listening:
+        await within(asyncio.to_thread(run, listening.port))
+
+
 async def _run(code: Any, names: dict[str, Any]) -> None:
     result = eval(code, names)
     if inspect.iscoroutine(result):

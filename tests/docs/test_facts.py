@@ -156,7 +156,7 @@ DESCRIBED = dict(re.findall(r"^::: ([\w.]+)\n((?: .*\n)*)", REFERENCE, re.MULTIL
 
 
 @pytest.mark.parametrize(
-    "module", [nuncio, nuncio.auth, nuncio.cluster, nuncio.engine, nuncio.testing]
+    "module", [nuncio, nuncio.auth, nuncio.cluster, nuncio.engine, nuncio.sync, nuncio.testing]
 )
 def test_every_public_name_is_in_the_reference(module: ModuleType) -> None:
     for name, value in vars(module).items():

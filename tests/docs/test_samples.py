@@ -19,7 +19,16 @@ import socketio
 
 import nuncio
 from tests.browser.conftest import Run, missing
-from tests.docs.samples import PAGES, Block, blocks, blocks_of, compiled, marked, run_fragments
+from tests.docs.samples import (
+    PAGES,
+    Block,
+    blocks,
+    blocks_of,
+    compiled,
+    marked,
+    run_blocking_fragments,
+    run_fragments,
+)
 from tests.hosts.process import ROOT, python, running
 from tests.support.aio import run_async, within
 from tests.support.ports import free_port
@@ -47,7 +56,8 @@ def test_python_compiles(block: Block) -> None:
 def test_the_fragments_of_a_page_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fragments = [block for block in blocks_of(page) if block.runs]
     monkeypatch.setattr(nuncio.Server, "run", lambda *args, **options: None)
-    run_async(run_fragments)(fragments)
+    run = run_blocking_fragments if page.stem == "blocking-client" else run_fragments
+    run_async(run)(fragments)
 
 
 def test_javascript_compiles(program: Callable[[str], str], tmp_path: Path) -> None:
@@ -373,9 +383,21 @@ def test_the_talking_client_talks(tmp_path: Path) -> None:
     assert sorted(done.stdout.splitlines()) == ["Ada: hello", "{'ok': True}"]
 
 
+def test_the_blocking_client_talks(tmp_path: Path) -> None:
+    port = free_port()
+    server, client = tmp_path / "server.py", tmp_path / "client.py"
+    for file, name in ((server, "chat"), (client, "blocking")):
+        file.write_text(marked(name).text.replace("3000", str(port)))
+    with running(python(str(server)), port):
+        done = subprocess.run(
+            python(str(client)), capture_output=True, text=True, timeout=40, check=True
+        )
+    assert (done.stdout.splitlines(), done.stderr) == (["{'ok': True}", "['Ada', 'hello']"], "")
+
+
 def test_every_marked_sample_is_run() -> None:
     names = {block.mark for page in PAGES for block in blocks_of(page) if block.mark}
-    others = {"busy", "client", "page", "graceful", "talk", "testing"}
+    others = {"busy", "client", "page", "graceful", "talk", "testing", "blocking"}
     assert names == {program.name for program in PROGRAMS} | others
 
 

@@ -184,3 +184,13 @@ def test_the_manager_of_a_connected_socket(server: Server) -> None:
         socket.io.close()
         assert not socket.connected
     assert not threads()
+
+
+def test_a_socket_of_its_own_keeps_the_connection(server: Server) -> None:
+    """What was made beside a connected socket goes on when that is closed."""
+    with nuncio.sync.connect(server.url) as socket:
+        other = socket.io.socket("/other").connect()
+        other.wait_connected()
+    assert threads() == ["nuncio"]
+    assert other.emit_with_ack("double", 3) == 6
+    other.close()

@@ -168,19 +168,21 @@ class Dial:
         options = self.options_of(transport)
         aiohttp = pool.aiohttp
         session, proxy = pool.session, self._proxy(options)
+        for_proxy: dict[str, str] = {}
         if proxy is not None and not self.target.secure:
             if transport == "websocket" and proxy.startswith("http:"):
                 session, proxy = await self._tunnel(proxy, options.proxy_headers), None
             else:
                 session = pool.fresh
-                headers = {**headers, **_to_proxy(options.proxy_headers)}
+                for_proxy = _to_proxy(options.proxy_headers)
         try:
             response = await session.request(
                 method,
                 URL(url, encoded=True),
                 data=data,
-                headers=headers,
-                allow_redirects=method == "GET",
+                headers={**headers, **for_proxy} if for_proxy else headers,
+                # What is for the proxy must not travel on to where a redirect leads.
+                allow_redirects=method == "GET" and not for_proxy,
                 max_redirects=MOST_REDIRECTS,
                 ssl=self._ssl,
                 server_hostname=options.server_hostname,

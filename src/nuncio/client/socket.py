@@ -478,14 +478,14 @@ class ClientSocket(ClientAsker):
         self.fail_sent_acks(IO_CLIENT_DISCONNECT)
 
     @property
+    def unsent(self) -> int:
+        """How many events wait for a connection, or with `retries` for an acknowledgement."""
+        return len(self._buffer) + (0 if self._retries is None else len(self._retries))
+
+    @property
     def unacknowledged(self) -> bool:
         """Whether events of the queue of `retries` wait for the server."""
         return self._retries is not None and len(self._retries) > 0
-
-    @property
-    def unsent(self) -> bool:
-        """Whether something waits here that the server has not got."""
-        return len(self._buffer) > 0 or self.unacknowledged
 
     @property
     def patience(self) -> float | None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from _thread import allocate_lock
 from collections.abc import Callable
 from typing import Any
 
-# Windows does not interrupt a thread that waits for a lock, so Ctrl-C has to be looked for.
-LOOK_SECONDS = 0.1 if sys.platform == "win32" else -1.0
+# How often the main thread looks for Ctrl-C while it waits. On Windows nothing else would interrupt
+# it; elsewhere a signal does, unless it comes in the moment before the thread goes to sleep.
+LOOK_SECONDS = 0.1 if sys.platform == "win32" else 0.5
 
 
 class Cancelled(Exception):
@@ -133,7 +135,7 @@ class Call:
 
     def has_ended(self, seconds: float) -> bool:
         """Wait for its end, so long at most; below 0 for ever. To be called until it is True."""
-        if LOOK_SECONDS < 0.0:
+        if threading.get_ident() != threading.main_thread().ident:
             return self._done.acquire(timeout=seconds)
         while seconds < 0.0 or seconds > LOOK_SECONDS:
             if self._done.acquire(timeout=LOOK_SECONDS):

@@ -30,10 +30,7 @@ HANDLER_SECONDS = 1.0
 # Closing the last client waits so long for the thread to be gone.
 JOIN_SECONDS = 1.0
 
-CLOSED = (
-    "this client is closed, and the thread it was in has ended; connect anew with "
-    "nuncio.sync.connect(…)"
-)
+CLOSED = "this client is closed; connect anew, with nuncio.sync.connect(…)"
 
 
 class Guest(Protocol):
@@ -41,7 +38,7 @@ class Guest(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether handlers run or wait for their turn."""
+        """Whether it is connected, or about to be, or handlers run or wait for their turn."""
 
     async def flush(self) -> None:
         """Wait until everything that was emitted has been sent, then close."""
@@ -130,10 +127,9 @@ class Home:
             close: gives what is awaited until it is closed.
             cut: does the same without waiting, when Ctrl-C says that it takes too long.
         """
-        if self.over:
-            return
         try:
-            self.run(close)
+            if not self.over:
+                self.run(close)
         except BaseException:
             try:
                 self._post(Call(self.loop, cut, (), None))

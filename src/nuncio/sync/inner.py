@@ -117,6 +117,7 @@ class LoopManager(Manager):
         home: where it lives.
         mailboxes: of its sockets, by namespace.
         front: the blocking one, as soon as somebody has asked for it.
+        done: whether that was closed.
     """
 
     home: Home
@@ -132,6 +133,7 @@ class LoopManager(Manager):
     def _begin(self, target: Target, options: ManagerOptions, defaults: dict[str, Any]) -> None:
         self.mailboxes: dict[str, Mailbox] = {}
         self.front: Any = None
+        self.done = False
         self._ending = 0
         super()._begin(target, options, defaults)
 
@@ -181,7 +183,7 @@ class LoopManager(Manager):
 
     def settle(self) -> None:
         """Leave, if it is of no use any more: the loop need not run for it."""
-        if not self.busy and not self._reconnecting and not self.in_use:
+        if not self.busy:
             self.runner.close()
             self.home.guests.discard(self)
             self.home.consider()
@@ -191,22 +193,38 @@ class LoopManager(Manager):
     @property
     def busy(self) -> bool:
         """See `Guest.busy`."""
-        return self.runner.busy or self._ending > 0
+        return self.runner.busy or self._ending > 0 or self.in_use
 
     async def flush(self) -> None:
         """See `Guest.flush`."""
         self.runner.exiting = True
-        while self._has_unsent():  # noqa: ASYNC110 - once
+        while self._waits_to_send():  # noqa: ASYNC110 - once
             await asyncio.sleep(LOOK_SECONDS)
         await self.close()
 
-    def _has_unsent(self) -> bool:
-        return any(socket.active and socket.unsent for socket in self._sockets.values())
+    def _waits_to_send(self) -> bool:
+        return any(
+            socket.active and socket.unsent and not socket.connected
+            for socket in self._sockets.values()
+        )
 
     def stop(self) -> None:
         """See `Guest.stop`."""
-        self.disconnect()
+        for socket in list(self._sockets.values()):
+            if socket.active and socket.unsent:
+                logger.warning(
+                    "%d events of %r were not sent: the program ended while nobody was connected",
+                    socket.unsent,
+                    socket.nsp,
+                )
+        self.cut()
         self.runner.close()
+
+    def cut(self) -> None:
+        """End all sockets and the connection, whatever waits to be sent."""
+        for socket in list(self._sockets.values()):
+            socket.disconnect()
+        self.disconnect()
 
 
 class LoopConnecting(Connecting):

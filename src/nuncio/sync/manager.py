@@ -58,7 +58,6 @@ class Manager:
         self._home = home
         self._inner = inner
         self._lease = lease
-        self._closed = False
         self._fronts: dict[str, ClientSocket] = {}
 
     def __repr__(self) -> str:
@@ -128,7 +127,7 @@ class Manager:
 
     def disconnect(self) -> None:
         """End the connection now, and do not reconnect."""
-        if not self._closed:
+        if not self._inner.done:
             self._run(self._inner.disconnect)
 
     def close(self) -> None:
@@ -137,13 +136,12 @@ class Manager:
         It cannot be used any more. Closing it twice, or in a child process that has inherited it,
         does nothing.
         """
-        if self._closed or self._home.forked:
+        if self._inner.done or self._home.forked:
             return
-        self._closed = True
-        for front in list(self._fronts.values()):
-            front.ends()
+        check_place(self._home.loop)
+        self._inner.done = True
         try:
-            self._home.finish(self._inner.close, self._inner.disconnect)
+            self._home.finish(self._inner.close, self._inner.cut)
         finally:
             if self._lease is not None:
                 self._lease.release()
@@ -272,7 +270,7 @@ class Manager:
 
     def _run(self, function: Callable[..., Any], *args: Any) -> Any:
         self._home.check()
-        if self._closed:
+        if self._inner.done:
             raise RuntimeError(CLOSED)
         return self._home.run(function, *args)
 

@@ -17,6 +17,7 @@ from nuncio.sync.call import Cancelled
 from nuncio.sync.home import CLOSED, Home, Lease
 from nuncio.sync.inner import LoopManager
 from nuncio.sync.mailbox import Kept
+from nuncio.sync.places import check_place
 
 if TYPE_CHECKING:
     from nuncio.sync.manager import Manager
@@ -77,6 +78,11 @@ class ClientSocket:
     def active(self) -> bool:
         """Whether it is connected, or will be without further ado."""
         return self._inner.active and not self._home.forked
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or its Manager, and it cannot be used any more."""
+        return self._closed or self._manager.done
 
     @property
     def recovered(self) -> bool:
@@ -142,7 +148,7 @@ class ClientSocket:
 
         What waits to be sent is lost. The thread of the connections goes on: `close` is the end.
         """
-        if not self._closed:
+        if not self.closed:
             self._run(self._inner.disconnect)
         return self
 
@@ -154,21 +160,14 @@ class ClientSocket:
         """
         if self._closed or self._home.forked:
             return
+        check_place(self._home.loop)
         self._closed = True
         try:
-            self._home.finish(self._inner.close, self._inner.disconnect)
+            if not self._manager.done:
+                self._home.finish(self._inner.close, self._inner.disconnect)
         finally:
             if self._lease is not None:
                 self._lease.release()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed, and cannot be used any more."""
-        return self._closed
-
-    def ends(self) -> None:
-        """Its Manager is closed."""
-        self._closed = True
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended for good: closed, or by the server, or given up.
@@ -180,7 +179,7 @@ class ClientSocket:
             whether it has; False when the time is up.
         """
         limit = _limit(timeout)
-        if self._closed:
+        if self.closed:
             return True
         try:
             self._run(self._inner.wait, timeout=limit)
@@ -430,7 +429,7 @@ class ClientSocket:
 
     def _run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         self._home.check()
-        if self._closed:
+        if self.closed:
             raise RuntimeError(CLOSED)
         return self._home.run(function, *args, **options)
 
