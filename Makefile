@@ -6,7 +6,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 PYTHON_SOURCES := $(shell find src -name '*.py' -o -name py.typed)
-PACKAGE := $(PYTHON_SOURCES) pyproject.toml setup.py README.md LICENSE
+BROWSER_CLIENT := $(wildcard src/nuncio/browser/*)
+PACKAGE := $(PYTHON_SOURCES) $(BROWSER_CLIENT) pyproject.toml setup.py README.md LICENSE
 RUN := .venv/bin/python
 
 .PHONY: help
@@ -34,6 +35,10 @@ format: .venv/.done-dev ## Put the sources into the format that check wants
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
+.PHONY: browser
+browser: ## Build the browser client, whose served files are committed
+	@scripts/browser.sh
+
 .PHONY: bench
 bench: .venv/.done-package .venv/.done-test benchmarks/sioload ## Measure Nuncio beside its peers (options in ARGS)
 	@scripts/npm.sh benchmarks
@@ -52,6 +57,7 @@ clean: ## Remove what was built, and caches
 .PHONY: distclean
 distclean: clean ## Remove the environments and what npm fetched, too
 	rm -rf .venv .venv-pure examples/chat/node_modules tests/interop/node_modules benchmarks/node_modules
+	rm -rf browser/node_modules browser/dist
 	rm -rf tests/interop/languages/*/build
 
 # --- what the targets above stand on

@@ -29,6 +29,7 @@ COMPILED = [
     "src/nuncio/client/dispatch.py",
     "src/nuncio/client/frames.py",
     "src/nuncio/client/keys.py",
+    "src/nuncio/client/operator.py",
     "src/nuncio/client/retries.py",
     "src/nuncio/client/session.py",
     "src/nuncio/client/socket.py",

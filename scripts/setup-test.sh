@@ -33,6 +33,6 @@ if [ -f .venv/.done-package ] && ! env -u PYTHONPATH .venv/bin/python -c "$is_co
 fi
 NUNCIO_PURE=0 make --no-print-directory .venv/.done-package .venv/.done-test
 make --no-print-directory .venv-pure/.done-package
-for folder in tests/interop examples/chat; do
+for folder in tests/interop examples/chat browser; do
   scripts/npm.sh "$folder" "$(can_install || echo optional)"
 done

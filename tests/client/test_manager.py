@@ -276,6 +276,19 @@ async def test_a_socket_opens_its_manager() -> None:
 
 
 @run_async
+async def test_a_socket_that_a_listener_of_open_connects_joins_once() -> None:
+    world = World()
+    manager = world.manager(auto_connect=False)
+    socket = manager.socket("/")
+    manager.on("open", lambda: socket.connect())
+    manager.open()
+    line = await world.joined()
+    await within(socket.wait_connected())
+    assert line.take() == []
+    await manager.close()
+
+
+@run_async
 async def test_opening_twice_connects_once() -> None:
     world = World()
     manager = world.manager()
@@ -611,6 +624,59 @@ async def test_garbage_of_the_server_s_is_a_parse_error_and_it_comes_back() -> N
         assert seen == []
         await scene.joined()
         await scene.manager.close()
+
+
+@run_async
+async def test_being_let_in_and_garbage_in_one_read_are_told_in_their_order() -> None:
+    scene = Scene()
+    line = await scene.world.opened()
+    await line.next()
+    scene.trace.take()
+    line.say('40{"sid":"a"}', "49", '42["late"]')
+    assert scene.trace.take() == [
+        "S connect",
+        "M close parse error",
+        "S disconnect parse error",
+    ]
+    await scene.joined()
+    await scene.manager.close()
+
+
+@run_async
+async def test_what_a_handler_of_disconnect_emits_waits_for_the_next_connection() -> None:
+    scene = Scene()
+    line = await scene.joined()
+    scene.socket.once("disconnect", lambda reason: scene.socket.emit("lost", reason))
+    line.lose()
+    line = await scene.joined()
+    assert line.take() == ['42["lost","transport close"]']
+    await scene.manager.close()
+
+
+@run_async
+async def test_headers_that_cannot_be_given_for_a_while_do_not_end_it() -> None:
+    asked: list[int] = []
+
+    async def headers() -> dict[str, str]:
+        asked.append(1)
+        if 1 < len(asked) < 4:
+            raise OSError("the network is down")
+        return {"X-Number": str(len(asked))}
+
+    scene = Scene(extra_headers=headers)
+    line = await scene.joined()
+    scene.trace.take()
+    line.lose()
+    line = await scene.joined()
+    assert line.dial.headers("websocket") == {"X-Number": "4"}
+    words = "extra_headers failed: OSError('the network is down')"
+    assert scene.trace.take()[2:6] == [
+        "M reconnect_attempt 1",
+        f"M error {words}",
+        f"S connect_error {words}",
+        f"M reconnect_error {words}",
+    ]
+    await scene.manager.close()
 
 
 @run_async

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import nuncio
 from nuncio import ClientLimits
 from nuncio.client.dial import Dial
 from nuncio.client.http import closed
@@ -526,46 +527,87 @@ async def test_what_is_not_sent_when_it_leaves_is_handed_over_packet_by_packet()
 
 
 @run_async
-async def test_leaving_while_reading_is_paused_waits_for_what_has_arrived() -> None:
+async def test_leaving_hands_over_what_has_arrived_also_where_reading_is_paused() -> None:
+    """Who is behind may be waiting for what is sent when the move is done."""
     async with scene() as there:
         get = await there.begin()
         there.polling.pause_reading()
         leaving = asyncio.ensure_future(there.polling.leave())
-        get.reply("4a\x1e4b")
-        await asyncio.sleep(0.02)
-        assert not leaving.done()
-        there.polling.resume_reading()
+        there.heard.pause_at = "4b"
+        get.reply("4a\x1e4b\x1e4c")
         assert await within(leaving) == []
-        assert there.heard.packets == [OPEN, "4a", "4b"]
+        assert there.heard.packets == [OPEN, "4a", "4b", "4c"]
+        # It is still paused, if it has to go on after all.
+        there.polling.come_back([])
+        await turns(10)
+        assert there.server.nothing_else()
+        there.polling.resume_reading()
+        await there.server.get()
 
 
 @run_async
-async def test_who_stops_leaving_while_reading_is_paused_does_no_harm() -> None:
-    async with scene() as there:
-        get = await there.begin()
-        there.polling.pause_reading()
-        leaving = asyncio.ensure_future(there.polling.leave())
-        get.reply("4a")
-        await asyncio.sleep(0.02)
-        # Both in one turn: it goes on, and the one who waits for that is cancelled.
-        there.polling.resume_reading()
-        leaving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-        await turns(10)
-        assert there.heard.packets == [OPEN, "4a"]
+async def test_handlers_that_wait_for_room_do_not_stop_a_move() -> None:
+    """What they emit waits for the move, and the move for what has arrived."""
+    async with PollServer() as server:
+        manager = nuncio.Manager(
+            server.url, concurrency=1, limits=ClientLimits(queued_events=2), reconnection=False
+        )
+        socket = manager.socket("/")
+        done: list[int] = []
+
+        @socket.on("e")
+        async def handle(value: int) -> None:
+            await socket.emit("answer", value)
+            done.append(value)
+
+        (await server.get()).reply('0{"sid":"a","upgrades":["websocket"],"pingInterval":25000}')
+        requests = [await server.get(), await server.get()]
+        (upgrade,) = [one for one in requests if "upgrade" in one.request.headers]
+        (get,) = [one for one in requests if one is not upgrade]
+        (await server.post()).ok()
+        get.reply('40{"sid":"b"}')
+        get = await server.get()
+        await within(socket.wait_connected())
+        wire = upgrade.wire
+        wire.upgrade(upgrade.request)
+        assert (await within(wire.receive())).data == b"2probe"
+        moving = asyncio.Event()
+        assert manager.engine is not None
+        manager.engine.on("upgrading", moving.set)
+        wire.frame("3probe")
+        await within(moving.wait())
+        get.reply("\x1e".join(f'42["e",{value}]' for value in range(8)))
+        sent = [(await within(wire.receive())).data for _ in range(9)]
+        assert sent == [b"5", *(b'42["answer",%d]' % value for value in range(8))]
+        await eventually(lambda: len(done) == 8)
+        manager.disconnect()
+        upgrade.cut()
+        await within(manager.wait_closed())
 
 
 @run_async
 async def test_the_end_lets_whoever_leaves_go() -> None:
     async with scene() as there:
+        await there.begin()
+        leaving = asyncio.ensure_future(there.polling.leave())
+        await turns()
+        there.polling.abort()
+        assert await within(leaving) == []
+
+
+@run_async
+async def test_whoever_stops_leaving_does_no_harm() -> None:
+    async with scene() as there:
         get = await there.begin()
         there.polling.pause_reading()
         leaving = asyncio.ensure_future(there.polling.leave())
+        await turns()
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
         get.reply("4a")
-        await asyncio.sleep(0.02)
-        there.polling.abort()
-        assert await within(leaving) == []
+        there.polling.resume_reading()
+        await eventually(lambda: there.heard.packets == [OPEN, "4a"])
 
 
 @run_async

@@ -359,9 +359,10 @@ async def test_closing_waits_no_longer_than_the_connection_lasts_or_the_tries_do
 async def test_without_a_time_out_closing_has_one() -> None:
     scene = Scene(ack_timeout=None)
     await scene.joined()
-    assert scene.socket.patience is None
-    scene.socket.emit("e")
     assert scene.socket.patience == 10.0
+    await scene.close()
+    scene = Scene(ack_timeout=60.0)
+    assert scene.socket.patience is None
     await scene.close()
 
 

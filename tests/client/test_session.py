@@ -688,6 +688,14 @@ def test_cutting_does_not_wait_for_the_buffer_but_says_goodbye() -> None:
     assert bench.owner.take()[-1] == "gone"
 
 
+def test_a_server_that_has_given_it_up_is_not_said_goodbye_to() -> None:
+    bench = Bench()
+    bench.session.cut("ping timeout", "")
+    assert bench.ended == ("ping timeout", "")
+    assert bench.wire.ending == ["abort"]
+    assert not bench.session.lingering
+
+
 def test_a_listener_that_ends_it_again_does_no_harm() -> None:
     bench = Bench()
 

@@ -11,7 +11,8 @@ const net = require("net");
 const { pack, unpack } = require("./tagged.js");
 
 const PACKAGES = {
-  "4": "socket.io-client",
+  // Another client may be put to the same tests: NUNCIO_CLIENT is its path.
+  "4": process.env.NUNCIO_CLIENT || "socket.io-client",
   "4.0": "socket.io-client-4.0",
   "3.1": "socket.io-client-3.1",
   "2": "socket.io-client-2",

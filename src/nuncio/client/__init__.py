@@ -9,9 +9,9 @@ from nuncio.client.inbox import Event as Event
 from nuncio.client.inbox import EventStream as EventStream
 from nuncio.client.limits import ClientLimits as ClientLimits
 from nuncio.client.manager import Manager as Manager
+from nuncio.client.operator import ClientOperator as ClientOperator
 from nuncio.client.options import ManagerOptions as ManagerOptions
 from nuncio.client.options import SocketOptions as SocketOptions
-from nuncio.client.socket import ClientOperator as ClientOperator
 from nuncio.client.socket import ClientSocket as ClientSocket
 from nuncio.client.transports import ClientTransport as ClientTransport
 from nuncio.client.transports import Polling as Polling

@@ -88,13 +88,28 @@ class ClientAsker(ClientDispatcher):
         check_name(payload[0])
         threads = self._threads
         if threads.used and threads.away():
-            threads.call(self.send_event, payload, volatile, compress)
+            threads.call(self._send_carried, payload, volatile, compress)
             return TAKEN
         if self._retries is not None and not volatile:
             self._retries.add(Queued(payload, compress, None, self._ack_timeout))
             return TAKEN
         self._end_expired()
         return self._send(payload, -1, volatile, compress)
+
+    def _send_carried(self, payload: list[Any], volatile: bool, compress: bool) -> None:
+        """The same for another thread, which does not wait to be told that it cannot be sent."""
+        try:
+            self.send_event(payload, volatile, compress)
+        except Exception as error:
+            self.tell_failure(error, payload)
+
+    def _ask_carried(
+        self, payload: list[Any], callback: Any, timeout: float, volatile: bool, compress: bool
+    ) -> None:
+        try:
+            self.emit_callback(payload, callback, timeout, volatile, compress)
+        except Exception as error:
+            self.tell_failure(error, payload)
 
     def _end_expired(self) -> None:
         """End a connection that must be over, so that what follows waits for the next one."""
@@ -168,7 +183,7 @@ class ClientAsker(ClientDispatcher):
         check_name(payload[0])
         threads = self._threads
         if threads.used and threads.away():
-            threads.call(self.emit_callback, payload, callback, timeout, volatile, compress)
+            threads.call(self._ask_carried, payload, callback, timeout, volatile, compress)
             return TAKEN
         handler = bind_callback(callback)
         limit = timeout or self._ack_timeout

@@ -86,6 +86,19 @@ def _can_travel(text: str) -> bool:
     return True
 
 
+def checked_namespace(nsp: object) -> str:
+    """The name of a namespace, which begins with a slash.
+
+    Raises:
+        OptionError: for what cannot be one.
+    """
+    if not isinstance(nsp, str):
+        raise OptionError(f"nsp must be a str such as '/chat', not {nsp!r}")
+    if "," in nsp or not _can_travel(nsp):
+        raise OptionError(f"nsp: {nsp!r} cannot be a namespace; a comma would end its name")
+    return nsp if nsp.startswith("/") else "/" + nsp
+
+
 def check_list(values: object, argument: str, example: str) -> None:
     """Refuse what is no list; text is none.
 

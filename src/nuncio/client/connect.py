@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Generator
 from typing import Any
 
+from nuncio.client.checks import checked_namespace
 from nuncio.client.manager import Manager
 from nuncio.client.options import ManagerOptions, SocketOptions, split
 from nuncio.client.socket import ClientSocket
 from nuncio.client.tools import tools
+from nuncio.client.transports import chosen
 from nuncio.client.url import Target, parse
-from nuncio.errors import ConnectError, OptionError
+from nuncio.errors import ConnectError, ConnectTimeout, OptionError
 
 
 def connect(url: str, **options: Any) -> Connecting:
@@ -28,6 +31,7 @@ def connect(url: str, **options: Any) -> Connecting:
 
     Returns:
         something to await, or to enter. Leaving it sends what is left, and disconnects.
+        A server that is reached has as long as the option `timeout` to let it in, too.
 
     Raises:
         OptionError: for a wrong URL or option, with the fix.
@@ -50,7 +54,9 @@ class Connecting:
         rest = {name: value for name, value in options.items() if name not in own}
         manager, socket = split(rest, *_OWN)
         self._target = parse(url)
+        checked_namespace(self._target.nsp)
         self._options = ManagerOptions(**manager)
+        chosen(self._options.transports)
         self._socket_options = socket
         SocketOptions(**socket)
         self._retry = own.get("retry", False)
@@ -106,14 +112,15 @@ async def connected(socket: ClientSocket, *, retry: bool) -> None:
         ConnectError: when the server cannot be reached or refuses; then the socket is closed.
     """
     failure: list[ConnectError] = []
+    waits = _Patience(socket, failure)
 
     def failed(error: ConnectError) -> None:
-        if not failure:
-            failure.append(error)
-        if not retry:
-            socket.disconnect()
+        failure.append(error)
+        socket.disconnect()
 
-    socket.on("connect_error", failed)
+    if not retry:
+        socket.on("connect_error", failed)
+        waits.begin()
     # What the server sends at once is for handlers that are registered behind this.
     socket.hold()
     try:
@@ -122,11 +129,45 @@ async def connected(socket: ClientSocket, *, retry: bool) -> None:
     except ConnectError:
         await socket.close()
         if failure:
-            raise failure[-1] from None
+            raise failure[0] from None
         raise
     except BaseException:
         socket.disconnect()
         raise
     finally:
+        waits.end()
         socket.off("connect_error", failed)
         socket.loop.call_soon(socket.release)
+
+
+class _Patience:
+    """Gives up a server that takes a connection and does not say whether it lets in.
+
+    It has as long for that as it had for the connection.
+    """
+
+    def __init__(self, socket: ClientSocket, failure: list[ConnectError]) -> None:
+        self._socket = socket
+        self._failure = failure
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        manager = self._socket.io
+        if manager.ready_state == "open":
+            self._opened()
+        else:
+            manager.on("open", self._opened)
+
+    def _opened(self) -> None:
+        seconds = self._socket.io.timeout
+        if seconds is not None and self._timer is None:
+            self._timer = self._socket.loop.call_later(seconds, self._give_up, seconds)
+
+    def _give_up(self, seconds: float) -> None:
+        self._failure.append(ConnectTimeout(seconds))
+        self._socket.disconnect()
+
+    def end(self) -> None:
+        self._socket.io.off("open", self._opened)
+        if self._timer is not None:
+            self._timer.cancel()

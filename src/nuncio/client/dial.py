@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 from urllib.request import getproxies, proxy_bypass
 
 from nuncio.client.checks import checked_cookies, checked_headers
-from nuncio.client.http import MOST_REDIRECTS, Pool, acquire, explain, release
+from nuncio.client.http import MOST_REDIRECTS, Pool, acquire, close, explain, new_session, release
 from nuncio.client.options import ManagerOptions
 from nuncio.client.tools import Tools
+from nuncio.client.tunnel import connector, open_tunnel
 from nuncio.client.url import Target, encode_query, query_pairs
 from nuncio.errors import TransportError
 
@@ -52,6 +54,7 @@ class Dial:
         self._headers: dict[str, str] = {}
         self._ssl: Any = None
         self._pool: Pool | None = None
+        self._tunnels: list[Any] = []
         self._ready = False
         path = options.path.rstrip("/")
         self._path = path + "/" if options.add_trailing_slash else path
@@ -82,6 +85,9 @@ class Dial:
         self._pool = None
         if pool is not None:
             release(self.tools, pool)
+        tunnels, self._tunnels = self._tunnels, []
+        for session in tunnels:
+            close(self.tools, session)
 
     def options_of(self, transport: str) -> ManagerOptions:
         """The options for one transport, by its name: `transport_options` may say otherwise."""
@@ -97,14 +103,16 @@ class Dial:
         options = self.options_of(transport)
         # As in the reference, the URL's own query wins as a whole.
         query = self.target.query or query_pairs(options.query)
-        pairs = [*query, ("EIO", "4"), ("transport", transport)]
+        ours = [("EIO", "4"), ("transport", transport)]
         stamped = options.timestamp_requests
         if stamped or (stamped is None and transport == "polling"):
-            pairs.append((options.timestamp_param, _stamp()))
+            ours.append((options.timestamp_param, _stamp()))
         if options.force_base64:
-            pairs.append(("b64", "1"))
+            ours.append(("b64", "1"))
         if self.sid:
-            pairs.append(("sid", self.sid))
+            ours.append(("sid", self.sid))
+        names = {name for name, _ in ours}
+        pairs = [pair for pair in query if pair[0] not in names] + ours
         target = self.target
         origin = target.origin if scheme == "http" else "ws" + target.origin[4:]
         return f"{origin}{self._path}?{encode_query(pairs)}"
@@ -117,11 +125,15 @@ class Dial:
             more: further ones.
         """
         own = self.options.transport_options.get(transport, {}).get("extra_headers", {})
-        headers = {**(more or {}), **self._headers, **checked_headers(own)}
-        cookies = self._cookies()
-        if cookies and not any(name.lower() == "cookie" for name in headers):
-            headers["Cookie"] = cookies
-        return headers
+        # By names in small letters, for in HTTP they are the same.
+        headers: dict[str, tuple[str, str]] = {}
+        for source in (more or {}, self._headers, checked_headers(own)):
+            for name, value in source.items():
+                headers[name.lower()] = (name, value)
+        cookies = "" if "cookie" in headers else self._cookies()
+        if cookies:
+            headers["cookie"] = ("Cookie", cookies)
+        return dict(headers.values())
 
     def _cookies(self) -> str:
         from yarl import URL
@@ -155,17 +167,26 @@ class Dial:
             pool = self._pool = acquire(self.tools)
         options = self.options_of(transport)
         aiohttp = pool.aiohttp
+        session, proxy = pool.session, self._proxy(options)
+        for_proxy: dict[str, str] = {}
+        if proxy is not None and not self.target.secure:
+            if transport == "websocket" and proxy.startswith("http:"):
+                session, proxy = await self._tunnel(proxy, options.proxy_headers), None
+            else:
+                session = pool.fresh
+                for_proxy = _to_proxy(options.proxy_headers)
         try:
-            response = await pool.session.request(
+            response = await session.request(
                 method,
                 URL(url, encoded=True),
                 data=data,
-                headers=headers,
-                allow_redirects=method == "GET",
+                headers={**headers, **for_proxy} if for_proxy else headers,
+                # What is for the proxy must not travel on to where a redirect leads.
+                allow_redirects=method == "GET" and not for_proxy,
                 max_redirects=MOST_REDIRECTS,
                 ssl=self._ssl,
                 server_hostname=options.server_hostname,
-                proxy=self._proxy(),
+                proxy=proxy,
                 proxy_headers=options.proxy_headers,
                 read_until_eof=transport != "websocket",
             )
@@ -176,8 +197,18 @@ class Dial:
             self.jar.update_cookies(_with_deleted(response.cookies), response.url)
         return response
 
-    def _proxy(self) -> str | None:
-        options = self.options
+    async def _tunnel(self, proxy: str, headers: Mapping[str, str] | None) -> Any:
+        """A session for one request, which goes through a tunnel.
+
+        Raises:
+            TransportError: when the proxy does not make one.
+        """
+        sock = await open_tunnel(proxy, self.target.host, self.target.port, headers)
+        session = new_session(connector(sock))
+        self._tunnels.append(session)
+        return session
+
+    def _proxy(self, options: ManagerOptions) -> str | None:
         if options.proxy is not None or not options.trust_env:
             return options.proxy
         if proxy_bypass(self.target.host.strip("[]")):
@@ -219,6 +250,12 @@ def _with_deleted(cookies: SimpleCookie) -> SimpleCookie:
         if "1970" in cookie["expires"] and not cookie["max-age"]:
             cookie["max-age"] = "0"
     return cookies
+
+
+def _to_proxy(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Those of a proxy's headers that are not for the server, though its request carries them."""
+    given = headers or {}
+    return {name: value for name, value in given.items() if name.lower().startswith("proxy-")}
 
 
 def new_jar() -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -29,14 +30,16 @@ from nuncio.engine.sent import Sent
 from nuncio.engine.transport import Transport
 from nuncio.errors import ConnectTimeout, DisconnectReason, NuncioError, OptionError, TransportError
 from nuncio.events import Emitter
-from nuncio.protocol.engineio import Message
+from nuncio.protocol.engineio import SEPARATOR, Message
 
 logger = logging.getLogger("nuncio.client")
 
-L = TypeVar("L")
+L = TypeVar("L", bound=Callable[..., Any])
 
 FORCED_CLOSE = str(DisconnectReason.FORCED_CLOSE)
 PING_TIMEOUT = str(DisconnectReason.PING_TIMEOUT)
+TRANSPORT_ERROR = str(DisconnectReason.TRANSPORT_ERROR)
+SEPARATOR_TEXT = SEPARATOR.decode()
 
 # Whether WebSocket has worked before in this process; see the option `remember_upgrade`.
 _remembered = False
@@ -52,7 +55,7 @@ class Handshake(msgspec.Struct, rename="camel"):
     upgrades: list[str] = []
     ping_interval: float = 0.0
     ping_timeout: float = 0.0
-    max_payload: int = 0
+    max_payload: float = 0
 
 
 _decode = msgspec.json.Decoder(Handshake).decode
@@ -94,6 +97,9 @@ class EngineClient:
         self._probing: asyncio.Task[None] | None = None
         self._handshake: asyncio.Future[Handshake] | None = None
         self._done: asyncio.Future[None] | None = None
+        self._limit: asyncio.Timeout | None = None
+        # The transport that is being opened.
+        self._trying = ""
         self._gone = False
         self._listener: Listener | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -111,9 +117,9 @@ class EngineClient:
     @property
     def ready_state(self) -> str:
         """`opening`, `open`, `closing` or `closed`."""
-        if self._session is not None:
-            return self._session.ready_state
-        return "closed" if self._gone or self._done is None else "opening"
+        if self._gone or self._done is None:
+            return "closed"
+        return "opening" if self._session is None else self._session.ready_state
 
     @property
     def transport(self) -> Transport | None:
@@ -139,7 +145,7 @@ class EngineClient:
     def on(self, event: str, listener: L) -> L: ...
 
     @overload
-    def on(self, event: str, listener: None = None) -> Any: ...
+    def on(self, event: str, listener: None = None) -> Callable[[L], L]: ...
 
     def on(self, event: str, listener: Any = None) -> Any:
         """Listen to an event: `on(event, listener)`, or `@on(event)`.
@@ -188,14 +194,19 @@ class EngineClient:
         self._done = loop.create_future()
         self._opening = loop.create_task(self._open(self._tools))
 
-    def send(self, data: str | bytes, compress: bool = True) -> Sent:
+    def send(self, data: str | bytes | bytearray | memoryview, compress: bool = True) -> Sent:
         """Send a message; await the result for back-pressure.
 
         Raises:
             TypeError: for anything but text or bytes.
+            ValueError: for text that long-polling cannot carry.
+            RuntimeError: when it is not open yet.
             LimitExceeded: when too much waits already.
         """
         if isinstance(data, str):
+            transport = self.transport
+            if SEPARATOR_TEXT in data and transport is not None and transport.name == "polling":
+                raise ValueError("data: U+001E separates packets of long-polling; send bytes")
             message = Message(b"4" + data.encode(), None, compress)
         elif isinstance(data, (bytes, bytearray, memoryview)):
             message = Message(None, [bytes(data)], compress)
@@ -234,14 +245,15 @@ class EngineClient:
     async def _open(self, shared: Tools) -> None:
         options = self.options
         try:
-            async with asyncio.timeout(options.timeout):
+            async with asyncio.timeout(options.timeout) as self._limit:
                 await self._connect(shared)
         except TimeoutError:
             self._failed(ConnectTimeout(options.timeout or 0.0))
         except NuncioError as error:
             self._failed(error)
         except asyncio.CancelledError:
-            self._failed(None)
+            # Unless it was closed, the loop is about to end.
+            self._ended(FORCED_CLOSE, "", tell=False)
             raise
         except Exception as error:
             logger.exception("a transport failed in an unexpected way")
@@ -280,9 +292,10 @@ class EngineClient:
 
     async def _attempt(self, way: ClientTransport, dial: Dial, shared: Tools) -> Handshake:
         loop = asyncio.get_running_loop()
+        self._trying = way.name
+        transport = await way.open(dial)
         session = ClientSession(self, loop, shared.wheel, self.options.limits.outgoing_bytes)
         session.watched = self._events.heard("packet") or self._events.heard("drain")
-        transport = await way.open(dial)
         self._session = session
         self._handshake = loop.create_future()
         session.attach(transport)
@@ -307,31 +320,29 @@ class EngineClient:
                 raise ValueError("a part of it is out of range")
         except (ValueError, msgspec.DecodeError) as error:
             waiting.set_exception(
-                TransportError(f"the server's handshake cannot be read: {error}", self._name())
+                TransportError(f"the server's handshake cannot be read: {error}", self._trying)
             )
             return
         # At once, for what came behind it is to be taken, too.
-        session, dial = self._session, self._dial
-        assert session is not None and dial is not None
+        session, dial, limit = self._session, self._dial, self._limit
+        assert session is not None and dial is not None and limit is not None
+        # What is told to be open may not be out of time any more.
+        limit.reschedule(None)
         self.id = dial.sid = handshake.sid
-        dial.max_payload = handshake.max_payload
+        dial.max_payload = int(handshake.max_payload)
         session.listener = self._listener
         session.begin((handshake.ping_interval + handshake.ping_timeout) / 1000)
         waiting.set_result(handshake)
         self._emit("handshake", handshake)
         self._emit("open")
 
-    def _name(self) -> str:
-        return "" if self.transport is None else self.transport.name
-
     def _opened(self, handshake: Handshake, way: ClientTransport, dial: Dial) -> None:
         global _remembered
         session = self._session
         assert session is not None and self._tools is not None
         # A task that has ended still holds all that its coroutine held.
-        self._opening = None
-        if way.name == WebSocket.name:
-            _remembered = True
+        self._opening = self._limit = None
+        _remembered = way.name == WebSocket.name
         if not session.is_open:
             return
         self._tools.watch(session)
@@ -364,20 +375,26 @@ class EngineClient:
                 except TransportError as error:
                     self._emit("upgrade_error", error)
                     continue
+                except Exception as error:
+                    logger.exception("a transport failed in an unexpected way")
+                    wrong = TransportError(f"probe error: it failed: {error!r}", way.name)
+                    self._emit("upgrade_error", wrong)
+                    continue
                 dial.done()
                 return
+        except asyncio.CancelledError:
+            self._emit("upgrade_error", TransportError("probe error: socket closed"))
+            raise
         finally:
             self._probing = None
             if session.ready_state == "closed" and not session.lingering:
                 self._finish_dial()
 
-    def _failed(self, error: NuncioError | None) -> None:
-        """It could not be opened; None when it was closed meanwhile."""
+    def _failed(self, error: NuncioError) -> None:
+        """It could not be opened."""
         global _remembered
-        if self._gone:
-            return
-        _remembered = False
-        if error is not None:
+        if not self._gone:
+            _remembered = False
             self._ended("", "", tell=False)
             self._emit("error", error)
 
@@ -401,12 +418,9 @@ class EngineClient:
         if waiting is not None and not waiting.done():
             # A transport that ends before the handshake has failed to connect.
             words = description or "the connection was closed before the handshake"
-            waiting.set_exception(TransportError(f"{self._words()}{words}", self._name()))
+            waiting.set_exception(TransportError(f"{self._trying}: {words}", self._trying))
             return
         self._ended(reason, description, tell=True)
-
-    def _words(self) -> str:
-        return f"{self._name()}: " if self._name() else ""
 
     def gone(self) -> None:
         """The session's transport has said goodbye."""
@@ -422,7 +436,7 @@ class EngineClient:
         session = self._session
         if session is not None and self._tools is not None:
             self._tools.unwatch(session)
-        if reason != FORCED_CLOSE:
+        if reason == TRANSPORT_ERROR:
             _remembered = False
         if self._probing is not None:
             self._probing.cancel()

@@ -27,6 +27,11 @@ class OldServer(TransportError):
 MOST_REDIRECTS: Final = 10
 
 
+# Servers close connections on which nothing was asked for a while, many after five seconds. A
+# request that meets that moment is lost, so they are given up here a little sooner.
+IDLE_SECONDS: Final = 4.0
+
+
 class Pool:
     """aiohttp's session, for as long as anybody needs it."""
 
@@ -34,17 +39,45 @@ class Pool:
         import aiohttp
 
         self.aiohttp = aiohttp
-        connector = aiohttp.TCPConnector(limit=0, limit_per_host=0)
-        self.session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            skip_auto_headers=("User-Agent",),
+        self.session = new_session(
+            aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=IDLE_SECONDS)
         )
-        # A GET whose connection was cut is not repeated in silence: the server may have given its
-        # packets to the first, and every failure is one failure.
-        self.session._retry_connection = False
+        self._fresh: Any = None
         self.users = 0
+
+    @property
+    def fresh(self) -> Any:
+        """A session that makes a connection for each request.
+
+        It is for requests that are handed to a proxy: some close the connection behind each answer
+        without a word, and the next request on it would be lost.
+        """
+        if self._fresh is None:
+            connector = self.aiohttp.TCPConnector(limit=0, limit_per_host=0, force_close=True)
+            self._fresh = new_session(connector)
+        return self._fresh
+
+    def close(self, tools: Tools) -> None:
+        """Nobody needs it any more."""
+        close(tools, self.session)
+        if self._fresh is not None:
+            close(tools, self._fresh)
+
+
+def new_session(connector: Any) -> Any:
+    """A session of aiohttp that does what it is told and nothing else."""
+    import aiohttp
+
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        skip_auto_headers=("User-Agent",),
+    )
+    # A GET whose connection was cut is not repeated in silence: the server may have given its
+    # packets to the first, and every failure is one failure.
+    session._retry_connection = False
+    return session
 
 
 def acquire(tools: Tools) -> Pool:
@@ -63,9 +96,14 @@ def release(tools: Tools, pool: Pool) -> None:
     if pool.users == 0:
         if tools.http is pool:
             tools.http = None
-        task = asyncio.ensure_future(pool.session.close())
-        tools.closing.add(task)
-        task.add_done_callback(tools.closing.discard)
+        pool.close(tools)
+
+
+def close(tools: Tools, session: Any) -> None:
+    """Close one of aiohttp's sessions; `closed` waits for that."""
+    task = asyncio.ensure_future(session.close())
+    tools.closing.add(task)
+    task.add_done_callback(tools.closing.discard)
 
 
 async def closed(tools: Tools) -> None:
@@ -102,7 +140,7 @@ def take_over(response: Any) -> tuple[Any, bytes]:
     io = None if connection is None else connection.transport
     if protocol is None or io is None or io.is_closing():
         response.close()
-        raise TransportError("the connection was cut behind the handshake", "websocket")
+        raise TransportError("websocket: the connection was cut behind the handshake", "websocket")
     tail = Tail()
     protocol.set_parser(tail, None)
     protocol.transport = None

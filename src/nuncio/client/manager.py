@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
-from nuncio.client.backoff import Backoff
+from nuncio.client.checks import checked_namespace
 from nuncio.client.connection import ClientConnection
 from nuncio.client.dial import new_jar
 from nuncio.client.engine import EngineClient
@@ -23,19 +23,17 @@ from nuncio.client.http import OldServer, closed
 from nuncio.client.options import (
     ManagerOptions,
     SocketOptions,
-    check_attempts,
-    check_factor,
     split,
 )
 from nuncio.client.runner import Runner
 from nuncio.client.session import ClientSession
+from nuncio.client.settings import Settings
 from nuncio.client.socket import ClientSocket
 from nuncio.client.tools import tools
 from nuncio.client.url import Target, parse
 from nuncio.client.waiting import SendBuffer
 from nuncio.errors import ConnectError, DisconnectReason, NuncioError, OptionError, PacketError
 from nuncio.events import Emitter
-from nuncio.options import seconds
 from nuncio.protocol.socketio import Packet
 
 logger = logging.getLogger("nuncio.client")
@@ -50,7 +48,7 @@ FORCED_CLOSE = str(DisconnectReason.FORCED_CLOSE)
 PARSE_ERROR = str(DisconnectReason.PARSE_ERROR)
 
 
-class Manager:
+class Manager(Settings):
     """One connection to a server.
 
         manager = nuncio.Manager("https://example.com", reconnection_delay_max=30)
@@ -83,6 +81,7 @@ class Manager:
         return manager
 
     def _begin(self, target: Target, options: ManagerOptions, defaults: dict[str, Any]) -> None:
+        Settings.__init__(self, options)
         self.options = options
         self.target = target
         self.engine: EngineClient | None = None
@@ -98,12 +97,7 @@ class Manager:
         self._parting: list[EngineClient] = []
         # Cookies outlive a connection.
         self._jar = new_jar() if options.with_credentials else None
-        self._backoff = Backoff(
-            options.reconnection_delay, options.reconnection_delay_max, options.randomization_factor
-        )
         self._reconnection = options.reconnection
-        self._attempts = check_attempts(options.reconnection_attempts)
-        self._timeout = options.timeout
         self._reconnecting = False
         self._skip_reconnect = False
         self._waiting: asyncio.TimerHandle | None = None
@@ -172,8 +166,6 @@ class Manager:
         if event == "packet" and self._connection is not None:
             self._connection.watch()
 
-    # Settings that may change while it lives.
-
     @property
     def reconnection(self) -> bool:
         """Whether it reconnects by itself; setting it to False also ends waiting to do so."""
@@ -190,51 +182,6 @@ class Manager:
                 self._stop_waiting()
                 self._give_up()
 
-    @property
-    def reconnection_attempts(self) -> float:
-        """How often it tries before it gives up."""
-        return self._attempts
-
-    @reconnection_attempts.setter
-    def reconnection_attempts(self, value: float) -> None:
-        self._attempts = check_attempts(value)
-
-    @property
-    def reconnection_delay(self) -> float:
-        """Seconds before the first attempt."""
-        return self._backoff.least
-
-    @reconnection_delay.setter
-    def reconnection_delay(self, value: float) -> None:
-        self._backoff.least = seconds("reconnection_delay", value, zero=True)
-
-    @property
-    def reconnection_delay_max(self) -> float:
-        """No delay is longer."""
-        return self._backoff.most
-
-    @reconnection_delay_max.setter
-    def reconnection_delay_max(self, value: float) -> None:
-        self._backoff.most = seconds("reconnection_delay_max", value, zero=True)
-
-    @property
-    def randomization_factor(self) -> float:
-        """How far delays are spread, from 0 to 1."""
-        return self._backoff.jitter
-
-    @randomization_factor.setter
-    def randomization_factor(self, value: float) -> None:
-        self._backoff.jitter = check_factor(value)
-
-    @property
-    def timeout(self) -> float | None:
-        """Seconds that one attempt to connect may take; None for any."""
-        return self._timeout
-
-    @timeout.setter
-    def timeout(self, value: float | None) -> None:
-        self._timeout = None if value is None else seconds("timeout", value)
-
     # Sockets.
 
     def socket(self, nsp: str = "/", **options: Any) -> ClientSocket:
@@ -248,12 +195,7 @@ class Manager:
         Raises:
             OptionError: for a wrong option, with the fix.
         """
-        if not isinstance(nsp, str):
-            raise OptionError(f"nsp must be a str such as '/chat', not {nsp!r}")
-        if not nsp.startswith("/"):
-            nsp = "/" + nsp
-        if "," in nsp:
-            raise OptionError(f"nsp: {nsp!r} cannot be a namespace, for a comma ends its name")
+        nsp = checked_namespace(nsp)
         socket = self._sockets.get(nsp)
         if socket is None:
             manager, given = split(options)
@@ -412,7 +354,8 @@ class Manager:
             session.pause_reading()
         self._events.emit("open")
         for socket in list(self._sockets.values()):
-            if socket.active and self.ready_state == OPEN:
+            # A listener may have connected it itself.
+            if socket.active and socket.session is not session and self.ready_state == OPEN:
                 self._ask_credentials(socket)
         if self.ready_state == OPEN:
             outcome, self._on_outcome = self._on_outcome, None

@@ -62,7 +62,6 @@ class ClientPolling(Transport):
         self._closing = False
         self._closed = False
         self._limit: asyncio.TimerHandle | None = None
-        self._emptied: asyncio.Future[None] | None = None
 
     # Receiving.
 
@@ -93,8 +92,6 @@ class ClientPolling(Transport):
             self._deliver()
         finally:
             self._delivering = False
-        if not self._arrived:
-            self._let_leave()
         if self._arrived or self._held or self._leaving or self._closing or self._closed:
             return
         if self._polling is None:
@@ -269,21 +266,16 @@ class ClientPolling(Transport):
         for task in (self._polling, self._posting):
             if task is not None:
                 await asyncio.wait([task])
-        if self._arrived:
-            # Nothing is read for now, and what follows may not overtake it.
-            self._emptied = self._loop.create_future()
-            await self._emptied
+        # What follows may not overtake what has arrived. It is handed over even where reading is
+        # paused: those who are behind may be waiting for what is sent when the move is done.
+        arrived, self._arrived = self._arrived, []
+        for packet in arrived:
+            if self.sink is not None:
+                self.sink.text(self, packet)
         unsent = self._out
         self._out = []
         self._size = 0
         return unsent
-
-    def _let_leave(self) -> None:
-        emptied = self._emptied
-        self._emptied = None
-        # Whoever wants to leave may have been cancelled meanwhile.
-        if emptied is not None and not emptied.done():
-            emptied.set_result(None)
 
     def come_back(self, unsent: list[Message]) -> None:
         """Go on: the other transport failed."""
@@ -321,7 +313,6 @@ class ClientPolling(Transport):
         self.sink = None
         self._closed = True
         self._out = []
-        self._let_leave()
         if self._limit is not None:
             self._limit.cancel()
         for task in (self._polling, self._posting):

@@ -100,7 +100,11 @@ async def _move(session: ClientSession, transport: Transport, teller: Teller) ->
     # Before it is told: whoever closes the session now closes it behind the move.
     session.hold_back()
     teller.upgrading(transport)
-    unsent: list[Message] = await old.leave()
+    try:
+        unsent: list[Message] = await old.leave()
+    except Exception:
+        session.stay()
+        raise
     if session.ready_state == "closed":
         raise TransportError("probe error: socket closed")
     if transport.sink is not sink:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from nuncio.engine.sent import Sent
 from nuncio.errors import ArgumentError, LimitExceeded
 from nuncio.handlers.binding import bind
 from nuncio.handlers.handler import Handler
@@ -109,8 +110,11 @@ class Runner:
             self.guard(handler.function, args, socket, event)
 
     def await_later(self, result: Any, socket: Any, event: str) -> None:
-        """Await what a function returned, if it is to be awaited."""
-        if result is not None and hasattr(result, "__await__"):
+        """Await what a function returned, if it is to be awaited.
+
+        What `emit` returns need not be: nothing follows.
+        """
+        if result is not None and hasattr(result, "__await__") and not isinstance(result, Sent):
             self.spawn(self._guarded(result, socket, event))
 
     async def _guarded(self, awaitable: Awaitable[Any], socket: Any, event: str) -> None:
@@ -147,7 +151,8 @@ class Runner:
             # The server's doing: it must not be able to fill the log.
             logger.debug("%r", error)
         elif isinstance(error, LimitExceeded):
-            logger.warning("an answer to %r was lost: %s", event, error)
+            # It says itself what to do.
+            logger.warning("%r: %s", event, error)
         else:
             logger.error("a handler of %r failed", event, exc_info=error)
         for handler in self._on_error:

@@ -228,7 +228,10 @@ class ClientSession(PacketSink):
         return Sent(self)
 
     def push_kept(self, message: Message) -> None:
-        """Hand over what waited for the connection: there was room for it, and it is not lost."""
+        """Hand over what is not lost for want of room.
+
+        It waited for the connection, where there was room for it, or the protocol needs it.
+        """
         if self.writable:
             assert self.transport is not None
             self.transport.send(message)
@@ -447,8 +450,8 @@ class ClientSession(PacketSink):
                 self._part(FORCED_CLOSE, "")
 
     def cut(self, reason: str, description: str) -> None:
-        """End the session at once, whatever is buffered; the server is told."""
-        if self._state == OPENING:
+        """End the session at once, whatever is buffered; the server is told, if it is there."""
+        if self._state == OPENING or reason == PING_TIMEOUT:
             self._abort(reason, description)
         elif self._state != CLOSED:
             self._part(reason, description)

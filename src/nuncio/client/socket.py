@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from nuncio.client.asker import ClientAsker
 from nuncio.client.http import OLD_SERVER
 from nuncio.client.inbox import EventStream, Inbox
+from nuncio.client.operator import ClientOperator
 from nuncio.client.session import ClientSession
 from nuncio.client.waiting import SendBuffer
 from nuncio.engine.sent import Sent
@@ -153,7 +154,8 @@ class ClientSocket(ClientAsker):
         session = self.session
         was_connected = self.connected
         if was_connected and session is not None:
-            session.push(self._parser.encode_disconnect(self._prefix))
+            # It has to leave, whatever else waits.
+            session.push_kept(self._parser.encode_disconnect(self._prefix))
         self.active = False
         self._reason = IO_CLIENT_DISCONNECT
         self.io.leave(self)
@@ -339,7 +341,7 @@ class ClientSocket(ClientAsker):
         except Exception as error:
             self.credentials_failed(attempt, error)
             return
-        session.push(message)
+        session.push_kept(message)
 
     def credentials_failed(self, attempt: int, error: Exception) -> None:
         """The function that gives the credentials failed."""
@@ -388,6 +390,9 @@ class ClientSocket(ClientAsker):
             self._tell_waiters(None)
 
     def _on_disconnect(self) -> None:
+        if not self.connected:
+            self.refused(ConnectError(f"the server left {self.nsp} before it was joined"))
+            return
         self.active = False
         self._joining += 1
         self.io.leave(self)
@@ -403,12 +408,15 @@ class ClientSocket(ClientAsker):
         self._error = error
         self._reason = str(error)
         self.io.leave(self)
+        if self.connected:
+            # It had let it in, and has changed its mind.
+            self.lost(IO_SERVER_DISCONNECT, "")
         self.fire("connect_error", [error])
         self._end_for_good()
 
     def leave_unseen(self, session: ClientSession) -> None:
         """The server has let it in, which is not wanted any more."""
-        session.push(self._parser.encode_disconnect(self._prefix))
+        session.push_kept(self._parser.encode_disconnect(self._prefix))
 
     def not_reached(self, error: Exception) -> None:
         """An attempt to reach the server failed; another may follow."""
@@ -482,7 +490,7 @@ class ClientSocket(ClientAsker):
     @property
     def patience(self) -> float | None:
         """How long leaving may wait for acknowledgements; None where each has a time-out."""
-        return PATIENCE if self.unacknowledged and self._ack_timeout == 0.0 else None
+        return PATIENCE if self._retries is not None and self._ack_timeout == 0.0 else None
 
     def settled(self) -> Any:
         """A future that is done once there are none, or the connection is lost."""
@@ -507,60 +515,3 @@ def _fail(future: Any, error: Exception) -> None:
     future.set_exception(error)
     # Somebody who does not await it does not want a complaint about it either.
     future.exception()
-
-
-class ClientOperator:
-    """Flags for one emit: `socket.volatile.emit(...)`.
-
-    Args:
-        socket: who sends.
-        volatile: drop it when it cannot leave at once.
-        compress: whether the transport may compress it.
-        timeout: seconds to wait for the acknowledgement; 0 for the option's.
-    """
-
-    __slots__ = ("_compress", "_is_volatile", "_socket", "_timeout")
-
-    def __init__(
-        self,
-        socket: ClientSocket,
-        volatile: bool = False,
-        compress: bool = True,
-        timeout: float = 0.0,
-    ) -> None:
-        self._socket = socket
-        self._is_volatile = volatile
-        self._compress = compress
-        self._timeout = timeout
-
-    @property
-    def volatile(self) -> ClientOperator:
-        """See `ClientSocket.volatile`."""
-        return ClientOperator(self._socket, True, self._compress, self._timeout)
-
-    def compress(self, compress: bool) -> ClientOperator:
-        """See `ClientSocket.compress`."""
-        return ClientOperator(self._socket, self._is_volatile, compress, self._timeout)
-
-    def timeout(self, seconds: float) -> ClientOperator:
-        """See `ClientSocket.timeout`."""
-        limit = checked_seconds("timeout", seconds)
-        return ClientOperator(self._socket, self._is_volatile, self._compress, limit)
-
-    def emit(self, event: str, *args: object) -> Sent:
-        """See `ClientSocket.emit`; with a time-out a callback gets an error or None first."""
-        if args and callable(args[-1]):
-            return self._socket.emit_callback(
-                [event, *args[:-1]], args[-1], self._timeout, self._is_volatile, self._compress
-            )
-        return self._socket.send_event([event, *args], self._is_volatile, self._compress)
-
-    def send(self, *args: object) -> Sent:
-        """Send a `message` event."""
-        return self.emit("message", *args)
-
-    def emit_with_ack(self, event: str, *args: object) -> Awaitable[Any]:
-        """See `ClientSocket.emit_with_ack`."""
-        return self._socket.request_ack(
-            [event, *args], self._timeout, self._is_volatile, self._compress
-        )

@@ -91,9 +91,7 @@ class WebSocket(ClientTransport):
                 raise await dial.refusal(response, self.name)
             finally:
                 response.close()
-        io, tail = take_over(response)
         answer = {name.lower(): value for name, value in response.headers.items()}
-        response.close()
         try:
             handshake.check_response(101, answer, key, options.protocols)
             agreed = None
@@ -104,9 +102,12 @@ class WebSocket(ClientTransport):
                 raise handshake.HandshakeError(
                     101, "the server chose an extension, none was offered"
                 )
+            io, tail = take_over(response)
         except handshake.HandshakeError as error:
-            io.abort()
             raise TransportError(f"websocket: {error}", self.name, 101) from error
+        finally:
+            # What was taken over is not its own any more.
+            response.close()
         limits = options.limits
         io.set_write_buffer_limits(high=limits.high_water_bytes)
         tools = dial.tools
@@ -134,20 +135,23 @@ KNOWN: Final[dict[str, type[ClientTransport]]] = {
 
 
 def chosen(transports: Sequence[Any]) -> list[ClientTransport]:
-    """The transports that the option names, each once.
+    """The transports that the option names; of those with the same name, the first.
 
     Raises:
         OptionError: for what is neither the name of one nor a class.
     """
     found: list[ClientTransport] = []
+    names: set[str] = set()
     for entry in transports:
-        kind = KNOWN.get(entry) if isinstance(entry, str) else entry
+        kind: Any = KNOWN.get(entry) if isinstance(entry, str) else entry
+        if isinstance(kind, type) and issubclass(kind, ClientTransport):
+            kind = kind()
         if isinstance(kind, ClientTransport):
-            found.append(kind)
-        elif isinstance(kind, type) and issubclass(kind, ClientTransport):
             if not kind.name:
                 raise OptionError(f"transports: {kind!r} has no name")
-            found.append(kind())
+            if kind.name not in names:
+                names.add(kind.name)
+                found.append(kind)
         else:
             hint = did_you_mean(str(entry), KNOWN) or f"there are {', '.join(KNOWN)}"
             raise OptionError(f"transports: there is no {entry!r}; {hint}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from nuncio.client.checks import check_auth
 from nuncio.client.inbox import Event
-from nuncio.client.socket import ClientOperator as InnerOperator
+from nuncio.client.operator import ClientOperator as InnerOperator
 from nuncio.client.socket import ClientSocket as InnerSocket
 from nuncio.errors import ConnectTimeout, Disconnected, OptionError, ReceiveTimeout
 from nuncio.handlers.binding import check_registration, is_async_function

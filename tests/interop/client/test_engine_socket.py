@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from nuncio import TransportError
+from nuncio.client import ClientTransport, Polling, WebSocket
 from tests.support.aio import block, run_async, within
 from tests.support.nodeserver import ENGINE, NodeHome, NodeServer
 from tests.support.ours import Heard, ours
@@ -97,6 +98,25 @@ async def test_the_next_transport_is_not_tried_otherwise(
         assert isinstance(error, TransportError)
         assert (error.transport, error.status) == ("polling", 403)
         assert len(await server.reports("request")) == 1
+
+
+@pytest.mark.parametrize("way", [Polling, WebSocket], ids=lambda way: way.name)
+@run_async
+async def test_transports_may_be_given_as_classes(
+    home: NodeHome, server: NodeServer, way: type[ClientTransport]
+) -> None:
+    opened: list[str] = []
+
+    class Own(way):  # type: ignore[valid-type, misc]  # any of them
+        async def open(self, dial: Any) -> Any:
+            opened.append(self.name)
+            return await super().open(dial)
+
+    async with ours(server.url) as clients:
+        engine, heard = clients.engine(transports=[Own])
+        await heard.next("open")
+        assert engine.transport is not None and engine.transport.name == way.name
+    assert opened == [way.name]
 
 
 # --- why it ended

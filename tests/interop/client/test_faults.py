@@ -6,25 +6,35 @@ Whatever happens, the client notices, tells why, comes back, and no event arrive
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from nuncio import ClientLimits, ConnectTimeout, Disconnected, LimitExceeded, TransportError
+from nuncio.client import polling
 from tests.support.aio import eventually, run_async, within
 from tests.support.faults import BOTH, DOWN, UP, FaultProxy, flip
 from tests.support.node import POLLING, UPGRADED, UPGRADING, WEBSOCKET, Way
 from tests.support.nodeserver import NodeHome, NodeServer
 from tests.support.ours import Client, ours
 
-# A server that notices soon when somebody is gone, and a client that does so as well.
-SERVER: dict[str, Any] = {"pingInterval": 50, "pingTimeout": 250}
-
 # Where heartbeats are not to interfere: machines may stand still for a while.
-PATIENT: dict[str, Any] = {"pingInterval": 5000, "pingTimeout": 5000}
+SERVER: dict[str, Any] = {"pingInterval": 5000, "pingTimeout": 5000}
+
+# A server that notices soon when somebody is gone, and a client that does so as well.
+ALERT: dict[str, Any] = {"pingInterval": 50, "pingTimeout": 250}
 
 THREE = pytest.mark.parametrize("way", [POLLING, WEBSOCKET, UPGRADED], ids=lambda way: way.name)
 BOTH_WAYS = pytest.mark.parametrize("way", [POLLING, WEBSOCKET], ids=lambda way: way.name)
+
+
+@pytest.fixture
+def server(home: NodeHome, shared_server: NodeServer) -> Iterator[NodeServer]:
+    """The module's server. Networks that were cut leave sessions, which it is told to end."""
+    shared_server.forget()
+    yield shared_server
+    home.run(shared_server.close_engines(discard=True))
 
 
 async def comes_back(client: Client) -> str:
@@ -67,12 +77,8 @@ async def test_what_was_emitted_without_a_connection_arrives_later(
 
 
 @run_async
-async def test_a_request_that_was_cut_is_not_repeated(home: NodeHome) -> None:
-    async with (
-        NodeServer(home.program, **PATIENT) as server,
-        FaultProxy(server.port) as proxy,
-        ours(proxy.url) as clients,
-    ):
+async def test_a_request_that_was_cut_is_not_repeated(home: NodeHome, server: NodeServer) -> None:
+    async with FaultProxy(server.port) as proxy, ours(proxy.url) as clients:
         client = await clients.connect(way=POLLING)
         for _ in range(5):
             # The GET waits at the server. What it would bring must not be taken by a second one.
@@ -85,12 +91,10 @@ async def test_a_request_that_was_cut_is_not_repeated(home: NodeHome) -> None:
 
 
 @run_async
-async def test_an_event_whose_answer_was_cut_is_not_sent_again(home: NodeHome) -> None:
-    async with (
-        NodeServer(home.program, **PATIENT) as server,
-        FaultProxy(server.port) as proxy,
-        ours(proxy.url) as clients,
-    ):
+async def test_an_event_whose_answer_was_cut_is_not_sent_again(
+    home: NodeHome, server: NodeServer
+) -> None:
+    async with FaultProxy(server.port) as proxy, ours(proxy.url) as clients:
         for way in (POLLING, WEBSOCKET):
             client = await clients.connect(way=way)
             proxy.stall(DOWN)
@@ -165,8 +169,12 @@ async def test_a_connection_that_is_cut_while_it_moves_to_websocket(
 
 @BOTH_WAYS
 @run_async
-async def test_a_server_that_falls_silent(home: NodeHome, server: NodeServer, way: Way) -> None:
-    async with FaultProxy(server.port) as proxy, ours(proxy.url) as clients:
+async def test_a_server_that_falls_silent(home: NodeHome, way: Way) -> None:
+    async with (
+        NodeServer(home.program, **ALERT) as server,
+        FaultProxy(server.port) as proxy,
+        ours(proxy.url) as clients,
+    ):
         client = await clients.connect(way=way)
         proxy.stall(DOWN)
         asking = asyncio.ensure_future(client.socket.emit_with_ack("never"))
@@ -181,8 +189,12 @@ async def test_a_server_that_falls_silent(home: NodeHome, server: NodeServer, wa
 
 @BOTH_WAYS
 @run_async
-async def test_a_server_that_does_not_hear_us(home: NodeHome, server: NodeServer, way: Way) -> None:
-    async with FaultProxy(server.port) as proxy, ours(proxy.url) as clients:
+async def test_a_server_that_does_not_hear_us(home: NodeHome, way: Way) -> None:
+    async with (
+        NodeServer(home.program, **ALERT) as server,
+        FaultProxy(server.port) as proxy,
+        ours(proxy.url) as clients,
+    ):
         client = await clients.connect(way=way)
         proxy.stall(UP)
         # It gives us up first, as no pong comes.
@@ -213,12 +225,13 @@ async def test_leaving_a_server_that_has_fallen_silent(
         await within(closed)
 
 
-@pytest.mark.slow
-@BOTH_WAYS
 @run_async
-async def test_a_goodbye_has_its_limit(home: NodeHome, server: NodeServer, way: Way) -> None:
+async def test_a_goodbye_has_its_limit(
+    home: NodeHome, server: NodeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(polling, "CLOSE_SECONDS", 0.2)
     async with FaultProxy(server.port) as proxy, ours(proxy.url) as clients:
-        client = await clients.connect(way=way)
+        client = await clients.connect(way=POLLING)
         proxy.stall(BOTH)
         await within(client.socket.close())
 
@@ -243,16 +256,19 @@ async def test_a_network_that_swallows_the_attempt_to_connect(
 @run_async
 async def test_a_request_that_takes_too_long(home: NodeHome) -> None:
     async with (
-        NodeServer(home.program, **PATIENT) as server,
+        # Each ping answers a GET in time.
+        NodeServer(home.program, pingInterval=100, pingTimeout=20_000) as server,
         FaultProxy(server.port) as proxy,
-        ours(proxy.url, request_timeout=0.3) as clients,
+        ours(proxy.url, request_timeout=1.5) as clients,
     ):
         client = await clients.connect(way=POLLING)
+        pings: asyncio.Queue[None] = asyncio.Queue()
+        client.manager.on("ping", lambda: pings.put_nowait(None))
+        await within(pings.get())
         proxy.stall(DOWN)
-        client.socket.emit("hi")
         reason, description = await client.next("disconnect")
         assert reason == "transport error"
-        assert "0.3" in description
+        assert "1.5" in description
         proxy.cut()
         proxy.resume(DOWN)
         await client.next("connect")
@@ -341,7 +357,7 @@ async def test_packets_with_too_many_parts(home: NodeHome, server: NodeServer, w
 @BOTH_WAYS
 @run_async
 async def test_a_network_that_is_slow_makes_who_awaits_wait(home: NodeHome, way: Way) -> None:
-    options: dict[str, Any] = {**PATIENT, "maxHttpBufferSize": 1e8}
+    options: dict[str, Any] = {**SERVER, "maxHttpBufferSize": 1e8}
     async with (
         NodeServer(home.program, **options) as server,
         FaultProxy(server.port) as proxy,

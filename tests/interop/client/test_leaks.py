@@ -93,7 +93,7 @@ class Counts(NamedTuple):
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors are counted in /proc")
 @pytest.mark.parametrize(
     ("way", "times"),
-    [(WEBSOCKET, 1000), (POLLING, 200), (UPGRADED, 50)],
+    [(WEBSOCKET, 1000), (POLLING, 200), (UPGRADED, 30)],
     ids=lambda value: value.name if isinstance(value, Way) else "",
 )
 def test_reconnecting_leaves_nothing_behind(

@@ -5,11 +5,13 @@ What the official client's own tests `connection` say of it, wherever it has a m
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import Any
 
 import pytest
 
-from tests.support.aio import run_async
+from tests.support.aio import run_async, within
 from tests.support.nodeserver import NodeHome, NodeServer
 from tests.support.ours import nobody, ours
 
@@ -205,3 +207,27 @@ async def test_one_socket_stops_reconnecting_and_another_goes_on(
         assert await other.socket.emit_with_ack("echo", 1) == 1
         assert one.count("connect") == 1
         assert not one.socket.connected
+
+
+PROGRAM = """
+import asyncio, sys
+import nuncio
+
+async def main():
+    tried = asyncio.Event()
+    manager = nuncio.Manager(sys.argv[1], reconnection_delay=0.01)
+    manager.on("reconnect_attempt", tried.set)
+    manager.socket("/")
+    await tried.wait()
+
+asyncio.run(main())
+"""
+
+
+@run_async
+async def test_a_client_that_reconnects_does_not_keep_a_program_alive(home: NodeHome) -> None:
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-c", PROGRAM, nobody())
+    process = await asyncio.create_subprocess_exec(*command, stderr=pipe)
+    _, errors = await within(process.communicate())
+    assert (process.returncode, errors) == (0, b"")
