@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -26,16 +27,17 @@ class Ticker:
     """The ticker of the examples, ticking."""
 
     def __init__(self) -> None:
-        example = load(EXAMPLES / "ticker" / "app.py", "ticking_example")
-        self.io: nuncio.Server = example.io
-        self.io.on("connection", lambda _: [example.tick() for _ in range(700)])
+        self._example = load(EXAMPLES / "ticker" / "app.py", "ticking_example")
+        self.io: nuncio.Server = self._example.io
+        self.ticking = asyncio.ensure_future(self._example.tick_again_and_again())
 
 
 @pytest.fixture
 def ticker() -> Iterator[Background[Ticker]]:
-    """The ticker, which has some hundred prices for whoever comes."""
+    """The ticker, served."""
     background = Background(Ticker)
     yield background
+    background.call(background.app.ticking.cancel)
     background.close()
 
 

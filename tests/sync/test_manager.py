@@ -194,3 +194,9 @@ def test_a_socket_of_its_own_keeps_the_connection(server: Server) -> None:
     assert threads() == ["nuncio"]
     assert other.emit_with_ack("double", 3) == 6
     other.close()
+
+
+def test_a_manager_that_is_only_listened_to_leaves_nothing(server: Server) -> None:
+    with Manager(server.url, auto_connect=False) as manager:
+        manager.on("open", print)
+    assert not threads()

@@ -278,7 +278,7 @@ def test_credentials_and_headers_of_functions_that_block(server: Server) -> None
         with pytest.raises(nuncio.OptionError, match="auth"):
             socket.auth = "token"
     assert len(names) >= 2
-    assert set(names) == {"nuncio-asked-1"}
+    assert set(names) == {"nuncio-asked"}
 
 
 def test_credentials_that_fail(server: Server, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ from nuncio.client.socket import ClientSocket
 from nuncio.client.url import Target
 from nuncio.handlers.handler import Handler
 from nuncio.sync.home import Home
-from nuncio.sync.lane import Lane
+from nuncio.sync.lane import Lane, NoThread
 from nuncio.sync.mailbox import Mailbox
 
 logger = logging.getLogger("nuncio.client")
@@ -89,8 +89,10 @@ class ThreadRunner(Runner):
 
     def report(self, error: Exception, socket: Any, event: str) -> None:
         """See `Runner.report`."""
-        if self.exiting and isinstance(error.__cause__, SystemExit):
-            # The handler has been waiting for something when the interpreter ended.
+        if self.exiting and (
+            isinstance(error, NoThread) or isinstance(error.__cause__, SystemExit)
+        ):
+            # The interpreter has ended while a handler waited for something, or for its turn.
             return
         super().report(error, socket, event)
 
@@ -167,6 +169,11 @@ class LoopManager(Manager):
         await engine.wait_closed()
         await closed(self._tools)
         self._ending -= 1
+        self.settle()
+
+    async def close(self) -> None:
+        """See `Manager.close`."""
+        await super().close()
         self.settle()
 
     async def close_socket(self, socket: ClientSocket) -> None:

@@ -22,6 +22,10 @@ from nuncio.handlers.handler import Handler
 logger = logging.getLogger("nuncio.client")
 
 
+class NoThread(RuntimeError):
+    """A function cannot be called, for there is no thread for it."""
+
+
 class Job:
     """One call.
 
@@ -103,6 +107,7 @@ class Lane:
         self._running_by: dict[Handler, int] = {}
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._threads = 0
+        self._stopping = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -117,29 +122,48 @@ class Lane:
     ) -> asyncio.Future[Any]:
         """Call a function when it is its turn."""
         future: asyncio.Future[Any] = self._loop.create_future()
+        self._stopping = False
         self._waiting.append(Job(function, args, handler, future))
         self._begin()
         return future
 
+    def prepare(self) -> None:
+        """Have a thread, for what may come when the interpreter ends: then none can be started."""
+        if self._threads == 0:
+            self._start()
+
     def stop(self) -> None:
-        """End the threads, once what runs has ended. They begin again when they are needed."""
-        for _ in range(self._threads):
-            self._jobs.put(None)
-        self._threads = 0
+        """End the threads once nothing runs or waits. They begin again when they are needed."""
+        self._stopping = True
+        self._rest()
+
+    def _rest(self) -> None:
+        if self._stopping and not self.busy:
+            for _ in range(self._threads):
+                self._jobs.put(None)
+            self._threads = 0
 
     def _begin(self) -> None:
         while self._waiting and self._has_room(self._waiting[0].handler):
             job = self._waiting.popleft()
+            if self._threads <= self._running and not self._start() and self._threads == 0:
+                job.done(None, NoThread("no thread can be started for it"))
+                continue
             self._running += 1
             if job.handler is not None and job.handler.concurrency:
                 self._running_by[job.handler] = self._running_by.get(job.handler, 0) + 1
             self._jobs.put(job)
-            if self._threads < self._running:
-                self._threads += 1
-                name = f"nuncio-{self._name}-{self._threads}"
-                threading.Thread(
-                    target=self._work, args=(self._jobs,), name=name, daemon=True
-                ).start()
+
+    def _start(self) -> bool:
+        name = f"nuncio-{self._name}-{self._threads + 1}"
+        thread = threading.Thread(target=self._work, args=(self._jobs,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system gives no more, or the interpreter ends.
+            return False
+        self._threads += 1
+        return True
 
     def _has_room(self, handler: Handler | None) -> bool:
         if handler is not None and handler.concurrency:
@@ -166,15 +190,31 @@ class Lane:
                 del self._running_by[handler]
         job.done(result, error)
         self._begin()
+        self._rest()
         self._drained()
 
 
 def in_thread(function: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
     """Call a function in a thread of its own, for the running loop."""
-    lane = Lane(asyncio.get_running_loop(), "asked", 1, lambda: None)
-    future = lane.call(function, list(args))
-    lane.stop()
-    return future
+    loop = asyncio.get_running_loop()
+    job = Job(function, list(args), None, loop.create_future())
+    try:
+        thread = threading.Thread(target=_work_once, args=(loop, job), daemon=True)
+        thread.name = "nuncio-asked"
+        thread.start()
+    except RuntimeError:
+        # The interpreter ends: there is little left that could be held up.
+        job.done(*job.run())
+    return job.future
+
+
+def _work_once(loop: asyncio.AbstractEventLoop, job: Job) -> None:
+    result, error = job.run()
+    try:
+        loop.call_soon_threadsafe(job.done, result, error)
+    except RuntimeError:
+        # The loop is closed: nobody wants to know any more.
+        pass
 
 
 def _carried(error: BaseException) -> Exception:

@@ -204,8 +204,12 @@ class Manager:
         if not callable(listener):
             raise TypeError(f"listener of {event!r} must be callable, not {listener!r}")
         refuse_async(listener, f"the listener of {event!r}")
-        self._run(register, event, _Listener(listener, self._inner))
+        self._run(self._register, register, event, _Listener(listener, self._inner))
         return listener
+
+    def _register(self, register: Callable[..., Any], event: str, listener: Any) -> None:
+        register(event, listener)
+        self._inner.runner.lane("").prepare()
 
     # Settings that may change while it lives.
 

@@ -416,6 +416,7 @@ class ClientSocket:
     def _register(self, how: str, event: str, handler: Any, options: dict[str, Any]) -> None:
         inner = self._inner
         getattr(inner, how)(event, handler, **options)
+        self._manager.runner.lane(self.nsp).prepare()
         if not inner.is_lifecycle(event):
             mailbox = self._manager.mailboxes[self.nsp]
             mailbox.handle(event, lambda: len(inner.listeners(event)) > 0)
