@@ -15,6 +15,7 @@ from tests.support.background import Background, until
 from tests.support.ports import free_port
 from tests.sync.application import Application
 from tests.sync.conftest import threads
+from tests.sync.scripts import said
 
 Server = Background[Application]
 
@@ -297,3 +298,11 @@ def test_going_on_until_somebody_is_there(server: Server) -> None:
         server.url, retry=True, reconnection_delay=0.05, randomization_factor=0
     ) as socket:
         assert socket.emit_with_ack("double", 1) == 2
+
+
+def test_it_is_imported_when_somebody_asks_for_it(server: Server) -> None:
+    script = """
+    say("nuncio.sync" in sys.modules)
+    say(nuncio.sync.connect.__module__, "nuncio.sync" in sys.modules)
+    """
+    assert said(script, server.url) == ["False", "nuncio.sync.connect True"]

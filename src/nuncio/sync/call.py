@@ -32,19 +32,30 @@ class Call:
         undo: takes back a result that nobody is there to take.
     """
 
-    __slots__ = ("_args", "_done", "_error", "_function", "_future", "_loop", "_result", "_undo")
+    __slots__ = (
+        "_args",
+        "_begun",
+        "_done",
+        "_error",
+        "_function",
+        "_future",
+        "_loop",
+        "_result",
+        "_undo",
+    )
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         function: Callable[..., Any],
         args: tuple[Any, ...],
-        undo: Callable[[Any], None] | None,
+        undo: Callable[[Any], None] | None = None,
     ) -> None:
         self._loop = loop
         self._function = function
         self._args = args
         self._undo = undo
+        self._begun = False
         self._future: asyncio.Future[Any] | None = None
         self._result: Any = None
         self._error: BaseException | None = None
@@ -55,6 +66,7 @@ class Call:
 
     def begin(self) -> asyncio.Future[Any] | None:
         """Make the call; returns what is awaited, if it did not end at once."""
+        self._begun = True
         try:
             result = self._function(*self._args)
             if result is None or not hasattr(result, "__await__"):
@@ -94,15 +106,17 @@ class Call:
             self._future.cancel()
 
     def _abandon(self) -> None:
-        """The caller has gone."""
+        future = self._future
+        if future is not None and not future.done():
+            future.cancel()
+        elif self._undo is not None and self._begun and not self._has_failed():
+            self._undo(self._result if future is None else future.result())
+
+    def _has_failed(self) -> bool:
         future = self._future
         if future is None:
-            if self._error is None and self._undo is not None:
-                self._undo(self._result)
-        elif not future.done():
-            future.cancel()
-        elif not future.cancelled() and future.exception() is None and self._undo is not None:
-            self._undo(future.result())
+            return self._error is not None
+        return future.cancelled() or future.exception() is not None
 
     # In the caller's.
 
@@ -116,17 +130,13 @@ class Call:
             Cancelled: when it was taken back.
             BaseException: whatever the call has raised.
         """
-        try:
-            if not self.has_ended(-1.0 if timeout is None else timeout):
-                self._loop.call_soon_threadsafe(self._cancel)
-                # It may have ended just now.
-                self.has_ended(-1.0)
-            error = self._error
-            if error is None:
-                return self._result
-        except BaseException:
-            self._leave()
-            raise
+        if not self.has_ended(-1.0 if timeout is None else timeout):
+            self._loop.call_soon_threadsafe(self._cancel)
+            # It may have ended just now.
+            self.has_ended(-1.0)
+        error = self._error
+        if error is None:
+            return self._result
         try:
             raise error
         finally:
@@ -144,7 +154,11 @@ class Call:
                 seconds -= LOOK_SECONDS
         return self._done.acquire(timeout=seconds)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Go without what comes of it, because of an exception of the caller's own.
+
+        What is awaited is cancelled; a result, if there is one, is taken back.
+        """
         try:
             self._loop.call_soon_threadsafe(self._abandon)
         except RuntimeError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nuncio.sync.call import Call
 from nuncio.sync.home import Lease
 from nuncio.sync.inner import LoopConnecting
 from nuncio.sync.manager import prepared
@@ -37,9 +38,11 @@ def connect(url: str, **options: Any) -> ClientSocket:
     connecting = LoopConnecting(url, prepared(options))
     lease = Lease()
     home = lease.home
+    call = Call(home.loop, connecting.at, (home,), lambda socket: socket.disconnect())
     try:
-        inner = home.run(connecting.at, home, undo=lambda socket: socket.disconnect())
+        inner = home.make(call)
+        return ClientSocket(home, inner.io, inner, lease)
     except BaseException:
+        call.leave()
         lease.release()
         raise
-    return ClientSocket(home, inner.io, inner, lease)

@@ -81,20 +81,13 @@ class Home:
 
     # From any thread.
 
-    def run(
-        self,
-        function: Callable[..., Any],
-        *args: Any,
-        timeout: float | None = None,
-        undo: Callable[[Any], None] | None = None,
-    ) -> Any:
+    def run(self, function: Callable[..., Any], *args: Any, timeout: float | None = None) -> Any:
         """Call a function in the loop's thread, and await what it returns if that can be.
 
         Args:
             function: what to call.
             args: its arguments.
             timeout: seconds after which it is taken back; None for any.
-            undo: takes back a result that the caller did not take, because of Ctrl-C.
 
         Returns:
             what came of it.
@@ -103,10 +96,22 @@ class Home:
             RuntimeError: where blocking would be a mistake, with the fix.
             nuncio.sync.call.Cancelled: when the time was up.
         """
+        call = Call(self.loop, function, args)
+        try:
+            return self.make(call, timeout)
+        except BaseException:
+            call.leave()
+            raise
+
+    def make(self, call: Call, timeout: float | None = None) -> Any:
+        """Make a call and wait for what comes of it; see `run`.
+
+        Whoever calls this tells the call to `leave`, whatever is raised: it may be Ctrl-C.
+        """
         self.check()
         check_place(self.loop)
         try:
-            return self._post(Call(self.loop, function, args, undo)).wait(timeout)
+            return self._post(call).wait(timeout)
         except (RuntimeError, Disconnected):
             if self.exiting and threading.current_thread() is not threading.main_thread():
                 # Only daemon threads are left. They end with the interpreter, in silence.
@@ -132,7 +137,7 @@ class Home:
                 self.run(close)
         except BaseException:
             try:
-                self._post(Call(self.loop, cut, (), None))
+                self._post(Call(self.loop, cut, ()))
             except RuntimeError:
                 # Meanwhile all has ended.
                 pass
@@ -222,7 +227,7 @@ class Home:
             if self._leases > 0 or self._over:
                 return
         try:
-            ends = self._post(Call(self.loop, self.consider, (), None)).wait(None)
+            ends = self._post(Call(self.loop, self.consider, ())).wait(None)
         except RuntimeError:
             # Somebody else has ended it.
             return
@@ -233,7 +238,7 @@ class Home:
         """The interpreter ends."""
         self.exiting = True
         try:
-            call = self._post(Call(self.loop, self._flush, (), None))
+            call = self._post(Call(self.loop, self._flush, ()))
             call.has_ended(FLUSH_SECONDS + HANDLER_SECONDS)
             with self._lock:
                 self._over = True

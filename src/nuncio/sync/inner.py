@@ -153,16 +153,12 @@ class LoopManager(Manager):
         self.mailboxes[nsp] = mailbox
         return socket
 
-    def open(self, callback: Callable[[Exception | None], None] | None = None) -> LoopManager:
-        """See `Manager.open`."""
-        before = self.engine
-        super().open(callback)
-        engine = self.engine
-        if engine is not None and engine is not before:
+    def _open(self) -> None:
+        super()._open()
+        if self.engine is not None:
             self.home.guests.add(self)
             self._ending += 1
-            self._spawn(self._outlive(engine))
-        return self
+            self._spawn(self._outlive(self.engine))
 
     async def _outlive(self, engine: EngineClient) -> None:
         """Stay as long as a connection has yet to say goodbye."""

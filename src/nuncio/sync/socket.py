@@ -13,7 +13,7 @@ from nuncio.errors import ConnectTimeout, Disconnected, OptionError, ReceiveTime
 from nuncio.handlers.binding import check_registration, is_async_function
 from nuncio.options import seconds as checked_seconds
 from nuncio.sync.asked import asked, given
-from nuncio.sync.call import Cancelled
+from nuncio.sync.call import Call, Cancelled
 from nuncio.sync.home import CLOSED, Home, Lease
 from nuncio.sync.inner import LoopManager
 from nuncio.sync.mailbox import Kept
@@ -210,12 +210,17 @@ class ClientSocket:
         """
         _check_names(names)
         limit = _limit(timeout)
+        self._check()
         mailbox = self._manager.mailboxes[self.nsp]
+        call = Call(self._home.loop, mailbox.next, (names,), mailbox.put_back)
         try:
-            kept = self._run(mailbox.next, names, timeout=limit, undo=mailbox.put_back)
+            return _event(self._inner, self._home.make(call, limit))
         except Cancelled:
             raise ReceiveTimeout(names, limit or 0.0) from None
-        return _event(self._inner, kept)
+        except BaseException:
+            # Ctrl-C, perhaps, and then the event has come for somebody else.
+            call.leave()
+            raise
 
     def events(self, *names: str) -> Iterator[Event]:
         """Iterate over events as they arrive: `for event in socket.events("message")`.
@@ -429,10 +434,13 @@ class ClientSocket:
     # The way to the other thread.
 
     def _run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        self._check()
+        return self._home.run(function, *args, **options)
+
+    def _check(self) -> None:
         self._home.check()
         if self.closed:
             raise RuntimeError(CLOSED)
-        return self._home.run(function, *args, **options)
 
     def _emit(self, emit: Callable[..., Any], event: str, args: tuple[object, ...]) -> None:
         if args and callable(args[-1]):
