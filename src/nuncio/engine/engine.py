@@ -291,7 +291,7 @@ class Engine:
             return self._handle(exchange, upgrade)
         request = exchange.request
         admitted = True
-        script = self.scripted(request)
+        script = self._jsonp and self.scripted(request)
         if self.cors.enabled or script or request.header(b"origin") is not None:
             admitted = bool(self.cors.admits(request, script))
             if self._cors(exchange, admitted, upgrade):

@@ -16,6 +16,7 @@ from nuncio.protocol.engineio import (
     BINARY_MARK,
     CLOSE,
     CLOSE_PACKET,
+    MESSAGE,
     NOOP_PACKET,
     SEPARATOR,
     Message,
@@ -31,6 +32,7 @@ NOOP: Final = Message(NOOP_PACKET, control=True)
 CLOSE_MESSAGE: Final = Message(CLOSE_PACKET, control=True)
 
 OCTET_STREAM: Final = "application/octet-stream"
+PLAIN_TEXT: Final = "text/plain;charset=UTF-8"
 
 _TEXT: Final = ("Content-Type", "text/plain; charset=UTF-8")
 _HTML: Final = ("Content-Type", "text/html")
@@ -143,8 +145,9 @@ class PollingTransport(Transport):
             first.respond(400, [], b"")
             self._overlap(exchange, "data request overlap from client")
             return
-        content_type = exchange.request.header(b"content-type") or ""
-        binary = content_type.partition(";")[0].strip().lower() == OCTET_STREAM
+        content_type = exchange.request.header(b"content-type")
+        # Official clients send the first.
+        binary = content_type != PLAIN_TEXT and content_type is not None and _is_octets(content_type)
         if not self._takes(binary):
             exchange.respond(400, [("Connection", "close")], b"")
             self._end(TRANSPORT_ERROR, "invalid content")
@@ -209,7 +212,7 @@ class PollingTransport(Transport):
         self._handle(packets)
 
     def _split(self, body: bytes) -> list[bytes]:
-        return split_payload(as_utf8(body), self._max_packets)
+        return split_payload(body if body.isascii() else as_utf8(body), self._max_packets)
 
     def _handle(self, packets: list[bytes]) -> None:
         if self._waiting_packets is not None:
@@ -226,7 +229,10 @@ class PollingTransport(Transport):
             if not packet:
                 sink.text(self, packet)
                 return
-            self._packet(sink, packet)
+            if packet[0] == MESSAGE:
+                sink.text(self, packet)
+            else:
+                self._packet(sink, packet)
 
     def _packet(self, sink: PacketSink, packet: bytes) -> None:
         kind = packet[0]
@@ -269,8 +275,9 @@ class PollingTransport(Transport):
         self._poll = None
         self.writable = False
         compress = False
-        for message in out:
-            compress = compress or (message.compress and not message.control)
+        if self._compression is not None:
+            for message in out:
+                compress = compress or (message.compress and not message.control)
         self._respond(poll, out, compress)
 
     def _respond(self, poll: Exchange, out: list[Message], compress: bool) -> None:
@@ -417,6 +424,10 @@ class PollingTransport(Transport):
             self._waiting = callback
             return False
         return True
+
+
+def _is_octets(content_type: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == OCTET_STREAM
 
 
 def as_utf8(body: bytes) -> bytes:

@@ -18,7 +18,7 @@ from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from nuncio.engine.engine import Engine
 from nuncio.engine.request import Request
-from nuncio.engine.wheel import Timer
+from nuncio.engine.wheel import Timer, TimerWheel
 from nuncio.hosts.exchange import STATUS_LINES, HTTPExchange
 from nuncio.hosts.upgrade import UpgradeExchange, forwarded, unwrap
 
@@ -59,6 +59,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         self.pipelined = False
         self._idle: _IdleTimer | None = None
         self._behind_proxy = False
+        self._old: bool | None = None
         self._in_head = True
         self._head_size = 0
         self._read_size = 0
@@ -87,8 +88,10 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         """httptools: its head is there."""
         self._in_head = False
         # Only a head that came with much else, or is long, has to be measured.
-        suspect = self._read_size + max(self._head_size, 0)
-        self._head_size = 0
+        suspect = self._read_size
+        if self._head_size:
+            suspect += max(self._head_size, 0)
+            self._head_size = 0
         if self.pipelined or self._refused:
             return
         if suspect > self._header_bytes and self._head_bytes() > self._header_bytes:
@@ -136,7 +139,10 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         return Request(method, path, query.decode("latin-1"), self.headers, client, secure)
 
     def _begin(self, engine: Engine, request: Request) -> None:
-        keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        if self._old is None:
+            # Of a connection, not of each request: no peer changes its version.
+            self._old = self.parser.get_http_version() == "1.0"
+        keep_alive = not self._old and self.parser.should_keep_alive()
         exchange = HTTPExchange(request, self, keep_alive)
         self._exchange = exchange
         if self.expect_100_continue:
@@ -271,9 +277,9 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
     def _wait_for_next(self, engine: Engine, seconds: float) -> None:
         idle = self._idle
         if idle is None:
-            idle = _IdleTimer(self, engine)
+            idle = _IdleTimer(self, engine.config().wheel)
             self._idle = idle
-        engine.config().wheel.arm(idle, seconds)
+        idle.wheel.arm(idle, seconds)
 
     @property
     def idle(self) -> bool:
@@ -284,14 +290,16 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
 class _IdleTimer(Timer):
     """Closes a connection that is kept alive for nothing."""
 
-    def __init__(self, protocol: NuncioHTTPProtocol, engine: Engine) -> None:
+    __slots__ = ("_protocol", "wheel")
+
+    def __init__(self, protocol: NuncioHTTPProtocol, wheel: TimerWheel) -> None:
         super().__init__()
         self._protocol = protocol
-        self._engine = engine
+        self.wheel = wheel
 
     def expire(self, now: float) -> None:
         self._protocol.out_of_time()
 
     def stop(self) -> None:
         """The connection ended or became a WebSocket."""
-        self._engine.config().wheel.cancel(self)
+        self.wheel.cancel(self)
