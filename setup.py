@@ -65,6 +65,7 @@ COMPILED = [
     "src/nuncio/handlers/threads.py",
     "src/nuncio/handlers/workers.py",
     "src/nuncio/hosts/exchange.py",
+    "src/nuncio/protocol/bytestream.py",
     "src/nuncio/protocol/dialects.py",
     "src/nuncio/protocol/engineio.py",
     "src/nuncio/protocol/engineio3.py",

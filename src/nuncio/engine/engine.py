@@ -23,12 +23,10 @@ from nuncio.engine.door import Door
 from nuncio.engine.event_names import ENGINE_EVENTS, SESSION_EVENTS
 from nuncio.engine.follow import follow_up
 from nuncio.engine.gates import Gates, Middleware
-from nuncio.engine.headers import Decorator, HeaderEvents
+from nuncio.engine.headers import HeaderEvents
 from nuncio.engine.listener import Listener
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.origins import origin_of
-from nuncio.engine.polling import PollingTransport
-from nuncio.engine.polling3 import PollingTransport3
 from nuncio.engine.refusal import (
     BAD_HANDSHAKE_METHOD,
     FORBIDDEN,
@@ -43,15 +41,14 @@ from nuncio.engine.session3 import Session3
 from nuncio.engine.settings import SessionConfig
 from nuncio.engine.standalone import EventListener
 from nuncio.engine.transport import Flusher, Transport
+from nuncio.engine.ways import Way, revision_of, ways_of
 from nuncio.engine.wheel import TimerWheel
 from nuncio.engine.winddown import WindDown
 from nuncio.errors import DisconnectReason, OptionError
 from nuncio.events import Emitter
 from nuncio.ids import new_id
 from nuncio.options import build, in_snake_case
-from nuncio.protocol.dialects import Dialect, dialect_of
 from nuncio.protocol.engineio import Message
-from nuncio.protocol.jsonp import callback_of
 
 logger = logging.getLogger("nuncio.engine")
 
@@ -114,7 +111,7 @@ class Engine:
             self.counters,
             lambda: self.config().wheel,
         )
-        self._headers = HeaderEvents(self.events)
+        self.header_events = HeaderEvents(self.events)
         self._gates = Gates(self.options, self.cors, self._refusals)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._config: SessionConfig | None = None
@@ -122,7 +119,8 @@ class Engine:
         self._jsonp = self.options.allow_eio3
         path = self.options.path.rstrip("/")
         self._prefix = path + "/" if self.options.add_trailing_slash else path
-        self._open_tail = self._open_tails()
+        self._ways = ways_of(self)
+        self._open_tails = {name: self._open_tail(way) for name, way in self._ways.items()}
         self._warned_origin = False
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -353,21 +351,22 @@ class Engine:
         request = exchange.request
         query = request.query
         name = query.get("transport", "")
-        if name not in self.options.transports:
+        way = self._ways.get(name)
+        if way is None:
             self._refusals.refuse(exchange, upgrade, UNKNOWN_TRANSPORT, {"transport": name})
             return False
         if not self._check_origin(exchange, upgrade, admitted):
             return False
         sid = query.get("sid")
         if sid:
-            self._existing(exchange, upgrade, sid, name)
+            self._existing(exchange, upgrade, sid, way)
             return False
-        if request.method != "GET":
+        if request.method != way.method:
             self._refusals.refuse(
                 exchange, upgrade, BAD_HANDSHAKE_METHOD, {"method": request.method}
             )
             return False
-        if (name == "websocket") != upgrade:
+        if way.upgrade != upgrade:
             self._refusals.bad_request(exchange, upgrade, "TRANSPORT_HANDSHAKE_ERROR")
             return False
         if not self._has_room(exchange, upgrade) or not self._door.knocked(exchange, upgrade):
@@ -414,22 +413,22 @@ class Engine:
 
     # Requests of sessions there are.
 
-    def _existing(self, exchange: Exchange, upgrade: bool, sid: str, name: str) -> None:
+    def _existing(self, exchange: Exchange, upgrade: bool, sid: str, way: Way) -> None:
         session = self.sessions.get(sid)
         if session is None:
             self._refusals.refuse(exchange, upgrade, UNKNOWN_SID, {"sid": sid})
             return
         previous = session.transport.name
-        if not upgrade and previous != name:
+        if not upgrade and previous != way.name and not (way.probes and not way.upgrade):
             self._refusals.bad_request(
                 exchange,
                 upgrade,
                 "TRANSPORT_MISMATCH",
-                transport=name,
+                transport=way.name,
                 previous_transport=previous,
             )
             return
-        revision = _revision(exchange.request)
+        revision = revision_of(exchange.request)
         if revision != session.protocol:
             self._refusals.bad_request(
                 exchange,
@@ -438,29 +437,31 @@ class Engine:
                 protocol=revision,
                 previous_protocol=session.protocol,
             )
-            return
-        if upgrade:
-            if name == "websocket":
-                self._probe(exchange, session)
-            else:
-                self._refusals.bad_request(exchange, upgrade, "TRANSPORT_HANDSHAKE_ERROR")
-            return
-        transport = session.transport
-        method = exchange.request.method
-        if not isinstance(transport, PollingTransport):
+        elif way.upgrade != upgrade:
             self._refusals.bad_request(exchange, upgrade, "TRANSPORT_HANDSHAKE_ERROR")
-        elif method == "GET":
-            transport.get(exchange)
-        elif method == "POST":
-            transport.post(exchange)
-        else:
-            exchange.respond(500, [], b"")
+        elif not self._follow(exchange, session, way):
+            self._attempt(exchange, session, way)
 
-    def _probe(self, exchange: Exchange, session: Session) -> None:
-        self._headers.emit(exchange, initial=False)
-        refused = session.upgrading or session.upgraded or session.transport.name == "websocket"
-        transport: Transport = exchange.accept(_dialect(exchange.request))
-        if refused:
+    def _follow(self, exchange: Exchange, session: Session, way: Way) -> bool:
+        """Whether the request belonged to a transport there is, and was taken."""
+        transport: Transport | None = session.transport
+        if session.transport.name != way.name:
+            transport = session.trying(way.name)
+        return transport is not None and way.follow(exchange, transport)
+
+    def _attempt(self, exchange: Exchange, session: Session, way: Way) -> None:
+        if not way.probes:
+            self._refusals.bad_request(exchange, way.upgrade, "TRANSPORT_HANDSHAKE_ERROR")
+            return
+        transport = way.attempt(exchange)
+        if transport is not None:
+            self.probe(session, transport)
+
+    def probe(self, session: Session, transport: Transport) -> None:
+        """Let a session try a transport that its client has opened."""
+        ways = self._ways
+        better = ways[session.transport.name].better if session.transport.name in ways else ()
+        if session.upgrading or session.ready_state != "open" or transport.name not in better:
             transport.discard()
         else:
             session.probe(transport)
@@ -469,18 +470,23 @@ class Engine:
     # New sessions.
 
     def _open(self, exchange: Exchange, upgrade: bool, id: str) -> None:
-        config = self.config()
-        request = exchange.request
-        if upgrade:
-            self._headers.emit(exchange, initial=True)
-            transport: Transport = exchange.accept(_dialect(request))
-        else:
-            transport = self._polling(exchange, config, id)
-        kind = Session if _revision(request) == 4 else Session3
-        session = kind(self, config, id, transport, request)
+        transport = self._ways[exchange.request.query["transport"]].open(exchange, id)
+        if transport is not None:
+            self.begin(exchange.request, transport, id)
+
+    def begin(self, request: Request, transport: Transport, id: str) -> None:
+        """Open a session over a transport that has passed every check.
+
+        Args:
+            request: that the client came with.
+            transport: what it opened.
+            id: the session's.
+        """
+        kind = Session if revision_of(request) == 4 else Session3
+        session = kind(self, self.config(), id, transport, request)
         self.sessions[id] = session
         self._door.opened(request)
-        handshake = b'0{"sid":' + msgspec.json.encode(id) + self._open_tail[upgrade]
+        handshake = b'0{"sid":' + msgspec.json.encode(id) + self._open_tails[transport.name]
         packets = [Message(handshake, control=True)]
         initial = self.options.initial_packet
         if isinstance(initial, str):
@@ -499,54 +505,17 @@ class Engine:
             session.listener = listener
         request.forget()
 
-    def _polling(self, exchange: Exchange, config: SessionConfig, id: str) -> PollingTransport:
-        limits = self.options.limits
-        agent = exchange.request.header(b"user-agent") or ""
-        legacy = ";MSIE" in agent or "Trident/" in agent
-        decorate = Decorator(self._headers, legacy) if legacy or self._headers.watched else None
-        query = exchange.request.query
-        callback = callback_of(query["j"]) if self.scripted(exchange.request) else None
-        transport: PollingTransport
-        if _revision(exchange.request) == 4:
-            transport = PollingTransport(
-                config.flusher,
-                config.wheel,
-                self.options.max_http_buffer_size,
-                limits.payload_packets,
-                self.compression,
-                decorate,
-                callback,
-            )
-        else:
-            transport = PollingTransport3(
-                config.flusher,
-                config.wheel,
-                self.options.max_http_buffer_size,
-                limits.payload_packets,
-                self.compression,
-                decorate,
-                callback,
-                bool(query.get("b64")),
-            )
-        if self.cookie is not None:
-            exchange.set_header("Set-Cookie", self.cookie.header(id))
-        transport.open(exchange)
-        return transport
-
-    def _open_tails(self) -> tuple[bytes, bytes]:
+    def _open_tail(self, way: Way) -> bytes:
+        """The open packet's rest, behind the session's id."""
         options = self.options
-        upgrades = ["websocket"] if "websocket" in options.transports else []
-
-        def tail(names: list[str]) -> bytes:
-            handshake = {
-                "upgrades": names,
-                "pingInterval": round(options.ping_interval * 1000),
-                "pingTimeout": round(options.ping_timeout * 1000),
-                "maxPayload": options.max_http_buffer_size,
-            }
-            return b"," + msgspec.json.encode(handshake)[1:]
-
-        return tail(upgrades if options.allow_upgrades else []), tail([])
+        better = [name for name in way.better if name in options.transports]
+        handshake = {
+            "upgrades": better if options.allow_upgrades else [],
+            "pingInterval": round(options.ping_interval * 1000),
+            "pingTimeout": round(options.ping_timeout * 1000),
+            "maxPayload": options.max_http_buffer_size,
+        }
+        return b"," + msgspec.json.encode(handshake)[1:]
 
     # What sessions use.
 
@@ -596,11 +565,3 @@ class Engine:
         listener = EventListener(session)
         self.events.emit("connection", session)
         return listener
-
-
-def _revision(request: Request) -> int:
-    return 4 if request.query.get("EIO") == "4" else 3
-
-
-def _dialect(request: Request) -> Dialect | None:
-    return dialect_of(_revision(request), bool(request.query.get("b64")))

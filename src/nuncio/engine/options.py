@@ -12,6 +12,9 @@ from nuncio.options import HOUR, named_options, seconds, whole
 
 TRANSPORTS = ("polling", "websocket")
 
+# All there are; `nuncio.engine.ways` knows the class of each.
+KNOWN_TRANSPORTS = (*TRANSPORTS, "webtransport", "stream", "sse", "forever", "webrtc")
+
 # What a frame's header can announce; the memory of a machine ends long before.
 MOST_BYTES = 2**60
 
@@ -28,7 +31,8 @@ class EngineOptions:
         ping_timeout: seconds a peer has to answer one.
         upgrade_timeout: seconds an upgrade may take.
         max_http_buffer_size: bytes of one message or one long-polling body.
-        transports: which are served, of `polling` and `websocket`.
+        transports: which are served: `polling` and `websocket`, and, if named, `webtransport`,
+            `stream`, `sse`, `forever` and `webrtc`; see the guide.
         allow_upgrades: whether clients are told that they may upgrade.
         http_compression: long-polling compression: True, False or `{"threshold": 1024}`.
         per_message_deflate: WebSocket compression: False, True or a `DeflateConfig` mapping.
@@ -72,9 +76,9 @@ class EngineOptions:
         if not isinstance(self.transports, (list, tuple)) or not self.transports:
             raise OptionError(f"transports must be a list of names, not {self.transports!r}")
         for transport in self.transports:
-            if transport not in TRANSPORTS:
+            if transport not in KNOWN_TRANSPORTS:
                 raise OptionError(
-                    f"transports: {transport!r} is unknown; there are {', '.join(TRANSPORTS)}"
+                    f"transports: {transport!r} is unknown; there are {', '.join(KNOWN_TRANSPORTS)}"
                 )
         for name in ("allow_request", "generate_id"):
             value = getattr(self, name)

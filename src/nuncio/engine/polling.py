@@ -91,7 +91,7 @@ class PollingTransport(Transport):
         decorate: Any,
         callback: bytes | None = None,
     ) -> None:
-        super().__init__("polling")
+        super().__init__("polling", True)
         self.writable = False
         self._flusher = flusher
         self._wheel = wheel
@@ -146,8 +146,10 @@ class PollingTransport(Transport):
             self._overlap(exchange, "data request overlap from client")
             return
         content_type = exchange.request.header(b"content-type")
-        # Official clients send the first.
-        binary = content_type != PLAIN_TEXT and content_type is not None and _is_octets(content_type)
+        binary = False
+        # What official clients send needs no closer look.
+        if content_type is not None and content_type != PLAIN_TEXT:
+            binary = content_type.partition(";")[0].strip().lower() == OCTET_STREAM
         if not self._takes(binary):
             exchange.respond(400, [("Connection", "close")], b"")
             self._end(TRANSPORT_ERROR, "invalid content")
@@ -293,7 +295,7 @@ class PollingTransport(Transport):
         self._answer(poll, body, _TEXT, compress)
 
     def release(self) -> None:
-        """Let a waiting poll go with a noop, so that the client can leave this transport."""
+        """See `Transport.release`: a waiting poll goes with a noop."""
         self._release(NOOP)
 
     @property
@@ -335,7 +337,7 @@ class PollingTransport(Transport):
 
     @property
     def lingering(self) -> bool:
-        """Whether the client has yet to fetch its goodbye."""
+        """See `Transport.lingering`."""
         return self._linger is not None
 
     def discard(self) -> None:
@@ -411,11 +413,11 @@ class PollingTransport(Transport):
 
     @property
     def holds_packets(self) -> bool:
-        """Whether packets that have arrived wait, because reading is paused."""
+        """See `Transport.holds_packets`."""
         return self._waiting_packets is not None
 
     def when_emptied(self, callback: Any) -> None:
-        """Call a function once they have been handed on."""
+        """See `Transport.when_emptied`."""
         self._emptied = callback
 
     def when_ready(self, callback: Any) -> bool:
@@ -424,10 +426,6 @@ class PollingTransport(Transport):
             self._waiting = callback
             return False
         return True
-
-
-def _is_octets(content_type: str) -> bool:
-    return content_type.partition(";")[0].strip().lower() == OCTET_STREAM
 
 
 def as_utf8(body: bytes) -> bytes:

@@ -23,14 +23,17 @@ class Probe(PacketSink):
     The dance: `2probe` is answered by `3probe`; a waiting poll is let go, at once and then every
     50 ms, for the client leaves long-polling when none is under way; `5` moves the session.
     Anything else, or silence, ends the attempt and leaves the session as it is.
+
+    Attributes:
+        transport: what the client tries.
     """
 
-    __slots__ = ("_config", "_limit", "_session", "_transport")
+    __slots__ = ("_config", "_limit", "_session", "transport")
 
     def __init__(self, session: Session, transport: Transport, config: SessionConfig) -> None:
         super().__init__()
         self._session: Session | None = session
-        self._transport = transport
+        self.transport = transport
         self._config = config
         transport.sink = self
         self._limit = config.wheel.now() + config.upgrade_timeout
@@ -49,7 +52,7 @@ class Probe(PacketSink):
             session.probed(transport)
             # The answer must not arrive after the client has begun its next poll.
             transport.flush()
-            session.release_poll()
+            session.transport.release()
             self._config.wheel.arm(self, RELEASE_SECONDS)
         elif data and data[0] == UPGRADE:
             self._session = None
@@ -83,14 +86,14 @@ class Probe(PacketSink):
         if now >= self._limit:
             self._fail()
         else:
-            session.release_poll()
+            session.transport.release()
             self._config.wheel.arm(self, RELEASE_SECONDS)
 
     def cancel(self) -> None:
         """The session ended meanwhile."""
         self._session = None
         self._config.wheel.cancel(self)
-        self._transport.discard()
+        self.transport.discard()
 
     def _fail(self) -> None:
         session = self._session

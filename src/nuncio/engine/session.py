@@ -17,7 +17,6 @@ from typing import Any, Final, TypeVar, overload
 
 from nuncio.engine.backlog import NO_ROOM, Backlog
 from nuncio.engine.listener import Listener
-from nuncio.engine.polling import PollingTransport
 from nuncio.engine.probe import Probe
 from nuncio.engine.request import Request
 from nuncio.engine.sent import TAKEN, Sent
@@ -67,7 +66,7 @@ class Session(PacketSink):
         id: secret, unguessable; only the peer knows it.
         protocol: the Engine.IO revision.
         request: the request that opened it.
-        transport: what carries it now; `transport.name` is `polling` or `websocket`.
+        transport: what carries it now; `transport.name` is its name, as `polling` or `websocket`.
         upgraded: whether it has left its first transport.
         dropped: how many messages were dropped because the peer was not ready to receive.
     """
@@ -115,7 +114,7 @@ class Session(PacketSink):
         self._reading = True
         self._probe: Probe | None = None
         # The transport it moved from, while packets wait there that go before all others.
-        self._left: PollingTransport | None = None
+        self._left: Transport | None = None
         self._events: Emitter | None = None
         self._waiters: list[Future[None]] | None = None
         transport.sink = self
@@ -153,7 +152,7 @@ class Session(PacketSink):
         if self._state == CLOSED:
             return False
         return self._buffer is not None or (
-            not self.transport.writable and self.transport.name == "websocket"
+            not self.transport.writable and not self.transport.asked
         )
 
     @property
@@ -387,7 +386,7 @@ class Session(PacketSink):
         self.transport = transport
         self.upgraded = True
         transport.sink = self
-        if isinstance(old, PollingTransport) and old.holds_packets:
+        if old.holds_packets:
             self._left = old
             transport.pause_reading()
             old.when_emptied(self._let_go)
@@ -411,11 +410,10 @@ class Session(PacketSink):
             if self._reading and self._state != CLOSED:
                 self.transport.resume_reading()
 
-    def release_poll(self) -> None:
-        """Let a poll that waits for nothing go, so that the client can leave long-polling."""
-        transport = self.transport
-        if isinstance(transport, PollingTransport):
-            transport.release()
+    def trying(self, name: str) -> Transport | None:
+        """The transport of this name that the peer is trying."""
+        probe = self._probe
+        return None if probe is None or probe.transport.name != name else probe.transport
 
     # What transports call.
 
@@ -445,7 +443,7 @@ class Session(PacketSink):
             self._binary_text(transport, data)
         elif kind < 48 or kind > 54:
             self._parse_error()
-        elif kind == CLOSE and transport.name != "polling":
+        elif kind == CLOSE and not transport.asked:
             pass  # The reference ignores it on frame transports, which close by themselves.
 
     def _binary_text(self, transport: Transport, data: bytes) -> None:
@@ -479,7 +477,7 @@ class Session(PacketSink):
                     self._rebuffer(messages[index:])
                     return
                 transport.send(messages[index])
-            if transport.name == "polling":
+            if transport.asked:
                 transport.flush()
         if self._state == CLOSING:
             self._close_transport(False)
@@ -577,7 +575,7 @@ class Session(PacketSink):
             self._finish(FORCED_CLOSE, "")
             return
         transport.close()
-        if isinstance(transport, PollingTransport) and transport.lingering:
+        if transport.lingering:
             # The close is told with the next poll, and is complete then.
             self._config.wheel.cancel(self)
             return

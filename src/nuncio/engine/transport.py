@@ -23,16 +23,19 @@ class Transport:
     """One way to carry packets to and from one peer.
 
     Attributes:
-        name: the official name, `polling` or `websocket`.
+        name: the official name, as `polling` or `websocket`.
+        asked: whether the peer has to ask for what is sent to it. Such a transport is not writable
+            between two requests, which does not mean that the peer is behind.
         sink: who takes what arrives; None once detached.
         writable: whether a message sent now leaves without waiting for the peer.
         dirty: whether the flusher will call `flush`.
     """
 
-    __slots__ = ("dirty", "name", "sink", "writable")
+    __slots__ = ("asked", "dirty", "name", "sink", "writable")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, asked: bool = False) -> None:
         self.name = name
+        self.asked = asked
         self.sink: PacketSink | None = None
         self.writable = True
         self.dirty = False
@@ -62,6 +65,27 @@ class Transport:
 
     def resume_reading(self) -> None:
         """Go on after `pause_reading`."""
+
+    # What only transports made of requests have something to say to.
+
+    def release(self) -> None:
+        """Let the peer come to rest, for it wants to leave this transport: what it waits for ends.
+
+        It is called again and again until the peer has left.
+        """
+
+    @property
+    def lingering(self) -> bool:
+        """Whether it is closed, and the peer has yet to fetch its goodbye."""
+        return False
+
+    @property
+    def holds_packets(self) -> bool:
+        """Whether packets that have arrived wait, because reading is paused."""
+        return False
+
+    def when_emptied(self, callback: Any) -> None:
+        """Call a function once the packets that it holds have been handed on."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
