@@ -36,6 +36,7 @@ from nuncio.server.oldclients import OldConnection
 from nuncio.server.options import ServerOptions, recovery_options
 from nuncio.server.parent import ParentNamespace
 from nuncio.server.participation import Participants
+from nuncio.workers.group import Worker, folder_of
 
 N = TypeVar("N", bound=Namespace)
 
@@ -105,9 +106,10 @@ class Server(Facade[D, U], Hints):
         self.engine.accept = self._accept
         self.engine.session_events = CONN_EVENTS
         self.engine.may_open = self._may_open
-        self.engine.on_host_starting = self._participants.start
+        self.engine.on_host_starting = self._start
         self.engine.on_host_stopping = self._stop
         self.engine.settle = self.settle
+        self._worker = self._make_worker()
         self._client_files = ClientFiles.parse(self.options.serve_client)
         if self._client_files is not None:
             self.engine.serve_file = self._serve_file
@@ -241,9 +243,20 @@ class Server(Facade[D, U], Hints):
         self._participants.added(nsp)
         return nsp
 
+    def _make_worker(self) -> Worker | None:
+        folder = folder_of(self.options.workers)
+        if folder is None:
+            return None
+        worker = Worker(self.engine, folder)
+        self.engine.worker = worker
+        self.engine.new_id = worker.own_id
+        return worker
+
     def make_adapter(self, nsp: Any) -> Adapter:
         """The adapter of a new namespace."""
-        make = MemoryAdapter if self.options.adapter is None else self.options.adapter
+        make = self.options.adapter
+        if make is None:
+            make = MemoryAdapter if self._worker is None else self._worker.adapter
         adapter = make(nsp)
         if not isinstance(adapter, Adapter):
             raise OptionError(
@@ -455,6 +468,13 @@ class Server(Facade[D, U], Hints):
         limit = loop.time() + seconds
         await super().settle(seconds)
         await self._participants.leave(limit - loop.time())
+        if self._worker is not None:
+            await self._worker.stop()
+
+    async def _start(self) -> None:
+        if self._worker is not None:
+            await self._worker.start()
+        await self._participants.start()
 
     def _stop(self) -> None:
         # Who reconnects while the last handlers end is told to come back later.
