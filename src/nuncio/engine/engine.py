@@ -20,6 +20,7 @@ from nuncio.engine.cookies import CookieOption
 from nuncio.engine.cors import CorsPolicy
 from nuncio.engine.counters import Counters
 from nuncio.engine.door import Door
+from nuncio.engine.drain import drain
 from nuncio.engine.event_names import ENGINE_EVENTS, SESSION_EVENTS
 from nuncio.engine.follow import follow_up
 from nuncio.engine.gates import Gates, Middleware
@@ -384,6 +385,10 @@ class Engine:
     def _has_room(self, exchange: Exchange, upgrade: bool) -> bool:
         """Whether a new session may be opened now; otherwise the request is answered."""
         if not exchange.alive or self.stopping:
+            worker = self.worker
+            if exchange.alive and not upgrade and worker is not None:
+                if worker.forwarder.pass_on(exchange):
+                    return False
             exchange.respond(503, [("Retry-After", "5"), ("Connection", "close")], b"")
             return False
         return self._door.has_room(exchange, upgrade, self.may_open)
@@ -485,8 +490,11 @@ class Engine:
         way = self._ways.get(exchange.request.query.get("transport", ""))
         if way is None:
             self._refusals.refuse(exchange, upgrade, UNKNOWN_TRANSPORT, {})
-        else:
+        elif sid:
             self._existing(exchange, upgrade, sid, way)
+        elif self._has_room(exchange, upgrade):
+            # That worker lets nobody in any more.
+            self._open(exchange, upgrade, self.new_id())
 
     def unknown_session(self, exchange: Exchange, upgrade: bool, sid: str) -> None:
         """Refuse a request of a session that there is not, or no longer."""
@@ -583,6 +591,10 @@ class Engine:
         """A host begins, perhaps after an end: sessions may be opened."""
         self.stopping = False
         self._wind_down.begin_anew()
+
+    async def drain(self, window: float) -> None:
+        """See `nuncio.engine.drain`."""
+        await drain(self, window)
 
     async def wind_down(self, seconds: float) -> None:
         """Wait, after `close` or `host_stopping`, until everything has come to rest.

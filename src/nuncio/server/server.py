@@ -20,7 +20,7 @@ from nuncio.engine.session import Session
 from nuncio.errors import DisconnectReason, OptionError
 from nuncio.handlers.binding import bind
 from nuncio.handlers.handler import Handler
-from nuncio.options import build, unknown_option
+from nuncio.options import HOUR, build, seconds, unknown_option
 from nuncio.server.broadcasting import promises
 from nuncio.server.classes import check_unregistered, checked_name, register_methods
 from nuncio.server.client_files import ClientFiles
@@ -461,6 +461,20 @@ class Server(Facade[D, U], Hints):
         for listening in self._listening:
             await listening.close()
         self._listening.clear()
+
+    async def drain(self, window: float = 10.0, timeout: float = 10.0) -> None:
+        """Send the clients to other servers, spread over a time, then close.
+
+        Nobody is let in any more, and no connection is accepted. Each client's connection ends in
+        order, at a moment of its own; it connects again, to a server that accepts it.
+
+        Args:
+            window: seconds over which the clients are sent away.
+            timeout: see `close`.
+        """
+        seconds("window", window, most=HOUR)
+        await self.engine.drain(window)
+        await self.close(timeout)
 
     async def settle(self, seconds: float) -> None:
         """See `Tasks.settle`; at last the namespaces leave the cluster."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import TYPE_CHECKING, Any, Final
 
 from nuncio.engine.request import Exchange, Receiver, Request
@@ -81,6 +82,20 @@ class Forwarder:
         exchange.receiver = forwarded
         if exchange.request.method != "POST":
             self._ask(forwarded, b"")
+        return True
+
+    def pass_on(self, exchange: Exchange) -> bool:
+        """Let another worker open the session that a client asks for, since this one will not.
+
+        Returns:
+            False when there is no other.
+        """
+        others = self._mesh.others
+        if not others or exchange.request.method == "POST":
+            return False
+        forwarded = _Forwarded(self, self._next(), exchange, "", random.choice(others))
+        exchange.receiver = forwarded
+        self._ask(forwarded, b"")
         return True
 
     def _next(self) -> int:
