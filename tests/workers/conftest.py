@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import nuncio
+from nuncio.workers.group import Worker
 from tests.interop.conftest import node as node
 from tests.support.aio import eventually
 
@@ -32,6 +33,12 @@ def usual(io: nuncio.Server) -> None:
         @socket.on("shout")
         def shout(*args: Any) -> None:
             io.to("everybody").emit("shout", *args)
+
+
+def worker_of(io: nuncio.Server) -> Worker:
+    """A server's place among the workers."""
+    assert io.engine.worker is not None
+    return io.engine.worker
 
 
 class Crew:
@@ -82,7 +89,7 @@ def crew(folder: Path) -> Start:
                 listening.append(await io.listen(0))
                 crew.ports.append(listening[-1].port)
             await eventually(
-                lambda: all(len(io.engine.worker.mesh.others) == count - 1 for io in crew.servers)
+                lambda: all(len(worker_of(io).mesh.others) == count - 1 for io in crew.servers)
             )
             yield crew
         finally:

@@ -6,7 +6,7 @@ from typing import Any
 
 import nuncio
 from tests.support.aio import eventually, run_async, within
-from tests.workers.conftest import Crew, Start
+from tests.workers.conftest import Crew, Start, worker_of
 
 
 async def clients(crew: Crew) -> list[nuncio.ClientSocket]:
@@ -77,7 +77,7 @@ async def test_who_has_not_the_namespace_is_not_waited_for(crew: Start) -> None:
         workers.servers[1].of("/here")
         adapter = workers.servers[0].of("/here").adapter
         for _ in range(2):
-            await eventually(lambda: len(workers.servers[0].engine.worker.mesh.others) == 2)
+            await eventually(lambda: len(worker_of(workers.servers[0]).mesh.others) == 2)
         await _count(adapter, 2)
         assert await within(workers.servers[0].of("/here").fetch_sockets()) == []
         await workers.servers[1].close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import nuncio
 from tests.support.aio import eventually, run_async, within
 from tests.support.rawclient import Polling, WebSocket, fetch, websocket_target
-from tests.workers.conftest import Crew, Start
+from tests.workers.conftest import Crew, Start, worker_of
 
 
 def elsewhere(crew: Crew, sid: str) -> int:
@@ -34,7 +35,7 @@ async def test_the_id_says_who_holds_the_session(crew: Start) -> None:
             polling = await Polling.open(port)
             assert len(polling.sid) == 20
             assert polling.sid in io.engine.sessions
-            assert polling.sid[:3] == io.engine.worker.mesh.tag
+            assert polling.sid[:3] == worker_of(io).mesh.tag
 
 
 @run_async
@@ -71,7 +72,7 @@ async def test_binary_and_many_packets(crew: Start) -> None:
 @run_async
 async def test_a_session_nobody_holds_is_unknown(crew: Start) -> None:
     async with crew(2) as workers:
-        tag = workers.servers[1].engine.worker.mesh.tag
+        tag = worker_of(workers.servers[1]).mesh.tag
         for sid in ("x", "A" * 20, tag + "A" * 17):
             response = await fetch(
                 workers.ports[0], f"/socket.io/?EIO=4&transport=polling&sid={sid}"
@@ -139,7 +140,7 @@ async def test_an_upgrade_at_another_worker(crew: Start) -> None:
             await socket.send(f'422["echo","{big}"]')
             assert await socket.receive() == f'432["{big}"]'
         await eventually(lambda: here.sid not in holder.engine.sessions)
-        assert sum(io.engine.worker.forwarder.count for io in workers.servers) == 0
+        assert sum(worker_of(io).forwarder.count for io in workers.servers) == 0
 
 
 @run_async
@@ -168,10 +169,10 @@ async def test_a_worker_that_ends_frees_what_others_held_for_it(crew: Start) -> 
             await socket.send("2probe")
             assert await socket.receive() == "3probe"
             await socket.send("5")
-            other = workers.servers[1].engine.worker
+            other = worker_of(workers.servers[1])
             await eventually(lambda: other.forwarder.count == 2)
             # As when the process is killed: the links are cut.
-            for link in workers.servers[0].engine.worker.mesh.others:
+            for link in worker_of(workers.servers[0]).mesh.others:
                 link._io.abort()
             response = await poll.response()
             assert response.status == 400
@@ -218,14 +219,42 @@ async def test_pythons_client_through_a_balancer_that_takes_turns(crew: Start) -
             assert await within(socket.emit_with_ack("echo", data)) == data
         for number, socket in enumerate(sockets):
             if number % 3 == 1:
-                await eventually(
-                    lambda socket=socket: socket.io.engine.transport.name == "websocket"
-                )
+                await eventually(_over(socket, "websocket"))
         sockets[0].emit("shout", 1)
         await eventually(lambda: len(heard) == 12)
         assert sorted(heard) == list(range(12))
         for socket in sockets:
             await socket.close()
+
+
+@pytest.mark.parametrize("name", ["stream", "sse", "forever"])
+@run_async
+async def test_responses_that_stay_open_come_through(crew: Start, name: str) -> None:
+    ways = ["polling", "websocket", name]
+    async with crew(3, transports=ways) as workers, _balancer(workers.ports) as port:
+        got: list[Any] = []
+        socket = await nuncio.connect(
+            f"http://127.0.0.1:{port}", transports=[name], upgrade=False, force_new=True
+        )
+        socket.on("shout", got.append)
+        for number in range(200):
+            socket.emit("shout", number)
+        await eventually(lambda: len(got) == 200)
+        assert got == list(range(200))
+        data = b"\x00\x01" * 100_000
+        assert await within(socket.emit_with_ack("echo", data, b"")) == [data, b""]
+        assert socket.io.engine.transport.name == name
+        await socket.close()
+        moving = await nuncio.connect(
+            f"http://127.0.0.1:{port}", transports=["polling", name], force_new=True
+        )
+        await eventually(lambda: moving.io.engine.transport.name == name)
+        assert await within(moving.emit_with_ack("echo", data)) == data
+        await moving.close()
+
+
+def _over(socket: nuncio.ClientSocket, name: str) -> Callable[[], bool]:
+    return lambda: socket.io.engine.transport.name == name
 
 
 class _balancer:

@@ -134,7 +134,7 @@ async def test_a_worker_that_dies_is_replaced_and_its_clients_come_back(tmp_path
         after = served.workers()
         assert len(after) == 3 and killed not in after
         for socket in sockets:
-            await eventually(lambda socket=socket: socket.connected)
+            await within(socket.wait_connected())
             assert await within(socket.timeout(20).emit_with_ack("who")) in after
         heard: list[int] = []
         for number, socket in enumerate(sockets):
@@ -160,7 +160,7 @@ async def test_workers_are_replaced_one_by_one_and_nobody_is_refused(tmp_path: P
         after = served.workers()
         assert len(after) == 2 and not after & before
         for socket in sockets:
-            await eventually(lambda socket=socket: socket.connected)
+            await within(socket.wait_connected())
             assert await within(socket.emit_with_ack("who")) in after
         assert failures == []
         for socket in sockets:

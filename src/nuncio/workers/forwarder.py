@@ -23,10 +23,12 @@ from nuncio.workers.messages import (
     Arrived,
     Asked,
     Attempted,
+    Begun,
     Close,
     Ended,
     Granted,
     Left,
+    Piece,
     Reading,
     Sent,
     Told,
@@ -161,6 +163,10 @@ class Forwarder:
                 tunnel.send(message)
         elif isinstance(message, Answered):
             self._answered(link, message)
+        elif isinstance(message, (Begun, Piece)):
+            forwarded = self._exchanges.get(message.id)
+            if forwarded is not None and forwarded.link is link:
+                self._stream(forwarded, message)
         elif isinstance(message, Granted):
             self._decided(link, message)
         elif isinstance(message, (Reading, Close)):
@@ -176,6 +182,22 @@ class Forwarder:
             del self._exchanges[message.id]
             forwarded.exchange.respond(message.status, message.headers, message.body)
 
+    def _stream(self, forwarded: _Forwarded, message: Begun | Piece) -> None:
+        """A response that comes in pieces goes on."""
+        exchange = forwarded.exchange
+        if isinstance(message, Begun):
+            exchange.begin(message.status, message.headers)
+            return
+        exchange.chunk(message.data)
+        if message.last or message.cut:
+            del self._exchanges[forwarded.id]
+            if message.cut:
+                exchange.abort()
+            else:
+                exchange.finish()
+        else:
+            forwarded.watch()
+
     def _decided(self, link: Link, message: Answered | Granted) -> None:
         attempt = self._attempts.get(message.id)
         if attempt is not None and attempt[0] is link and not attempt[1].done():
@@ -186,7 +208,10 @@ class Forwarder:
         for id, forwarded in list(self._exchanges.items()):
             if forwarded.link is link:
                 del self._exchanges[id]
-                self._engine.unknown_session(forwarded.exchange, False, forwarded.sid)
+                if forwarded.exchange.streaming:
+                    forwarded.exchange.abort()
+                else:
+                    self._engine.unknown_session(forwarded.exchange, False, forwarded.sid)
         for other, answer in list(self._attempts.values()):
             if other is link and not answer.done():
                 answer.set_result(None)
@@ -231,6 +256,7 @@ class _Forwarded(Receiver):
         self.sid = sid
         self.link = link
         self._body = bytearray()
+        self._behind = False
 
     def when_ready(self, callback: Any) -> bool:
         """See `Receiver.when_ready`: as long as the other worker keeps up."""
@@ -254,6 +280,18 @@ class _Forwarded(Receiver):
     def aborted(self, exchange: Exchange) -> None:
         """See `Receiver.aborted`."""
         self._forwarder.left(self)
+
+    def watch(self) -> None:
+        """Tell the other worker when the client falls behind with the response."""
+        if self.exchange.behind and not self._behind:
+            self._behind = True
+            self.link.send(Writable(self.id, False))
+
+    def caught_up(self, exchange: Exchange) -> None:
+        """See `Receiver.caught_up`."""
+        if self._behind:
+            self._behind = False
+            self.link.send(Writable(self.id, True))
 
 
 class _TunnelEnd(PacketSink):

@@ -97,7 +97,7 @@ class Arrived(msgspec.Struct, array_like=True, tag=8):
 
 
 class Writable(msgspec.Struct, array_like=True, tag=9):
-    """Whether a client takes what is sent to it."""
+    """Whether a client takes what is sent to it: through a tunnel, or in a response in pieces."""
 
     id: int
     yes: bool
@@ -142,11 +142,12 @@ class Begun(msgspec.Struct, array_like=True, tag=14):
 
 
 class Piece(msgspec.Struct, array_like=True, tag=15):
-    """Some more of it; the last one says so."""
+    """Some more of it. The last one says so, or that the response is cut short."""
 
     id: int
     data: bytes
     last: bool = False
+    cut: bool = False
 
 
 Message = (

@@ -15,10 +15,12 @@ from nuncio.workers.messages import (
     Arrived,
     Asked,
     Attempted,
+    Begun,
     Close,
     Ended,
     Granted,
     Left,
+    Piece,
     Reading,
     Sent,
     Told,
@@ -59,8 +61,11 @@ class Owner:
                 exchange.lost()
         elif isinstance(message, Writable):
             transport = self._transports.get((link, message.id))
+            exchange = self._exchanges.get((link, message.id))
             if transport is not None:
                 transport.set_writable(message.yes)
+            elif exchange is not None:
+                exchange.set_behind(not message.yes)
         elif isinstance(message, Ended):
             transport = self._transports.get((link, message.id))
             if transport is not None:
@@ -109,7 +114,7 @@ class RemoteExchange(Exchange):
         request: the request.
     """
 
-    __slots__ = ("_body", "_given", "_id", "_link", "_owner", "_there")
+    __slots__ = ("_behind", "_body", "_given", "_id", "_link", "_owner", "_there")
 
     def __init__(self, owner: Owner, link: Link, id: int, request: Request) -> None:
         super().__init__(request)
@@ -119,11 +124,50 @@ class RemoteExchange(Exchange):
         self._body = b""
         self._given = False
         self._there = True
+        self._behind = False
 
     def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """See `Exchange.write`."""
         self._owner.forget(self._link, self._id)
         self._link.send(Answered(self._id, status, headers, body))
+
+    def start(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """See `Exchange.start`."""
+        self._link.send(Begun(self._id, status, headers))
+
+    def put(self, data: bytes) -> None:
+        """See `Exchange.put`."""
+        self._link.send(Piece(self._id, data))
+        if self._link.behind and not self._behind:
+            self._behind = True
+            self._link.when_ready(self._caught_up)
+
+    def _caught_up(self) -> None:
+        self.set_behind(False)
+
+    def complete(self) -> None:
+        """See `Exchange.complete`."""
+        self._owner.forget(self._link, self._id)
+        self._link.send(Piece(self._id, b"", last=True))
+
+    def sever(self) -> None:
+        """See `Exchange.sever`."""
+        self._owner.forget(self._link, self._id)
+        self._link.send(Piece(self._id, b"", cut=True))
+
+    @property
+    def behind(self) -> bool:
+        """See `Exchange.behind`."""
+        return self._behind
+
+    def set_behind(self, behind: bool) -> None:
+        """Whether the client does not read as fast as is written."""
+        if self._behind is behind:
+            return
+        self._behind = behind
+        receiver = self.receiver
+        if not behind and self.streaming and receiver is not None:
+            receiver.caught_up(self)
 
     @property
     def alive(self) -> bool:
@@ -159,8 +203,9 @@ class RemoteExchange(Exchange):
         self._there = False
         self._owner.forget(self._link, self._id)
         receiver = self.receiver
-        if not self.done:
+        if not self.done or self.streaming:
             self.done = True
+            self.streaming = False
             if receiver is not None:
                 receiver.aborted(self)
 
