@@ -47,6 +47,7 @@ from nuncio.protocol.socketio import Packet as Packet
 from nuncio.rate import Rate as Rate
 from nuncio.server.classes import event as event
 from nuncio.server.classes import middleware as middleware
+from nuncio.server.console_access import Console as Console
 from nuncio.server.delivery import Undelivered as Undelivered
 from nuncio.server.delivery import UndeliveredEvent as UndeliveredEvent
 from nuncio.server.handshake import Handshake as Handshake
@@ -71,6 +72,7 @@ __all__ = [
     "ClusterTimeout",
     "ConnectError",
     "ConnectTimeout",
+    "Console",
     "Counters",
     "Depends",
     "DisconnectReason",

@@ -25,6 +25,8 @@ from nuncio.server.broadcasting import promises
 from nuncio.server.classes import check_unregistered, checked_name, register_methods
 from nuncio.server.client_files import ClientFiles
 from nuncio.server.connection import Connection
+from nuncio.server.console import ConsoleSite, answer_off
+from nuncio.server.console_access import parse_console
 from nuncio.server.delivery import Undelivered, UndeliveredEvent
 from nuncio.server.facade import Facade
 from nuncio.server.factories import check_factory, make_namespace
@@ -111,8 +113,9 @@ class Server(Facade[D, U], Hints):
         self.engine.settle = self.settle
         self._worker = self._make_worker()
         self._client_files = ClientFiles.parse(self.options.serve_client)
-        if self._client_files is not None:
-            self.engine.serve_file = self._serve_file
+        settings = parse_console(self.options.console)
+        self._console = None if settings is None else ConsoleSite(self, settings)
+        self.engine.serve_file = self._serve_file
         self._namespaces: dict[str, Namespace[D, U]] = {}
         self._listening: list[Any] = []
         self.threads.used = self.options.threads
@@ -503,8 +506,12 @@ class Server(Facade[D, U], Hints):
     # What the engine asks.
 
     def _serve_file(self, exchange: Exchange) -> bool:
-        files = self._client_files
-        return files is not None and files.serve(exchange, self.engine.path)
+        files, path = self._client_files, self.engine.path
+        if files is not None and files.serve(exchange, path):
+            return True
+        if self._console is None:
+            return answer_off(exchange, path)
+        return self._console.serve(exchange, path)
 
     def _may_open(self) -> bool:
         return self.handshakes < self.limits.handshakes
