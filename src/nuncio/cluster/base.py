@@ -221,7 +221,7 @@ class ClusterAdapter(MemoryAdapter):
             raise ClusterUnavailable(str(error), found) from error
         if others <= 0:
             return found
-        asked = _CountedRequest(others)
+        asked = CountedRequest(others)
         request = self._new_request(asked)
         self._tell(Kind.FETCH_SOCKETS, FetchSockets(to_wire(options), request))
         complete = await self._wait(request, asked, limit)
@@ -261,7 +261,7 @@ class ClusterAdapter(MemoryAdapter):
             raise AckTimeout([]) from error
         if others <= 0:
             return []
-        asked = _CountedRequest(others)
+        asked = CountedRequest(others)
         request = self._new_request(asked)
         told = ServerSideEmit(request=request, packet=plain(payload))
         self._tell(Kind.SERVER_SIDE_EMIT, told)
@@ -283,7 +283,7 @@ class ClusterAdapter(MemoryAdapter):
 
         asyncio.get_running_loop().call_later(seconds, end)
 
-    async def _wait(self, id: str, request: _CountedRequest, seconds: float) -> bool:
+    async def _wait(self, id: str, request: CountedRequest, seconds: float) -> bool:
         """Wait for the answers to a request; whether they all came."""
         try:
             async with asyncio.timeout(seconds):
@@ -373,13 +373,13 @@ class ClusterAdapter(MemoryAdapter):
     def _on_fetched(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, FetchedSockets)
         request = self._requests.get(told.request)
-        if isinstance(request, _CountedRequest):
+        if isinstance(request, CountedRequest):
             request.add(message.uid, told.sockets)
 
     def _on_server_answer(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, ServerAnswer)
         request = self._requests.get(told.request)
-        if isinstance(request, _CountedRequest):
+        if isinstance(request, CountedRequest):
             request.add(message.uid, told.packet)
 
     def _on_client_count(self, message: ClusterMessage) -> None:
@@ -406,7 +406,7 @@ class _AckRequest(_Request):
         self.gathering = gathering
 
 
-class _CountedRequest(_Request):
+class CountedRequest(_Request):
     """A question that each other server answers once."""
 
     def __init__(self, expected: int) -> None:

@@ -75,6 +75,15 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
     return value
 
 
+def well_formed(text: str) -> str:
+    """Text that UTF-8 can hold: surrogates that belong to no pair are replaced, as in Node."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def to_json(value: object) -> bytes:
     """As JSON; binary as Node's Buffers."""
     if has_binary(value):
@@ -96,7 +105,7 @@ def to_msgpack(value: object) -> bytes:
 
 def _representable(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return well_formed(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         try:
             return float(value)

@@ -33,7 +33,14 @@ from nuncio.cluster.messages import (
     SocketsRooms,
 )
 from nuncio.cluster.rooms import Room
-from nuncio.cluster.values import from_bytes, from_msgpack, may_hold_dates, to_json, to_msgpack
+from nuncio.cluster.values import (
+    from_bytes,
+    from_msgpack,
+    may_hold_dates,
+    to_json,
+    to_msgpack,
+    well_formed,
+)
 from nuncio.errors import PacketError
 
 # The numbers of requests and answers.
@@ -72,6 +79,7 @@ class Channels:
     """
 
     def __init__(self, key: str, nsp: str) -> None:
+        nsp = well_formed(nsp)
         self.broadcast = f"{key}#{nsp}#"
         self.request = f"{key}-request#{nsp}#"
         self.response = f"{key}-response#{nsp}#"
@@ -85,7 +93,9 @@ class Channels:
     def for_rooms(self, rooms: Iterable[Room]) -> str:
         """Where a broadcast is published."""
         listed = list(rooms)
-        return f"{self.broadcast}{listed[0]}#" if len(listed) == 1 else self.broadcast
+        if len(listed) != 1:
+            return self.broadcast
+        return well_formed(f"{self.broadcast}{listed[0]}#")
 
     def room_of(self, channel: str) -> str | None:
         """The one room that a broadcast on a channel is for; None when it may be for others.
