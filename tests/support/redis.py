@@ -69,7 +69,7 @@ class Redis:
             self._program, *arguments, stdout=asyncio.subprocess.DEVNULL
         )
         async with asyncio.timeout(DEADLINE / 3):
-            while not await self._answers():
+            while not await self._answers():  # noqa: ASYNC110 - another process has no Event
                 await asyncio.sleep(0.02)
 
     async def _answers(self) -> bool:
@@ -108,7 +108,7 @@ class Redis:
 
     async def command(self, *args: Any) -> Any:
         """Carry out one command."""
-        client = self.client()
+        client: Any = self.client()
         try:
             return await client.execute_command(*args)
         finally:

@@ -36,8 +36,8 @@ class Adapter:
 
     Made by the server, by calling what its option `adapter` holds with the namespace. Events
     (`adapter.on`): `create_room(room)`, `join_room(room, id)`, `leave_room(room, id)`,
-    `delete_room(room)`; and in a cluster `unhealthy(error)` when the other servers cannot be reached,
-    `healthy()` when they can again.
+    `delete_room(room)`; and in a cluster `unhealthy(error)` when the other servers cannot be
+    reached, `healthy()` when they can again.
 
     Args:
         nsp: the namespace.

@@ -110,7 +110,7 @@ class ClusterAdapter(MemoryAdapter):
         return {"dropped": self.dropped, "requests": len(self._requests)}
 
     def bus_changed(self, why: Exception | None) -> None:
-        """The other servers can be reached no longer, or again, which the adapter's listeners learn.
+        """The other servers can be reached no longer, or again; the adapter's listeners learn it.
 
         Args:
             why: what happened; None when all is well.
@@ -162,7 +162,7 @@ class ClusterAdapter(MemoryAdapter):
             except Exception as error:
                 # The clients of this server are not to miss it, too.
                 self.nsp.server.report(error, None, str(payload[0]))
-        return super().broadcast(payload, options)
+        return self.deliver(payload, options)
 
     def broadcast_with_ack(
         self, payload: list[Any], options: BroadcastOptions, gathering: Any
@@ -301,12 +301,16 @@ class ClusterAdapter(MemoryAdapter):
         payload = self._payload(told, message.dated)
         options = from_wire(told.opts)
         if told.request is None:
-            super().broadcast(payload, options)
+            self.deliver(payload, options)
         else:
             if not options.timeout:
                 options.timeout = self.request_seconds
             gathering = _Forwarding(self, message.uid, told.request)
             super().broadcast_with_ack(payload, options, gathering)
+
+    def deliver(self, payload: list[Any], options: BroadcastOptions) -> Sent:
+        """Give an event to this server's sockets alone."""
+        return super().broadcast(payload, options)
 
     def _payload(self, told: Broadcast, dated: bool) -> list[Any]:
         """The event's name and arguments.

@@ -44,8 +44,9 @@ class Flags(msgspec.Struct, omit_defaults=True):
     """Flags of an operation.
 
     JavaScript servers tell the first four as their applications wrote them: `single` is said of a
-    `RemoteSocket`'s operations, and the time-out is in milliseconds. What follows is Nuncio's own: `slow` is
-    a slow-consumer policy's name; `reason` and `data` are for clients that are disconnected.
+    `RemoteSocket`'s operations, and the time-out is in milliseconds. The rest is Nuncio's own:
+    `slow` is a slow-consumer policy's name; `reason` and `data` are for clients that are
+    disconnected.
     """
 
     volatile: Any = False

@@ -13,7 +13,7 @@ import logging
 from typing import Any, Final, Protocol
 
 from nuncio.cluster.redis.endpoint import Address, Endpoint
-from nuncio.cluster.redis.line import Line
+from nuncio.cluster.redis.line import Line, seen
 from nuncio.cluster.redis.link import Command, Link
 from nuncio.cluster.redis.reader import Receiver as EntryReceiver
 from nuncio.cluster.redis.reader import StreamReader
@@ -129,10 +129,9 @@ class Bus:
         if opening is not None and not opening.done():
             opening.cancel()
             await asyncio.wait((opening,))
-        busy = [link for link in self._links.values() if link.connected]
-        limit = asyncio.get_running_loop().time() + _LAST_SECONDS
-        while any(not link.idle for link in busy) and asyncio.get_running_loop().time() < limit:
-            await asyncio.sleep(0.005)
+        # Answered after everything that was said before.
+        last = [self._ask(link, "PING") for link in self._links.values() if link.connected]
+        await asyncio.wait_for(asyncio.gather(*last, return_exceptions=True), timeout=_LAST_SECONDS)
         await self._close_lines()
 
     async def _close_lines(self) -> None:
@@ -206,6 +205,7 @@ class Bus:
             Its answer, or ConnectionError.
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(seen)
         self._push(Command(key, args, answer))
         return answer
 
@@ -289,21 +289,15 @@ class Bus:
 
     # Streams.
 
-    async def read(
-        self, stream: str, receiver: EntryReceiver, count: int, block: float
-    ) -> StreamReader:
-        """Read a stream from its present end; see `StreamReader`.
-
-        Raises:
-            ConnectionError: when Redis cannot be reached.
-        """
+    def read(self, stream: str, receiver: EntryReceiver, count: int, block: float) -> StreamReader:
+        """Read a stream from its present end; see `StreamReader`."""
 
         def dial() -> Any:
             return self._dial(self._topology.node_of(stream))
 
         reader = StreamReader(dial, self._changed, stream, receiver, count, block)
         self._readers.append(reader)
-        await reader.open()
+        reader.start()
         return reader
 
     async def stop_reading(self, reader: StreamReader) -> None:
@@ -374,5 +368,3 @@ class Bus:
         if not self._down:
             for member in list(self._members):
                 member.bus_changed(None)
-
-

@@ -13,12 +13,18 @@ from nuncio.cluster.redis.adapter import OUTGOING_BYTES, BusAdapter, RedisFactor
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.subscriber import CHANNEL, PATTERN
 from nuncio.cluster.rooms import Room
-from nuncio.errors import ClusterTimeout, ClusterUnavailable, LimitExceeded, OptionError, PacketError
+from nuncio.errors import (
+    ClusterTimeout,
+    ClusterUnavailable,
+    LimitExceeded,
+    OptionError,
+    PacketError,
+)
 from nuncio.options import seconds
 
 
 class RedisAdapter(RedisFactory):
-    """Joins servers over Redis, beside Node servers with `createAdapter` of @socket.io/redis-adapter.
+    """Joins servers over Redis, beside Node servers with @socket.io/redis-adapter.
 
         io = nuncio.Server(adapter=RedisAdapter("redis://localhost:6379"))
 

@@ -86,7 +86,7 @@ class Channels:
 
     @property
     def pattern(self) -> str:
-        """What matches all broadcasts of the namespace, and, being no more than a pattern, others."""
+        """What matches all broadcasts of the namespace, and perhaps those of others."""
         special = str.maketrans({mark: f"\\{mark}" for mark in "\\*?[]"})
         return self.broadcast.translate(special) + "*"
 

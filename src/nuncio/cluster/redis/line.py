@@ -52,7 +52,7 @@ class Line:
         """Connect, without waiting for that."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._keep())
-            self._opened.add_done_callback(_seen)
+            self._opened.add_done_callback(seen)
 
     async def close(self) -> None:
         """Close the connection, for good."""
@@ -60,6 +60,8 @@ class Line:
         if task is not None:
             task.cancel()
             await asyncio.wait((task,))
+        if not self._opened.done():
+            self._opened.set_exception(ConnectionError("the connection was given up"))
 
     async def _keep(self) -> None:
         delay = FIRST_DELAY
@@ -136,7 +138,7 @@ async def first_failure(*jobs: Any) -> None:
             raise result
 
 
-def _seen(future: asyncio.Future[None]) -> None:
-    """Nobody need wait for a line that was only started."""
+def seen(future: asyncio.Future[Any]) -> None:
+    """Nobody need wait for it, and what went wrong is no mistake then."""
     if not future.cancelled():
         future.exception()

@@ -108,11 +108,6 @@ class Link(Line):
         self._queued_bytes = 0
         return commands
 
-    @property
-    def idle(self) -> bool:
-        """Whether everything has been sent and answered."""
-        return not self._queue and not self._sent
-
     async def use(self, connection: Any) -> None:
         """See `Line.use`."""
         while True:

@@ -14,6 +14,7 @@ from nuncio.cluster.redis.line import (
     Line,
     as_connection_error,
     first_failure,
+    seen,
 )
 
 logger = logging.getLogger("nuncio.cluster")
@@ -71,7 +72,7 @@ class Subscriber(Line):
         waiting = self._waiting.get(name)
         if waiting is None:
             waiting = asyncio.get_running_loop().create_future()
-            waiting.add_done_callback(_seen)
+            waiting.add_done_callback(seen)
             self._waiting[name] = waiting
             self._change(kind, name)
         return waiting
@@ -206,9 +207,3 @@ class Subscriber(Line):
         waiting = self._waiting.pop(name, None)
         if waiting is not None and not waiting.done():
             waiting.set_exception(refusal)
-
-
-def _seen(future: asyncio.Future[None]) -> None:
-    """Nobody need wait for a confirmation."""
-    if not future.cancelled():
-        future.exception()
