@@ -1,1 +1,1 @@
-"""Clusters over Redis: three families of adapters, as JavaScript servers have them, and emitters."""
+"""Clusters over Redis: three families of adapters, as JavaScript servers have, and emitters."""

@@ -130,8 +130,13 @@ class Bus:
             opening.cancel()
             await asyncio.wait((opening,))
         # Answered after everything that was said before.
-        last = [self._ask(link, "PING") for link in self._links.values() if link.connected]
-        await asyncio.wait_for(asyncio.gather(*last, return_exceptions=True), timeout=_LAST_SECONDS)
+        links = [link for link in self._links.values() if link.connected]
+        last = [asyncio.ensure_future(self._ask(link, "PING")) for link in links]
+        if last:
+            await asyncio.wait(last, timeout=_LAST_SECONDS)
+        for answer in last:
+            answer.add_done_callback(seen)
+            answer.cancel()
         await self._close_lines()
 
     async def _close_lines(self) -> None:
