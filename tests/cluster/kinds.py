@@ -5,7 +5,7 @@ from __future__ import annotations
 from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
 from tests.support.clusters import Kind
 
-_CLIENTS = """
+NODE_CLIENTS = """
 const { createClient } = require("redis");
 const lines = [createClient({ url: args[0] }), createClient({ url: args[0] })];
 for (const line of lines) {
@@ -17,7 +17,7 @@ io.lines.push(...lines);
 
 
 def _node(package: str, call: str) -> str:
-    return f'{_CLIENTS} const adapters = require("{package}"); io.adapter(adapters.{call});'
+    return f'{NODE_CLIENTS} const adapters = require("{package}"); io.adapter(adapters.{call});'
 
 
 def _sharded(mode: str) -> Kind:
@@ -35,9 +35,7 @@ def _classic(name: str, specific: bool) -> Kind:
     options = f'{{ key: "{name}", publishOnSpecificResponseChannel: {str(specific).lower()} }}'
     return Kind(
         name,
-        lambda url: RedisAdapter(
-            url, key=name, publish_on_specific_response_channel=specific
-        ),
+        lambda url: RedisAdapter(url, key=name, publish_on_specific_response_channel=specific),
         _node("@socket.io/redis-adapter", f"createAdapter(...lines, {options})"),
     )
 

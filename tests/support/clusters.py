@@ -269,9 +269,7 @@ class NodeSide:
 
     async def ask_servers(self, event: str, *args: Any) -> list[Any]:
         """See `Side`."""
-        found: list[Any] = await self._run(
-            "return io.serverSideEmitWithAck(...rest)", event, *args
-        )
+        found: list[Any] = await self._run("return io.serverSideEmitWithAck(...rest)", event, *args)
         return found
 
     async def told(self) -> list[Any]:
@@ -297,8 +295,9 @@ class NodeSide:
         """See `Side`."""
         return await self._run(
             "const [socket] = await io.in(rest[0]).fetchSockets();"
-            "if (rest[1] === 'emitWithAck') return socket.timeout(30000).emitWithAck(...rest.slice(2));"
-            "socket[rest[1]](...rest.slice(2))",
+            "const [method, ...given] = rest.slice(1);"
+            "if (method === 'emitWithAck') return socket.timeout(30000).emitWithAck(...given);"
+            "socket[method](...given)",
             *(id, method, *args),
         )
 

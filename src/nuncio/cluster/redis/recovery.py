@@ -185,7 +185,7 @@ class RecoveringAdapter(StreamsAdapter):
     def persist_session(self, session: SavedSession) -> None:
         """See `Adapter.persist_session`."""
         try:
-            told = session_wire.told(session)
+            told = session_wire.told(session, self.position())
         except (TypeError, ValueError, RecursionError) as error:
             # Back without its data it would not be the client that it was.
             logger.warning("the client %r cannot come back: %r", session.sid, error)
@@ -265,7 +265,7 @@ class RecoveringAdapter(StreamsAdapter):
             session.ending = FORGOTTEN
             self._namespace.session_lost(session)
             return None
-        replay.begin(after, entries)
+        replay.begin(after, position_of(told.left or START), entries)
         return session
 
     def _shape(self, session: SavedSession) -> bool:
@@ -346,7 +346,7 @@ class RecoveringAdapter(StreamsAdapter):
             if not options.promised:
                 message = self.nsp.encode(payload, -1, options.compress)
                 found.append((position, message))
-            elif position not in known:
+            elif position > replay.left and position not in known:
                 if outbox is None:
                     session.outbox = outbox = self.nsp.new_outbox()
                 kept = self._promise(session, outbox, position, payload, options.compress)
@@ -422,12 +422,15 @@ class _Replay:
     def __init__(self, loop: asyncio.AbstractEventLoop, forget: Any) -> None:
         self._forget = forget
         self._after = 0
+        # What it was promised before is in its outbox, or acknowledged.
+        self.left = 0
         self._entries: dict[str, Fields] = {}
         self._timer = loop.call_later(_ADMISSION_SECONDS, forget)
 
-    def begin(self, after: int, entries: list[tuple[str, Fields]]) -> None:
-        """What the stream holds after a position."""
+    def begin(self, after: int, left: int, entries: list[tuple[str, Fields]]) -> None:
+        """What the stream holds after a position, and when the client was lost."""
         self._after = after
+        self.left = left
         self._entries = {**dict(entries), **self._entries}
 
     def arrived(self, id: str, fields: Fields) -> None:

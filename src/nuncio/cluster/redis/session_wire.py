@@ -1,8 +1,8 @@
 """What is kept in Redis of a client that lost its connection, as Node's streams adapter does.
 
 Node's servers read `sid`, `pid`, `rooms` and `data`. The rest is Nuncio's own, and they ignore it:
-`since`, where the stream ended when the client came; `joined`, the same for its rooms; `access`,
-who it is; `outbox`, what it was promised and has not acknowledged.
+`since`, where the stream ended when the client came; `joined`, the same for its rooms; `left`, the
+same when it was lost; `access`, who it is; `outbox`, what it was promised and has not acknowledged.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Session(msgspec.Struct, omit_defaults=True):
     data: Any
     since: str = ""
     joined: list[str] = []
+    left: str = ""
     access: _Access | None = None
     outbox: list[tuple[str, list[Any]]] = []
 
@@ -54,8 +55,12 @@ def id_of(position: int) -> str:
     return f"{position >> 64}-{position & (2**64 - 1)}"
 
 
-def told(session: SavedSession) -> Session:
+def told(session: SavedSession, position: int) -> Session:
     """What is kept of a client.
+
+    Args:
+        session: the client.
+        position: of the last event that it was sent, as far as it was meant.
 
     Raises:
         TypeError: when its data cannot be sent.
@@ -66,7 +71,8 @@ def told(session: SavedSession) -> Session:
         list(session.rooms),
         plain(session.data),
         since=id_of(session.since),
-        joined=[id_of(position) for position in session.rooms.values()],
+        joined=[id_of(one) for one in session.rooms.values()],
+        left=id_of(position),
     )
     access = session.access
     if access is not None:
