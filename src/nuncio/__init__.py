@@ -23,6 +23,7 @@ from nuncio.errors import AckError as AckError
 from nuncio.errors import AckTimeout as AckTimeout
 from nuncio.errors import ArgumentError as ArgumentError
 from nuncio.errors import ClusterTimeout as ClusterTimeout
+from nuncio.errors import ClusterUnavailable as ClusterUnavailable
 from nuncio.errors import ConnectError as ConnectError
 from nuncio.errors import ConnectTimeout as ConnectTimeout
 from nuncio.errors import Disconnected as Disconnected
@@ -70,6 +71,7 @@ __all__ = [
     "ClientLimits",
     "ClientSocket",
     "ClusterTimeout",
+    "ClusterUnavailable",
     "ConnectError",
     "ConnectTimeout",
     "Console",
