@@ -474,6 +474,16 @@ class Engine:
         if transport is not None:
             self.begin(exchange.request, transport, id)
 
+    # What ways use.
+
+    def refuse(self, exchange: Exchange, name: str) -> None:
+        """Refuse a request as a bad one, which is counted and told, for the reason `name`."""
+        self._refusals.bad_request(exchange, False, name)
+
+    def forbid(self, exchange: Exchange, name: str) -> None:
+        """Refuse a request that its sender may not make, for the reason `name`."""
+        self._refusals.refuse(exchange, False, FORBIDDEN, {"name": name})
+
     def begin(self, request: Request, transport: Transport, id: str) -> None:
         """Open a session over a transport that has passed every check.
 
