@@ -99,7 +99,8 @@ class Writer {
   private _number(value: number): void {
     if (!Number.isInteger(value) || Math.abs(value) >= 2 ** 63) {
       this._byte(0xcb);
-      this._view.setFloat64(this._room(8), value);
+      const at = this._room(8);
+      this._view.setFloat64(at, value);
     } else if (value >= 0) {
       if (value < 0x80) this._byte(value);
       else if (value < TWO_32) this._sized(value, 0, 0, [0xcc, 0xcd, 0xce]);
@@ -109,7 +110,7 @@ class Writer {
     else if (value >= -0x8000) this._head([0xd1, value >> 8, value]);
     else if (value >= -0x80000000) {
       this._byte(0xd2);
-      this._view.setInt32(this._room(4), value);
+      this._word(value);
     } else this._wide(0xd3, value);
   }
 
@@ -136,7 +137,7 @@ class Writer {
     else if (size < 0x10000) this._head([two, size >> 8, size]);
     else {
       this._byte(four);
-      this._view.setUint32(this._room(4), size);
+      this._word(size);
     }
   }
 
@@ -146,13 +147,18 @@ class Writer {
   }
 
   private _long(value: number): void {
-    const at = this._room(8);
-    this._view.setInt32(at, Math.floor(value / TWO_32));
-    this._view.setUint32(at + 4, value >>> 0);
+    this._word(Math.floor(value / TWO_32));
+    this._word(value);
+  }
+
+  private _word(value: number): void {
+    const at = this._room(4);
+    this._view.setUint32(at, value);
   }
 
   private _byte(byte: number): void {
-    this.bytes[this._room(1)] = byte;
+    const at = this._room(1);
+    this.bytes[at] = byte;
   }
 
   private _head(bytes: number[]): void {
@@ -160,10 +166,11 @@ class Writer {
   }
 
   private _raw(bytes: ArrayLike<number>): void {
-    this.bytes.set(bytes, this._room(bytes.length));
+    const at = this._room(bytes.length);
+    this.bytes.set(bytes, at);
   }
 
-  /** Make room for some more bytes; where they go. */
+  /** Make room for some more bytes, perhaps in another array; where they go. */
   private _room(count: number): number {
     const at = this.size;
     this.size += count;

@@ -30,7 +30,7 @@ const ANYWHERE: Place = { leave() {} };
  */
 export async function place(url: string): Promise<Place> {
   if (typeof location === "undefined" || !isNarrow(url)) return ANYWHERE;
-  const { locks } = globalThis.navigator;
+  const locks = globalThis.navigator?.locks;
   if (!locks) return { ...ANYWHERE, max: POLL };
   for (let number = 0; number < PLACES; number++) {
     const leave = await lock(locks, `nuncio ${new URL(url).host} ${number}`);

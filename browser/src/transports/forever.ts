@@ -56,7 +56,7 @@ export class Forever extends DownStream {
       delete calls[key];
       frame.onload = null;
       // A script of it may be running.
-      setTimeout(() => frame.remove());
+      setTimeout(() => frame.remove(), 0);
     };
   }
 }
