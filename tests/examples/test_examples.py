@@ -43,6 +43,7 @@ APPLICATIONS = [
     "testing/auction.py",
     "testing/bidder.py",
     "ticker/app.py",
+    "whiteboard/app.py",
 ]
 
 
