@@ -37,6 +37,7 @@ APPLICATIONS = [
     "documents/app.py",
     "fastapi/app.py",
     "flask/app.py",
+    "game/app.py",
     "recovery/app.py",
     "sensor/sensor.py",
     "sensor/server.py",
