@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -98,8 +99,8 @@ async def test_a_gate_that_fails_stays_shut_and_one_that_refuses_may_say_why() -
 async def test_who_has_no_part_for_peers_is_unavailable() -> None:
     io = server()
     ada, python = Page(io), Client.join(io)
-    for to in (python.sid, "nobody"):
-        assert ada.offer(to)["error"] == "peer:unavailable"
+    for gone in (python.sid, "nobody"):
+        assert ada.offer(gone)["error"] == "peer:unavailable"
     bob = Page(io)
     bob.socket.disconnect()
     assert ada.offer(bob.id)["error"] == "peer:unavailable"
@@ -195,7 +196,8 @@ async def test_nobody_speaks_in_another_ones_name() -> None:
         assert eve.offer(bob.id, nsp=nsp)["error"] == "peer:invalid"
     # Namespaces do not mix.
     assert eve.offer(bob.id)["error"] == "peer:unavailable"
-    for to in (ada.id, None, 7, []):
+    whom: list[Any] = [ada.id, None, 7, []]
+    for to in whom:
         assert ada.offer(to)["error"] == "peer:invalid"
     assert refused(io) == (10, 0)
     link = ada.offer(bob.id)["link"]
@@ -343,13 +345,14 @@ async def test_an_offer_that_nobody_answers_expires_at_both_ends() -> None:
 @run_async
 async def test_the_links_of_who_leaves_end_at_the_other_side() -> None:
     io = server()
-    for leave, lost in (
+    ways: list[tuple[Callable[[Page], Any], bool]] = [
         (lambda page: page.client.lose(), True),
         (lambda page: page.client.send("1"), False),
         (lambda page: page.client.send("1/.nuncio,"), False),
         (lambda page: page.socket.disconnect(), False),
         (lambda page: page.socket.disconnect(close=True), False),
-    ):
+    ]
+    for leave, lost in ways:
         ada, bob, link = linked(io)
         leave(bob)
         stamp = {"id": bob.id, "nsp": "/"}

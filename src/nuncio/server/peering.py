@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from nuncio.errors import OptionError
 
 if TYPE_CHECKING:
-    from nuncio.peers.policy import Allow, Identify
+    from nuncio.peers.policy import Identify
+
+A = TypeVar("A", bound=Callable[..., Any])
 
 # Where browsers arrange it. No application's namespace has this name.
 PEERS_NAMESPACE: Final = "/.nuncio"
@@ -23,12 +25,16 @@ class Peering:
 
     peering: Any = None
 
+    @overload
+    def peers(self, allow: A, *, identify: Identify | None = None, relay: bool = True) -> A: ...
+
+    @overload
     def peers(
-        self,
-        allow: Allow | None = None,
-        *,
-        identify: Identify | None = None,
-        relay: bool = True,
+        self, allow: None = None, *, identify: Identify | None = None, relay: bool = True
+    ) -> Callable[[A], A]: ...
+
+    def peers(
+        self, allow: Any = None, *, identify: Identify | None = None, relay: bool = True
     ) -> Any:
         """Let browsers be connected to each other, by WebRTC or relayed.
 
