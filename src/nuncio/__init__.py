@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING as _CHECKS_TYPES
 from typing import Any as _Any
 
 from nuncio import auth as auth
+from nuncio import peers as peers
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
@@ -117,6 +118,7 @@ __all__ = [
     "connect",
     "event",
     "middleware",
+    "peers",
     "sync",
 ]
 
