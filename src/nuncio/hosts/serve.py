@@ -145,7 +145,7 @@ class NuncioServer(uvicorn.Server):
             engine.host_stopping()
         await self._wind_down(seconds)
         if self.quic is not None:
-            await self.quic.close()
+            await self.quic.close(max(1.0, (limit - loop.time()) / 2))
         self.config.timeout_graceful_shutdown = max(1, round(limit - loop.time()))
         await super().shutdown(sockets)
         if self in self._engine.hosts:

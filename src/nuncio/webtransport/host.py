@@ -106,11 +106,15 @@ class WebTransportHost:
         for engine in self._engines:
             publish(engine, self.certificate)
 
-    async def close(self) -> None:
-        """End what is left of the connections, and stop listening; twice does no harm."""
+    async def close(self, seconds: float = 1.0) -> None:
+        """End the connections, and stop listening; twice does no harm.
+
+        Args:
+            seconds: how long clients may take to get the last of what was sent to them.
+        """
         listener, self._listener = self._listener, None
         if listener is not None:
-            await listener.close()
+            await listener.close(seconds)
             self._socket = None
         self.unbind()
 

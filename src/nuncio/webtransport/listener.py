@@ -41,7 +41,7 @@ PROVE_FROM: Final = 64
 # And for so long after there were as many.
 PROVE_SECONDS: Final = 30.0
 
-# How long the last datagrams may take to leave when the server stops.
+# How long the last datagrams may take to leave and be answered when the server stops.
 GOODBYE_SECONDS: Final = 1.0
 
 # So much may wait in the system until this process comes to it.
@@ -104,18 +104,30 @@ class Listener(asyncio.DatagramProtocol):
                 return engine
         return None
 
-    async def close(self) -> None:
-        """End all connections, and let what they were told leave."""
+    async def close(self, seconds: float = GOODBYE_SECONDS) -> None:
+        """End all sessions and connections.
+
+        Args:
+            seconds: how long clients may take to get the last of what was sent to them.
+        """
         if self._closing is None:
             self._closing = self._loop.create_future()
             for peer in list(self._ids):
-                peer.end(NO_ERROR, "")
-            if not self._ids:
-                self._closing.set_result(None)
-        await asyncio.wait((self._closing,), timeout=GOODBYE_SECONDS)
+                peer.stop()
+        await self._wait(seconds)
         for peer in list(self._ids):
+            peer.end(NO_ERROR, "")
             self._forget(peer)
         self._io.close()
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait until there are no connections, or none that anybody waits for."""
+        limit = self._loop.time() + seconds
+        while self._ids and self._loop.time() < limit:
+            if not any(peer.stopping for peer in self._ids):
+                return
+            self._closing = self._loop.create_future()
+            await asyncio.wait((self._closing,), timeout=limit - self._loop.time())
 
     # What asyncio calls.
 
@@ -251,8 +263,12 @@ class Listener(asyncio.DatagramProtocol):
         for id in self._ids.pop(peer, ()):
             self._by_id.pop(id, None)
         self._idle.discard(peer)
+        self._look()
+
+    def _look(self) -> None:
+        """Let `close` look again."""
         closing = self._closing
-        if closing is not None and not self._ids and not closing.done():
+        if closing is not None and not closing.done():
             closing.set_result(None)
 
     def busy(self, peer: ServerPeer) -> None:
@@ -263,6 +279,7 @@ class Listener(asyncio.DatagramProtocol):
         """It has none any longer."""
         if peer in self._ids:
             self._idle.add(peer)
+            self._look()
 
 
 def settings(certificate: Certificate, engines: list[Engine]) -> QuicConfiguration:

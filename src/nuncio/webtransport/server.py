@@ -288,6 +288,23 @@ class ServerPeer(Peer):
             self._wheel.arm(self._limit, LINGER_SECONDS)
             self._listener.idle(self)
 
+    def stop(self) -> None:
+        """The listener stops: let what was sent leave, and begin nothing."""
+        for session in list(self.sessions.values()):
+            transport = session.transport
+            if transport is None or isinstance(transport.sink, _Doorstep):
+                session.close(0, "")
+            else:
+                transport.stop()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a client is still to get the last of what was sent to it."""
+        return any(
+            session.transport is not None and session.transport.closing
+            for session in self.sessions.values()
+        )
+
     def lost(self, reason: str) -> None:
         """See `Peer.lost`."""
         self._wheel.cancel(self._limit)

@@ -217,6 +217,16 @@ class WebTransportTransport(Transport):
             self._link.used(0)
         self.close()
 
+    def stop(self) -> None:
+        """The listener stops: the session ends, and what was sent still leaves."""
+        self._tell(TRANSPORT_CLOSE, "the listener has stopped")
+        self.close()
+
+    @property
+    def closing(self) -> bool:
+        """Whether it waits for the peer to get the last of what was sent."""
+        return self._state == CLOSING
+
     def abort(self) -> None:
         """See `Transport.abort`."""
         self.sink = None
