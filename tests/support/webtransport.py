@@ -1,10 +1,10 @@
 """Servers of WebTransport in tests, and the raw side of a client that does as it likes.
 
 The recipe: `listen_with(server)` listens with a certificate made for the test, whose hash is
-`listening.certificate_hash`; pages in Chromium need no flag with
-`transportOptions: {webtransport: {serverCertificateHashes: [{algorithm: "sha-256", value: bytes}]}}`,
-and our own client's transport asks the server for it. The host is `127.0.0.1`, never `localhost`,
-which Chromium looks for at `::1`, too.
+`listening.certificate_hash`. Pages in Chromium need no flag with that among their options, as
+`transportOptions: {webtransport: {serverCertificateHashes: [{algorithm: "sha-256", value}]}}`, and
+our own client's transport asks the server for it. The host is `127.0.0.1`, never `localhost`, which
+Chromium looks for at `::1`, too.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import click
 
 from nuncio._build import build_info
 from nuncio.cli.connect import connect
+from nuncio.cli.dev_cert import dev_cert
 
 # Values may be nested as deep as the protocol allows, and are walked through by recursion.
 _RECURSION: Final = 10_000
@@ -18,6 +19,7 @@ _EPILOG: Final = """\b
 Examples:
   nuncio connect http://localhost:3000
   nuncio connect localhost:3000 --ask 'join lobby'
+  nuncio dev-cert
 
 `nuncio connect --help` has more.
 """
@@ -65,6 +67,7 @@ def nuncio(**given: Any) -> None:
 
 
 nuncio.add_command(connect)
+nuncio.add_command(dev_cert)
 
 
 def run() -> None:

@@ -1,8 +1,8 @@
 """WebTransport and WebSocket tried together, so that a network without UDP costs next to nothing.
 
-Where UDP does not pass, nobody answers at all, and a time-out would be all there is to notice it by. So
-WebSocket sets out a quarter of a second later, and who arrives first is taken (the idea is that of RFC
-8305, "Happy Eyeballs").
+Where UDP does not pass, nobody answers at all, and a time-out would be all there is to notice it
+by. So WebSocket sets out a quarter of a second later, and who arrives first is taken (the idea is
+that of RFC 8305, "Happy Eyeballs").
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""WebTransport from the client's side: the transport's class, which imports aioquic when it opens."""
+"""WebTransport from the client's side: its class, which imports aioquic when it opens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class WebTransport(ClientTransport):
     """WebTransport over HTTP/3; needs the extra `nuncio[webtransport]`.
 
     Certificates are checked as the options `ca`, `reject_unauthorized`, `cert` and `key` say; or,
-    without any authority, by `transport_options={"webtransport": {"server_certificate_hashes": […]}}`.
+    without any authority, by `server_certificate_hashes`.
 
     Raises:
         OptionError: where aioquic is not installed.

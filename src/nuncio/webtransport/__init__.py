@@ -1,7 +1,7 @@
 """WebTransport: one stream of an HTTP/3 session, over QUIC, which is over UDP. Needs aioquic.
 
-`io.run` and `io.listen` serve it where `transports` names it; `nuncio.webtransport.listen` serves it
-beside any other ASGI server. Nothing here imports aioquic before it is needed.
+`io.run` and `io.listen` serve it where `transports` names it; `nuncio.webtransport.listen` serves
+it beside any other ASGI server. Nothing here imports aioquic before it is needed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Certificates of WebTransport: QUIC has no connections without one.
 
 A browser takes a certificate that nobody it trusts has signed if the page knows its hash
-(`serverCertificateHashes`), provided that its key is on an elliptic curve and that it is valid for at
-most two weeks (W3C WebTransport, "verify a certificate hash").
+(`serverCertificateHashes`), provided that its key is on an elliptic curve and that it is valid for
+at most two weeks (W3C WebTransport, "verify a certificate hash").
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ class Certificate:
             file.write(self.pem)
         descriptor = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
+            # It may have been there before.
+            os.chmod(key, 0o600)
             file.write(self.key)
 
 
@@ -190,12 +192,17 @@ def parse_hash(value: object) -> bytes:
     Raises:
         OptionError: for anything else.
     """
-    if isinstance(value, (bytes, bytearray, memoryview)) and len(value) == hashlib.sha256().digest_size:
+    if (
+        isinstance(value, (bytes, bytearray, memoryview))
+        and len(value) == hashlib.sha256().digest_size
+    ):
         return bytes(value)
     if isinstance(value, str):
         plain = value.strip().replace(":", "")
         try:
-            found = bytes.fromhex(plain) if len(plain) == 64 else base64.b64decode(plain, validate=True)
+            found = (
+                bytes.fromhex(plain) if len(plain) == 64 else base64.b64decode(plain, validate=True)
+            )
             if len(found) == hashlib.sha256().digest_size:
                 return found
         except ValueError:

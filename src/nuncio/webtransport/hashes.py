@@ -1,8 +1,8 @@
 """`GET /socket.io/webtransport.json`: by which hash pages may trust the server's certificate.
 
-Only where browsers take the certificate by its hash alone, as that of `nuncio dev-cert`. So pages in
-development need no copy of a hash, which is another one after two weeks at most. Who can change this
-answer could as well change the page that asks for it.
+Only where browsers take the certificate by its hash alone, as that of `nuncio dev-cert`. So pages
+in development need no copy of a hash, which is another one after two weeks at most. Who can change
+this answer could as well change the page that asks for it.
 """
 
 from __future__ import annotations

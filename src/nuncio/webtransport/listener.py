@@ -1,8 +1,8 @@
 """The UDP socket: datagrams become connections, within bounds.
 
-Anybody can send datagrams, and with a false address. So what a datagram makes us hold is bounded: from
-some number of connections without a session on, who comes has to prove its address first (RFC 9000,
-section 8.1.2), and above another number nobody is answered.
+Anybody can send datagrams, and with a false address. So what a datagram makes us hold is bounded:
+from some number of connections without a session on, who comes has to prove its address first
+(RFC 9000, section 8.1.2), and above another number nobody is answered.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 from functools import partial
 from typing import Any, Final
 
-from aioquic.buffer import Buffer
+from aioquic._buffer import Buffer
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
 from aioquic.quic.packet import (
     QuicHeader,
@@ -73,6 +73,7 @@ class Listener(asyncio.DatagramProtocol):
         self._ids: dict[ServerPeer, set[bytes]] = {}
         self._idle: set[ServerPeer] = set()
         self._closing: asyncio.Future[None] | None = None
+        self._closed: asyncio.Future[None] = self._loop.create_future()
         options = [engine.options for engine in engines]
         self.pending_seconds = min(float(option.upgrade_timeout) for option in options)
         self.keeps_alive = any(option.ping_interval > KEEP_ALIVE_SECONDS for option in options)
@@ -119,6 +120,8 @@ class Listener(asyncio.DatagramProtocol):
             peer.end(NO_ERROR, "")
             self._forget(peer)
         self._io.close()
+        # Whoever listens next may want the same port.
+        await self._closed
 
     async def _wait(self, seconds: float) -> None:
         """Wait until there are no connections, or none that anybody waits for."""
@@ -137,6 +140,8 @@ class Listener(asyncio.DatagramProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """asyncio: the socket is closed."""
+        if not self._closed.done():
+            self._closed.set_result(None)
 
     def error_received(self, error: Exception) -> None:
         """asyncio: a datagram could not be sent. Whom it was for will be given up in time."""
@@ -152,7 +157,7 @@ class Listener(asyncio.DatagramProtocol):
             if peer is None:
                 peer = new = self._stranger(header, len(data), addr)
         except Exception as error:
-            # Whatever it is that aioquic does not expect, a stranger shall not fill the log with it.
+            # Whatever aioquic does not expect, a stranger shall not fill the log with it.
             logger.debug("a datagram is not answered: %r", error)
             return
         if peer is not None:

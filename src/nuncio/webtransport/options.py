@@ -52,7 +52,9 @@ class WebTransportOptions:
         if not isinstance(self.dev, bool):
             raise OptionError(f"webtransport: dev must be True or False, not {self.dev!r}")
         if self.dev and self.certificate is not None:
-            raise OptionError("webtransport: dev makes a certificate; with certificate= leave it out")
+            raise OptionError(
+                "webtransport: dev makes a certificate; with certificate= leave it out"
+            )
         port = self.port
         if port is not None:
             if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:

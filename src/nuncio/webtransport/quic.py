@@ -155,6 +155,7 @@ class Connection(QuicConnection):
         if not granted:
             return
         id = stream.stream_id
+        assert id is not None
         window = self._wide.get(id, SMALL_WINDOW)
         receiver = stream.receiver
         used = receiver.starting_offset() - self._held.get(id, 0)

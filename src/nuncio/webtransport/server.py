@@ -1,8 +1,8 @@
 """The server's side of one connection: who knocks, is let in, and says what for.
 
-A client that passed the first half of the engine's gate (see `Engine.knock`) has its CONNECT request
-accepted. It opens a stream and says in its first packet whether it wants a new session or to move
-one there; then follows the second half, `Engine.adopt`.
+A client that passed the first half of the engine's gate (see `Engine.knock`) has its CONNECT
+request accepted. It opens a stream and says in its first packet whether it wants a new session or
+to move one there; then follows the second half, `Engine.adopt`.
 """
 
 from __future__ import annotations
