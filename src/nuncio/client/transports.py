@@ -8,6 +8,7 @@ given in place of its name, `transports=[WebSocket]`, and so may anybody's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, ClassVar, Final
 
 from nuncio.client.dial import Dial
@@ -133,17 +134,32 @@ KNOWN: Final[dict[str, type[ClientTransport]]] = {
     WebSocket.name: WebSocket,
 }
 
+# Where the class of each other is; what is not asked for is not imported.
+_ELSEWHERE: Final[dict[str, tuple[str, str]]] = {
+    "webrtc": ("nuncio.client.webrtc", "WebRTC"),
+}
+
+
+def _known(name: str) -> type[ClientTransport] | None:
+    """The class of a name; None when there is none."""
+    if name in _ELSEWHERE:
+        module, cls = _ELSEWHERE[name]
+        found: type[ClientTransport] = getattr(import_module(module), cls)
+        return found
+    return KNOWN.get(name)
+
 
 def chosen(transports: Sequence[Any]) -> list[ClientTransport]:
     """The transports that the option names; of those with the same name, the first.
 
     Raises:
-        OptionError: for what is neither the name of one nor a class.
+        OptionError: for what is neither the name of one nor a class, and for one whose extra is
+            not installed.
     """
     found: list[ClientTransport] = []
     names: set[str] = set()
     for entry in transports:
-        kind: Any = KNOWN.get(entry) if isinstance(entry, str) else entry
+        kind: Any = _known(entry) if isinstance(entry, str) else entry
         if isinstance(kind, type) and issubclass(kind, ClientTransport):
             kind = kind()
         if isinstance(kind, ClientTransport):
@@ -153,6 +169,7 @@ def chosen(transports: Sequence[Any]) -> list[ClientTransport]:
                 names.add(kind.name)
                 found.append(kind)
         else:
-            hint = did_you_mean(str(entry), KNOWN) or f"there are {', '.join(KNOWN)}"
+            names_known = (*KNOWN, *_ELSEWHERE)
+            hint = did_you_mean(str(entry), names_known) or f"there are {', '.join(names_known)}"
             raise OptionError(f"transports: there is no {entry!r}; {hint}")
     return found

@@ -29,6 +29,8 @@ from nuncio.protocol.engineio import (
     BINARY_MARK,
     CLOSE,
     MESSAGE,
+    NOOP,
+    NOOP_PACKET,
     PING,
     PING_PACKET,
     PONG,
@@ -49,6 +51,7 @@ STATE_NAMES: Final = ("opening", "open", "closing", "closed")
 MOST_OVERDUE: Final = 4
 
 _PING: Final = Message(PING_PACKET, control=True)
+_NOOP: Final = Message(NOOP_PACKET, control=True)
 
 FORCED_CLOSE: Final = str(DisconnectReason.FORCED_CLOSE)
 PING_TIMEOUT: Final = str(DisconnectReason.PING_TIMEOUT)
@@ -77,7 +80,9 @@ class Session(PacketSink):
         "_config",
         "_engine",
         "_events",
+        "_frozen",
         "_left",
+        "_marked",
         "_overdue",
         "_probe",
         "_reading",
@@ -115,6 +120,10 @@ class Session(PacketSink):
         self._probe: Probe | None = None
         # The transport it moved from, while packets wait there that go before all others.
         self._left: Transport | None = None
+        # Whether nothing leaves while the peer moves to another transport, and whether it has sent
+        # its last packet over this one.
+        self._frozen = False
+        self._marked = False
         self._events: Emitter | None = None
         self._waiters: list[Future[None]] | None = None
         transport.sink = self
@@ -372,12 +381,34 @@ class Session(PacketSink):
 
     def probed(self, transport: Transport) -> None:
         """The peer asked whether the other transport works."""
+        self._freeze()
         if self._events is not None:
             self._events.emit("upgrading", transport)
 
     def probe_ended(self) -> None:
         """The attempt failed."""
         self._probe = None
+        if self._frozen:
+            self._frozen = False
+            if self.transport.writable:
+                self.drained(self.transport)
+
+    def _freeze(self) -> None:
+        """Send the last packet over a transport that the peer is about to leave: a noop.
+
+        Who leaves long-polling has no request under way, and nothing in it. A WebSocket always may
+        have something under way, on both sides. So what is sent from now on waits here, and the
+        peer does the same: it goes when it has seen our noop, with a noop of its own.
+        """
+        transport = self.transport
+        if transport.asked or self._frozen:
+            return
+        transport.send(_NOOP)
+        transport.flush()
+        self._frozen = True
+        self._marked = False
+        if self._buffer is None:
+            self._buffer = self._new_backlog()
 
     def move_to(self, transport: Transport) -> None:
         """The peer has left the old transport for the other."""
@@ -386,10 +417,16 @@ class Session(PacketSink):
         self.transport = transport
         self.upgraded = True
         transport.sink = self
+        frozen = self._frozen
+        self._frozen = False
         if old.holds_packets:
             self._left = old
             transport.pause_reading()
             old.when_emptied(self._let_go)
+        elif frozen and not self._marked:
+            # Its last packets are still under way there, and go before all others.
+            self._left = old
+            transport.pause_reading()
         else:
             old.discard()
             if not self._reading:
@@ -441,6 +478,11 @@ class Session(PacketSink):
             self._ping()
         elif kind == BINARY_MARK:
             self._binary_text(transport, data)
+        elif kind == NOOP:
+            if self._frozen:
+                self._marked = True
+            elif transport is self._left and not transport.asked:
+                self._let_go()
         elif kind < 48 or kind > 54:
             self._parse_error()
         elif kind == CLOSE and not transport.asked:
@@ -466,7 +508,7 @@ class Session(PacketSink):
 
     def drained(self, transport: Transport) -> None:
         """See `PacketSink.drained`."""
-        if transport is not self.transport:
+        if transport is not self.transport or self._frozen:
             return
         buffer = self._buffer
         if buffer is not None:
@@ -493,6 +535,10 @@ class Session(PacketSink):
 
     def ended(self, transport: Transport, reason: str, description: str) -> None:
         """See `PacketSink.ended`."""
+        if transport is self._left and not transport.asked:
+            # What was under way there is lost.
+            self._abort_transport(TRANSPORT_CLOSE, "the transport was cut while it was left")
+            return
         if transport is not self.transport:
             return
         if reason == TRANSPORT_ERROR:

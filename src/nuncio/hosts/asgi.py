@@ -247,11 +247,11 @@ async def _serve_http(engine: Engine, scope: Scope, receive: Receive, send: Send
     if waiting is not None:
         await waiting
     try:
-        if not exchange.done:
-            if scope["method"] == "POST":
-                await _read_body(exchange, receive)
-            else:
-                await _wait_for_answer(exchange, receive)
+        complete = scope["method"] != "POST"
+        if not complete and not exchange.done:
+            complete = await _read_body(exchange, receive)
+        if complete and not exchange.done:
+            await _wait_for_answer(exchange, receive)
     finally:
         # The peer went away, or the server cancelled the request.
         if not exchange.done and exchange.receiver is not None:
@@ -270,7 +270,8 @@ async def _serve_http(engine: Engine, scope: Scope, receive: Receive, send: Send
         await send({"type": "http.response.body", "body": body})
 
 
-async def _read_body(exchange: _HTTPExchange, receive: Receive) -> None:
+async def _read_body(exchange: _HTTPExchange, receive: Receive) -> bool:
+    """Hand on the body; whether all of it came."""
     while not exchange.done:
         receiver = exchange.receiver
         assert receiver is not None
@@ -279,15 +280,16 @@ async def _read_body(exchange: _HTTPExchange, receive: Receive) -> None:
             await ready.wait()
             continue
         message = await receive()
-        if exchange.done:
-            return
-        if message["type"] == "http.disconnect":
-            return
+        if exchange.done or message["type"] == "http.disconnect":
+            return False
         body = message.get("body", b"")
         if body:
             receiver.body_chunk(exchange, body)
-        if not message.get("more_body", False) and not exchange.done:
-            receiver.body_end(exchange)
+        if not message.get("more_body", False):
+            if not exchange.done:
+                receiver.body_end(exchange)
+            return True
+    return False
 
 
 async def _wait_for_answer(exchange: _HTTPExchange, receive: Receive) -> None:
