@@ -81,6 +81,7 @@ class Session(PacketSink):
         "_engine",
         "_events",
         "_frozen",
+        "_gone",
         "_left",
         "_marked",
         "_overdue",
@@ -120,10 +121,11 @@ class Session(PacketSink):
         self._probe: Probe | None = None
         # The transport it moved from, while packets wait there that go before all others.
         self._left: Transport | None = None
-        # Whether nothing leaves while the peer moves to another transport, and whether it has sent
-        # its last packet over this one.
+        # Whether nothing leaves while the peer moves to another transport, whether it has sent its
+        # last packet over this one, and whether it has closed it behind that.
         self._frozen = False
         self._marked = False
+        self._gone = False
         self._events: Emitter | None = None
         self._waiters: list[Future[None]] | None = None
         transport.sink = self
@@ -390,7 +392,9 @@ class Session(PacketSink):
         self._probe = None
         if self._frozen:
             self._frozen = False
-            if self.transport.writable:
+            if self._gone:
+                self._finish(TRANSPORT_CLOSE, "it was left for another, which failed")
+            elif self.transport.writable:
                 self.drained(self.transport)
 
     def _freeze(self) -> None:
@@ -540,6 +544,10 @@ class Session(PacketSink):
             self._abort_transport(TRANSPORT_CLOSE, "the transport was cut while it was left")
             return
         if transport is not self.transport:
+            return
+        if self._frozen and self._marked:
+            # The peer is already over there, and says so in a moment.
+            self._gone = True
             return
         if reason == TRANSPORT_ERROR:
             transport.discard()
