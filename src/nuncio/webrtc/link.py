@@ -111,7 +111,7 @@ class Link:
         self._limit_messages(offer)
         connection = self._connection
         try:
-            await connection.setRemoteDescription(description("offer", offer.text()))
+            await connection.setRemoteDescription(description("offer", offer.text(complete=False)))
             self._prepare()
             await connection.setLocalDescription(await connection.createAnswer())
         except Exception as error:
@@ -136,7 +136,8 @@ class Link:
         """
         self._limit_messages(answer)
         try:
-            await self._connection.setRemoteDescription(description("answer", answer.text()))
+            text = answer.text(complete=True)
+            await self._connection.setRemoteDescription(description("answer", text))
         except Exception as error:
             raise PacketError(f"the answer is none to the offer: {error!r}") from error
 

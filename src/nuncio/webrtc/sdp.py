@@ -67,8 +67,13 @@ class Offer:
         """What no two offers have in common."""
         return f"{self.fingerprint} {self.ufrag} {self.password}"
 
-    def text(self) -> str:
-        """It as a session description."""
+    def text(self, *, complete: bool) -> str:
+        """It as a session description.
+
+        Args:
+            complete: whether the peer can only be at one of these addresses. A browser that hides
+                its own comes from another.
+        """
         lines = [
             "v=0",
             "o=- 1 1 IN IP4 0.0.0.0",
@@ -78,7 +83,7 @@ class Offer:
             "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
             "c=IN IP4 0.0.0.0",
             *(f"a=candidate:{candidate}" for candidate in self.candidates),
-            "a=end-of-candidates",
+            *(["a=end-of-candidates"] if complete else []),
             f"a=ice-ufrag:{self.ufrag}",
             f"a=ice-pwd:{self.password}",
             f"a=fingerprint:sha-256 {self.fingerprint}",
