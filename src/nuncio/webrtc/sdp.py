@@ -147,7 +147,7 @@ def read_offer(data: bytes, most_candidates: int, *, loopback: bool) -> Offer:
 
 
 def _offer(said: dict[str, str], candidates: list[str], loopback: bool) -> Offer:
-    message = _number(said, "max-message-size", 2**32, str(DEFAULT_MESSAGE))
+    message = _number(said, "max-message-size", 0, 2**32, DEFAULT_MESSAGE)
     if 0 < message < LEAST_MESSAGE:
         raise PacketError(f"a=max-message-size must be at least {LEAST_MESSAGE}")
     setup = said.get("setup", "")
@@ -163,7 +163,7 @@ def _offer(said: dict[str, str], candidates: list[str], loopback: bool) -> Offer
         found[1].upper(),
         setup,
         _match(said, "mid", _MID),
-        _number(said, "sctp-port", 65535, "5000"),
+        _number(said, "sctp-port", 1, 65535, 5000),
         message,
         tuple(usable[:MOST_TRIED]),
     )
@@ -176,9 +176,9 @@ def _match(said: dict[str, str], name: str, pattern: re.Pattern[str]) -> str:
     return value
 
 
-def _number(said: dict[str, str], name: str, most: int, default: str) -> int:
-    value = said.get(name, default)
-    if _NUMBER.fullmatch(value) is None or int(value) > most:
+def _number(said: dict[str, str], name: str, least: int, most: int, default: int) -> int:
+    value = said.get(name, str(default))
+    if _NUMBER.fullmatch(value) is None or not least <= int(value) <= most:
         raise PacketError(f"a={name} is wrong")
     return int(value)
 
