@@ -42,6 +42,9 @@ from nuncio.handlers.binding import AckCallback as AckCallback
 from nuncio.handlers.dependencies import Depends as Depends
 from nuncio.handlers.handler import Ack as Ack
 from nuncio.limits import Limits as Limits
+from nuncio.presence import Presence as Presence
+from nuncio.presence import PresenceOptions as PresenceOptions
+from nuncio.presence import Present as Present
 from nuncio.protocol.msgpack import MsgPackParser as MsgPackParser
 from nuncio.protocol.parser import JSONParser as JSONParser
 from nuncio.protocol.parser import Parser as Parser
@@ -98,6 +101,9 @@ __all__ = [
     "PacketError",
     "ParentNamespace",
     "Parser",
+    "Presence",
+    "PresenceOptions",
+    "Present",
     "Rate",
     "RateLimited",
     "ReceiveTimeout",
