@@ -68,6 +68,13 @@ export abstract class Transport extends Emitter<{}, Events> {
     this.supportsBinary = !options.forceBase64;
   }
 
+  /**
+   * Open a session in a way of its own, perhaps over another transport in the end.
+   *
+   * @returns whether it does so; otherwise the engine opens it.
+   */
+  begin?(engine: Engine): boolean;
+
   /** Its name, in options and in the query. */
   abstract get name(): string;
 
@@ -121,6 +128,12 @@ export abstract class Transport extends Emitter<{}, Events> {
   protected onClose(details?: CloseDetails): void {
     this.readyState = "closed";
     this.emit("close", details);
+  }
+
+  /** @internal Headers for a request: those of the options, and cookies where no browser keeps them. */
+  _headers(): Record<string, string> {
+    const cookie = this.socket.cookies?.header();
+    return { ...this.opts.extraHeaders, ...(cookie && { cookie }) };
   }
 
   /**

@@ -5,9 +5,11 @@
  * that the server knows of it before it accepts. It also plugs into the official client, from 4.8 on.
  */
 
+import type { Engine } from "../engine/engine.js";
 import { encodeFrames, FrameReader } from "../engine/frames.js";
 import type { Packet } from "../engine/packet.js";
 import { Transport } from "../engine/transport.js";
+import { race } from "./race.js";
 import { bracketed, writeQuery } from "../url.js";
 
 /** A certificate that is trusted without any authority; text is base64. */
@@ -60,6 +62,13 @@ export class WT extends Transport {
     const { hostname = "", port, secure, path } = this.opts;
     const number = Number(port || (secure ? 443 : 80));
     return `https://${bracketed(hostname)}${number === 443 ? "" : ":" + number}${path}?${writeQuery(this.query)}`;
+  }
+
+  /** Where the engine may also use WebSocket, the two are tried together. */
+  override begin(engine: Engine): boolean {
+    const both = engine.transports.includes("websocket");
+    if (both) race(engine, this);
+    return both;
   }
 
   protected doOpen(): void {

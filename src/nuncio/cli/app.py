@@ -11,6 +11,7 @@ import click
 from nuncio._build import build_info
 from nuncio.cli.connect import connect
 from nuncio.cli.dev_cert import dev_cert
+from nuncio.cli.serve import serve
 
 # Values may be nested as deep as the protocol allows, and are walked through by recursion.
 _RECURSION: Final = 10_000
@@ -20,8 +21,9 @@ Examples:
   nuncio connect http://localhost:3000
   nuncio connect localhost:3000 --ask 'join lobby'
   nuncio dev-cert
+  nuncio serve app:io --workers 4
 
-`nuncio connect --help` has more.
+`nuncio connect --help` and `nuncio serve --help` have more.
 """
 
 
@@ -68,6 +70,7 @@ def nuncio(**given: Any) -> None:
 
 nuncio.add_command(connect)
 nuncio.add_command(dev_cert)
+nuncio.add_command(serve)
 
 
 def run() -> None:

@@ -5,8 +5,8 @@
  */
 
 import { subscribe } from "../subscribe.js";
-import type { Engine } from "./engine.js";
-import type { Transport } from "./transport.js";
+import type { Engine } from "../engine/engine.js";
+import type { Transport } from "../engine/transport.js";
 
 /** How much earlier WebTransport sets out, in milliseconds. */
 const HEAD_START = 250;
@@ -16,6 +16,7 @@ export function race(engine: Engine, first: Transport): void {
   const leave: (() => void)[] = [];
   const running = new Set<Transport>();
   let joined = false;
+  engine.transport = first;
 
   const end = (winner?: Transport) => {
     engine.timers.stop(timer);
