@@ -125,8 +125,7 @@ export class Engine extends Emitter<{}, Events> {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    const transport = this._create(remembered ? "websocket" : this.transports[0]!);
-    if (!transport.begin?.(this)) this._use(transport).open();
+    this._use(this._create(remembered ? "websocket" : this.transports[0]!)).open();
   }
 
   /** Send a message; `sent` is called when it has been handed to the transport. */

@@ -68,13 +68,6 @@ export abstract class Transport extends Emitter<{}, Events> {
     this.supportsBinary = !options.forceBase64;
   }
 
-  /**
-   * Open a session in a way of its own, perhaps over another transport in the end.
-   *
-   * @returns whether it does so; otherwise the engine opens it.
-   */
-  begin?(engine: Engine): boolean;
-
   /** Its name, in options and in the query. */
   abstract get name(): string;
 

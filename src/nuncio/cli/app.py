@@ -20,8 +20,8 @@ _EPILOG: Final = """\b
 Examples:
   nuncio connect http://localhost:3000
   nuncio connect localhost:3000 --ask 'join lobby'
-  nuncio dev-cert
   nuncio serve app:io --workers 4
+  nuncio dev-cert
 
 `nuncio connect --help` and `nuncio serve --help` have more.
 """
@@ -69,8 +69,8 @@ def nuncio(**given: Any) -> None:
 
 
 nuncio.add_command(connect)
-nuncio.add_command(dev_cert)
 nuncio.add_command(serve)
+nuncio.add_command(dev_cert)
 
 
 def run() -> None:

@@ -350,14 +350,12 @@ def run_on(
     Raises:
         OptionError: for a wrong option.
     """
-    config = _config(engine, "127.0.0.1", 0, options)
-    app: Any = config.app
-    if any("webtransport" in one.options.transports for one in app.engines()):
+    if "webtransport" in engine.options.transports:
         raise OptionError(
-            "transports: a client of webtransport reaches any of several processes, and its session "
-            "would be in another: serve it by one process, or leave it out"
+            "transports: webtransport belongs to one process, for UDP packets of a client may "
+            "reach any of several workers; leave it out, or serve it in one process"
         )
-    server = _Beginning(config, engine)
+    server = _Beginning(_config(engine, "127.0.0.1", 0, options), engine)
     server.begin = begin
     server.run(sockets)
 
