@@ -431,7 +431,8 @@ class Server(Facade[D, U], Peering, Hints):
             options: `app` (the ASGI application served beside), `ssl_certfile`, `ssl_keyfile`,
                 `ssl_keyfile_password`, `uds` (a Unix socket's path), `backlog`,
                 `forwarded_allow_ips` (proxies to be trusted), `log_level`, `shutdown_timeout`
-                (seconds that a stop may take).
+                (seconds that a stop may take), `webtransport` (see
+                `nuncio.webtransport.WebTransportOptions`).
 
         Raises:
             OptionError: for a wrong option, files of TLS that cannot be used, or when an event loop
