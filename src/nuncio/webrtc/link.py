@@ -16,6 +16,7 @@ from nuncio.errors import DisconnectReason, PacketError, TransportError
 from nuncio.webrtc.library import (
     Gate,
     bound_what_is_kept,
+    bound_what_is_under_way,
     choose_addresses,
     description,
     new_connection,
@@ -148,6 +149,7 @@ class Link:
         connection = self._connection
         choose_addresses(connection, self._addresses, loopback=self._loopback)
         bound_what_is_kept(connection)
+        bound_what_is_under_way(connection)
         self._gate = Gate(connection, self._violated)
         connection.sctp.transport.on("statechange", self._look)
 
