@@ -3,7 +3,7 @@
 The engine checks every request in the same order, whatever its transport (see `Engine.handle`),
 and then asks the way of its transport to open a session, to go on with one, or to try another
 transport for it. A transport that needs more than HTTP requests also has a host of its own, which
-hands the engine what it accepted; see `Engine.adopt`.
+hands the engine what it accepted; see `Engine.knock` and `Engine.adopt`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Way:
         better: the transports that a client is told to try once it has a session over this one:
             those that are strictly better, the best first.
         probes: whether a session of another transport may try this one.
+        requests: whether it is asked for by HTTP requests at all; the others' hosts hand what they
+            accept to `Engine.knock` and `Engine.adopt`.
     """
 
     name: ClassVar[str] = ""
@@ -43,6 +45,7 @@ class Way:
     upgrade: ClassVar[bool] = False
     better: ClassVar[tuple[str, ...]] = ()
     probes: ClassVar[bool] = True
+    requests: ClassVar[bool] = True
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -81,7 +84,7 @@ class PollingWay(Way):
     """Long-polling, of both revisions."""
 
     name = "polling"
-    better = ("websocket", "webtransport", "stream", "sse", "webrtc")
+    better = ("websocket", "webtransport", "stream", "sse", "forever", "webrtc")
     probes = False
 
     def open(self, exchange: Exchange, id: str) -> Transport | None:
