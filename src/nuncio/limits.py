@@ -40,6 +40,13 @@ class Limits:
         droppable_bytes: how much of `outgoing_bytes` may be events that a slow-consumer policy
             may drop; beyond it they are dropped.
         payload_packets: packets in one long-polling request.
+        unconfirmed_bytes: what is sent over `stream`, `sse` or `forever` and not acknowledged;
+            beyond it the response ends, and what comes then waits for the client's next request.
+        response_bytes: the length of a response of one of these, after which the client asks for
+            the next.
+        response_seconds: how long such a response stays open at most.
+        heartbeat_seconds: how long nothing may be written to such a response, so that no proxy
+            takes it for dead.
         header_bytes: the head of a request.
         header_seconds: how long a peer may take to send one (`io.run` and `io.listen`).
         fragments: frames of one WebSocket message.
@@ -91,6 +98,10 @@ class Limits:
     high_water_bytes: int = 64 * 1024
     droppable_bytes: int = 1024 * 1024
     payload_packets: int = 10_000
+    unconfirmed_bytes: int = 1024 * 1024
+    response_bytes: int = 1024 * 1024
+    response_seconds: float = 300.0
+    heartbeat_seconds: float = 15.0
     header_bytes: int = 64 * 1024
     header_seconds: float = 20.0
     fragments: int = 4096

@@ -78,13 +78,18 @@ export class Engine extends Emitter<{}, Events> {
   readonly timers: Timers;
   /** When the server is taken for dead: see `_hasPingExpired`. */
   _pingTimeoutTime = Infinity;
+  // What the server said, under the names that transports know from the official client.
+  /** @internal */
+  _upgrades: string[] = [];
+  /** @internal */
+  _pingTimeout?: number;
+  /** @internal */
+  _maxPayload?: number;
 
   private readonly _classes: Map<string, TransportClass>;
   private readonly _leave: (() => void)[] = [];
-  private _upgrades: string[] = [];
   private _silence = 0;
   private _silenceTimer: Timer;
-  private _maxPayload?: number;
   /** How many packets of the buffer the transport is busy with. */
   private _sending = 0;
 
@@ -120,9 +125,7 @@ export class Engine extends Emitter<{}, Events> {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    const transport = this._create(remembered ? "websocket" : this.transports[0]!);
-    this._use(transport);
-    transport.open();
+    this._use(this._create(remembered ? "websocket" : this.transports[0]!)).open();
   }
 
   /** Send a message; `sent` is called when it has been handed to the transport. */
@@ -182,10 +185,9 @@ export class Engine extends Emitter<{}, Events> {
   }
 
   /** @internal Go on with a transport. */
-  _use(transport: Transport): void {
+  _use(transport: Transport): Transport {
     this.transport?.removeAllListeners();
-    this.transport = transport;
-    transport
+    return (this.transport = transport)
       .on("drain", () => this._onDrain())
       .on("packet", (packet) => this._onPacket(packet))
       .on("error", (error) => this._onError(error))
@@ -276,9 +278,10 @@ export class Engine extends Emitter<{}, Events> {
     }
     this.emit("handshake", handshake);
     this.id = this.transport.query.sid = handshake.sid;
-    this._silence = handshake.pingInterval + handshake.pingTimeout;
+    this._silence = handshake.pingInterval + (this._pingTimeout = handshake.pingTimeout);
     this._maxPayload = handshake.maxPayload;
-    this._upgrades = this._filterUpgrades(handshake.upgrades);
+    // Those that are ours, too.
+    this._upgrades = handshake.upgrades.filter((name) => this._classes.has(name));
     this._onOpen();
     this._listenForPing();
   }
@@ -290,12 +293,7 @@ export class Engine extends Emitter<{}, Events> {
     this.emit("open");
     this.flush();
     if (this.readyState !== "open" || !this.opts.upgrade) return;
-    for (const name of this._upgrades) new Probe(this, name, this._upgrades);
-  }
-
-  /** Which of the transports that the server offers are ours, too. */
-  private _filterUpgrades(offered: string[]): string[] {
-    return offered.filter((name) => this._classes.has(name));
+    for (const name of this._upgrades) new Probe(this, name);
   }
 
   private _listenForPing(): void {

@@ -48,6 +48,9 @@ STATE_NAMES: Final = ("opening", "open", "closing", "closed")
 # How many pongs may be missing while reading is paused by our own side.
 MOST_OVERDUE: Final = 4
 
+# Transports whose packets are joined by the record separator.
+_JOINED: Final = ("polling", "sse", "forever")
+
 _PING: Final = Message(PING_PACKET, control=True)
 
 FORCED_CLOSE: Final = str(DisconnectReason.FORCED_CLOSE)
@@ -219,12 +222,14 @@ class Session(PacketSink):
 
         Raises:
             TypeError: for anything but text or bytes.
-            ValueError: for text with U+001E in it over long-polling, which separates packets there.
+            ValueError: for text with U+001E in it over `polling`, `sse` or `forever`, where it
+                separates packets.
         """
         if isinstance(data, str):
             text = data.encode()
-            if b"\x1e" in text and self.transport.name == "polling" and self.protocol == 4:
-                raise ValueError("data: a text message over long-polling cannot hold U+001E")
+            if b"\x1e" in text and self.transport.name in _JOINED and self.protocol == 4:
+                name = self.transport.name
+                raise ValueError(f"data: a text message over {name} cannot hold U+001E")
             return self.push(Message(b"4" + text, None, compress))
         if isinstance(data, (bytes, bytearray, memoryview)):
             return self.push(Message(None, [bytes(data)], compress))

@@ -76,7 +76,7 @@ class PollingWay(Way):
     """Long-polling, of both revisions."""
 
     name = "polling"
-    better = ("websocket", "webtransport", "stream", "sse", "webrtc")
+    better = ("websocket", "webtransport", "stream", "sse", "forever", "webrtc")
     probes = False
 
     def open(self, exchange: Exchange, id: str) -> Transport | None:
