@@ -60,6 +60,7 @@ from nuncio.server.server import Server as Server
 from nuncio.server.socket import Socket as Socket
 from nuncio.slow import SlowConsumer as SlowConsumer
 from nuncio.slow import conflate as conflate
+from nuncio.webrtc.options import WebRTCOptions as WebRTCOptions
 
 __all__ = [
     "Ack",
@@ -111,6 +112,7 @@ __all__ = [
     "TransportError",
     "Undelivered",
     "UndeliveredEvent",
+    "WebRTCOptions",
     "__version__",
     "auth",
     "build_info",
