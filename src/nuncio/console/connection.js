@@ -299,7 +299,8 @@ export class Connection {
   }
 
   #tell(entry) {
-    this.#log({ nsp: "", ...entry });
+    entry.nsp ??= "";
+    this.#log(entry);
   }
 }
 

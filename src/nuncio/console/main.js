@@ -294,7 +294,7 @@ function draw() {
   $("latency").hidden = !trips.length;
   if (trips.length) {
     const middle = [...trips].sort((a, b) => a - b)[Math.floor(trips.length / 2)];
-    $("latency").textContent = `ack ${inTime(trips.at(-1))}`;
+    $("latency").replaceChildren(el("span", { className: "word" }, "ack "), inTime(trips.at(-1)));
     $("latency").title = `Round trip of the last acknowledgement; median of ${trips.length}: ${inTime(middle)}`;
   }
   $("connect-button").textContent = active ? (state === "open" ? "Disconnect" : "Stop") : "Connect";
@@ -328,7 +328,7 @@ function drawCounts() {
 function drawRate() {
   const rate = store.events - before;
   before = store.events;
-  $("rate").textContent = rate ? `${rate} event${rate > 1 ? "s" : ""} in the last second` : "";
+  $("rate").textContent = rate ? `${rate} event${rate > 1 ? "s" : ""}/s` : "";
 }
 
 function notice(text) {

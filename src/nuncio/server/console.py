@@ -1,9 +1,9 @@
 """The console: a page for trying the server by hand, under the path of the server.
 
 It is off unless the option `console` says who may use it (see `console_access`). Then everything
-below `/socket.io/console/` is answered here: the files of `nuncio/console/` and the browser's client
-under fixed names, `config.json` with what the page must know of the server, and signing in and out.
-No request reaches the file system with a name of its own.
+below `/socket.io/console/` is answered here: the files of `nuncio/console/` and the browser's
+client under fixed names, `config.json` with what the page must know of the server, and signing in
+and out. No request reaches the file system with a name of its own.
 
 The page uses the server as every client does. It has no rights there that others do not have, and
 the middlewares of the application see what it connects.
