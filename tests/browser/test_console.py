@@ -224,10 +224,30 @@ async def test_files_are_sent_and_shown(browser: Browser, io: nuncio.Server, url
         await becomes(page, f"{width} === 1")
         await page.keyboard.press("Escape")
         await page.click("#clear")
+        await page.set_input_files("#files", picture)
         await emits(page, "echo", '{"inner": ["$1"]}, "$2"')
         await sees(page, "ack", "echo", f'{{inner: [\u2039{len(PNG)} B\u203a]}}, "$2"')
+        # They were for that event only, and the history has them for another time.
+        assert await page.text_content("#args-count") == "2 arguments"
+        assert await page.locator("#file-list li").count() == 0
+        await page.click("#history >> text=Again")
+        await becomes(page, shown(2, "ack"))
+        await page.click("#history .again >> nth=0")
         await page.click("#file-list >> text=Remove")
         assert await page.text_content("#args-count") == "2 arguments"
+
+
+@in_browser
+async def test_events_that_the_server_knows_are_offered(
+    browser: Browser, io: nuncio.Server, url: str
+) -> None:
+    async with visiting(browser, url) as page:
+        offered = await page.eval_on_selector_all("#events option", "all => all.map(o => o.value)")
+        assert offered == ["echo", "send_back", "count", "ask", "silent"]
+        await page.fill("#event", "send_back")
+        assert await page.text_content("#args-names") == "name, data"
+        await page.fill("#event", "toString")
+        assert await page.text_content("#args-names") == "JSON, with commas between"
 
 
 @in_browser
@@ -659,10 +679,24 @@ async def test_what_is_wrong_with_json_is_told_in_words(
         "{\n  b\n}": 'Names stand in double quotes: "b" (line 2, column 3).',
     }
     async with visiting(browser, url) as page:
-        for text, problem in wrong.items():
-            await page.fill("#args", text)
-            assert await page.text_content("#args-problem") == problem
-            assert await page.get_attribute("#args", "aria-invalid") == "true"
+        told = await page.evaluate(
+            """async (texts) => {
+                const { readValues } = await import("./jsontext.js");
+                const problem = (text) => {
+                    try {
+                        readValues(text);
+                    } catch (error) {
+                        return error.message;
+                    }
+                };
+                return texts.map(problem);
+            }""",
+            list(wrong),
+        )
+        assert dict(zip(wrong, told, strict=True)) == wrong
+        await page.fill("#args", "hello")
+        assert await page.text_content("#args-problem") == wrong["hello"]
+        assert await page.get_attribute("#args", "aria-invalid") == "true"
         for text, count in {
             "": "no arguments",
             " \n": "no arguments",

@@ -64,6 +64,11 @@ class Visitor:
 def home(request: pytest.FixtureRequest) -> Iterator[Home]:
     """A server with a console, that other sites may use."""
     io = Server(console=ADA, cors="https://app.example", transports=["polling", "websocket"])
+
+    @io.event
+    def message(socket: nuncio.Socket, room: str, text: str, ack: nuncio.AckCallback) -> None:
+        """Only to be seen."""
+
     io.of("/chat")
     io.of(re.compile("^/room-"))
     home = Home(io, request.param)
@@ -326,6 +331,7 @@ async def test_the_page_is_told_of_the_server(home: Home, member: Visitor) -> No
         "pingInterval": 25_000,
         "json": True,
         "namespaces": ["/", "/chat"],
+        "events": {"/": {"message": ["room", "text"]}, "/chat": {}},
         "signedIn": True,
     }
 

@@ -236,7 +236,8 @@ export class Connection {
     this.state = again ? "waiting" : "closed";
     this.transport = this.trying = "";
     if (!again) this.#manager = this.#engine = null;
-    const more = details?.description ? `${reason} (${details.description})` : reason;
+    const ours = reason === "forced close";
+    const more = ours ? "no namespace was left" : details?.description ? `${reason} (${details.description})` : reason;
     // Why a namespace was left, which may be the cause, is told first.
     queueMicrotask(() => this.#tell({ kind: "way", name: "closed", note: more }));
     this.#changed();
@@ -321,6 +322,8 @@ function sizeOf(values) {
 
 function describe(error) {
   const { message, description } = error;
+  // Browsers do not tell pages why there was no answer.
+  if (description === 0) return `${message}: no answer from the server`;
   if (typeof description === "number") {
     const said = error.context?.responseText ?? "";
     const why = /"message":"([^"]{1,200})"/.exec(said);

@@ -152,6 +152,7 @@ export class LogView {
     row.entry = entry;
     row.note = entry.note;
     row.dataset.kind = entry.kind;
+    row.toggleAttribute("data-failed", failed(entry));
     const [time, sign, nsp, name, text, meta] = row.children;
     time.textContent = entry.time ??= timeOfDay(entry.at);
     sign.textContent = SIGNS[entry.kind];
@@ -214,6 +215,11 @@ export class LogView {
     if (top < log.scrollTop) log.scrollTop = top;
     else if (top + this.#height > log.scrollTop + log.clientHeight) log.scrollTop = top + this.#height - log.clientHeight;
   }
+}
+
+/** Whether an answer says by its form that something was not done. */
+function failed({ kind, args: [answer] }) {
+  return kind === "ack" && !!answer && typeof answer === "object" && (answer.ok === false || !!answer.error);
 }
 
 /** The values of an entry on one line; a packet's text as it is. */

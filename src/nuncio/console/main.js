@@ -40,9 +40,10 @@ const store = new Store(() => {
 const connection = new Connection(log, onceAFrame(draw));
 const details = new Details(sendAgain, () => $("log").focus());
 const view = new LogView(store, $("log"), $("newer"), (entry) => details.show(entry));
-const form = new EmitForm(send);
+const form = new EmitForm(send, config.events);
 const tabs = new Tabs(connection, () => {
   if (tabs.at !== null) $("target").value = tabs.at;
+  form.suggest();
   choose();
 });
 const counts = onceAFrame(drawCounts);
@@ -178,6 +179,7 @@ function wire() {
   $("fold").addEventListener("click", () => fold($("fold").ariaExpanded === "true"));
   $("target").addEventListener("change", () => {
     if (tabs.at !== null) tabs.choose($("target").value);
+    form.suggest();
   });
   for (const button of document.querySelectorAll(".switch button")) button.addEventListener("click", () => showPart(button.dataset.to));
   addEventListener("beforeunload", () => connection.disconnect());
@@ -300,13 +302,14 @@ function draw() {
   $("connect-button").textContent = active ? (state === "open" ? "Disconnect" : "Stop") : "Connect";
   $("connect-button").classList.toggle("primary", !active);
   // Once connected, the room is for what one came for.
-  if (state !== shownState && (state === "open" || shownState === "open")) fold(state === "open");
+  if (state !== shownState && (state === "open" || state === "closed")) fold(state === "open");
   shownState = state;
   for (const field of [$("path"), $("query"), $("reconnect"), ...$("transports").querySelectorAll("input")]) {
     field.disabled = active || (field.type === "checkbox" && field.value !== "on" && !KNOWN.includes(field.value));
   }
   document.title = `${active ? `${STATES[state]} · ` : ""}Nuncio console`;
   tabs.draw();
+  form.suggest();
   $("log").dataset.all = tabs.at === null && connection.namespaces.size > 1;
   if (loaded) keepAddress();
 }

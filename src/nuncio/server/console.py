@@ -53,6 +53,7 @@ PUBLIC: Final = frozenset({"icon.svg", "login.css", "login.js"})
 FORM_BYTES: Final = 4096
 FORM_SECONDS: Final = 10.0
 MOST_NAMESPACES: Final = 200
+MOST_EVENTS: Final = 500
 
 _NO_STORE: Final = "no-store"
 _CHECK: Final = "private, no-cache"
@@ -150,7 +151,8 @@ class ConsoleSite:
         """What the page must know of the server."""
         server = self._server
         options = server.engine.options
-        names = [nsp.name for nsp in server.all_namespaces() if nsp not in server.parents]
+        namespaces = [nsp for nsp in server.all_namespaces() if nsp not in server.parents]
+        names = [nsp.name for nsp in namespaces]
         return {
             "version": __version__,
             "path": server.engine.path or "/",
@@ -161,6 +163,15 @@ class ConsoleSite:
             "pingInterval": round(options.ping_interval * 1000),
             "json": type(server.parser) is JSONParser,
             "namespaces": sorted({"/", *names})[:MOST_NAMESPACES],
+            # What has handlers, and how they call the arguments.
+            "events": {
+                nsp.name: {
+                    event: handlers[0].names
+                    for event, handlers in list(nsp.handlers.items())[:MOST_EVENTS]
+                    if handlers
+                }
+                for nsp in namespaces[:MOST_NAMESPACES]
+            },
             "signedIn": self._access.asks,
         }
 
