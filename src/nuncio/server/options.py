@@ -34,7 +34,11 @@ class ServerOptions:
             `thread=True`, and another application beside the server, switch it on by themselves.
         slow_consumer: what becomes of events for a client that is behind: `disconnect`, `block`,
             `drop_oldest`, `drop_newest` or `nuncio.conflate(key)`; see the guide.
-        adapter: called with each namespace, returns its adapter; None for rooms in this process.
+        adapter: called with each namespace, returns its adapter; None for rooms in this process,
+            or in all workers.
+        workers: whether this process is one of several that serve together on one machine: True
+            for those that have the same parent process, a folder where they meet, or None for what
+            `nuncio serve --workers` says.
         serve_client: which browser's client is served under the path of the server: `"auto"`, the
             one that comes with Nuncio, where one does; True, the same, and it must be there; False;
             a folder, a file or a mapping from names to files.
@@ -53,6 +57,7 @@ class ServerOptions:
     threads: bool = False
     slow_consumer: Any = "disconnect"
     adapter: Any = None
+    workers: Any = None
     serve_client: ServeClientOption = AUTO
     # Not in its repr: a mapping would show its password.
     console: ConsoleOption = field(default=None, repr=False)
