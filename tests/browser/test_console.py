@@ -594,6 +594,7 @@ async def test_a_phone_shows_one_part_at_a_time(
         await page.tap("[data-to=emit]")
         await page.fill("#event", "echo")
         await page.tap("#send")
+        await page.wait_for_selector("#toast:has-text('acknowledged by the server / echo')")
         await page.tap("[data-to=log]")
         await sees(page, "ack", "echo")
         assert await page.text_content("#unread") == ""
@@ -713,6 +714,41 @@ async def test_what_is_wrong_with_json_is_told_in_words(
         await page.click("#connect-button")
         assert "must be one object" in (await page.text_content("#auth-problem") or "")
         assert await page.get_attribute("#state", "data-state") == "closed"
+
+
+def test_every_transport_by_itself(run: Run, browser: Browser) -> None:
+    async def visit() -> None:
+        names = ["polling", "websocket", "stream", "sse", "forever"]
+        io = server(transports=names)
+        own = await io.listen(0)
+        async with visiting(browser, f"http://127.0.0.1:{own.port}/socket.io/console/") as page:
+            assert await page.locator("#transports input:enabled").count() == len(names)
+            for name in names:
+                for other in names:
+                    await page.set_checked(f"#transports [value={other}]", other == name)
+                await page.click("#clear")
+                await connects(page)
+                await sees(page, "way", f"opened by {name}")
+                await emits(page, "echo", f'"by {name}"')
+                await sees(page, "ack", "echo", f'"by {name}"')
+                await page.click("#connect-button")
+                await page.wait_for_selector("#state[data-state=closed]")
+        await io.close(timeout=1)
+
+    run(visit())
+
+
+def test_a_server_that_writes_messagepack(run: Run, browser: Browser) -> None:
+    async def visit() -> None:
+        io = server(parser=nuncio.MsgPackParser())
+        own = await io.listen(0)
+        async with visiting(browser, f"http://127.0.0.1:{own.port}/socket.io/console/") as page:
+            await connects(page)
+            await emits(page, "echo", '{"packed": true}')
+            await sees(page, "ack", "echo", "{packed: true}")
+        await io.close(timeout=1)
+
+    run(visit())
 
 
 def test_below_another_path(run: Run, browser: Browser) -> None:

@@ -289,7 +289,7 @@ async def test_without_authentication_it_is_for_this_machine(host: str) -> None:
 def test_every_file_that_is_there_is_served_and_the_client_with_it(home: Home) -> None:
     site = ConsoleSite(home.server, Console(auth=False))  # type: ignore[arg-type]
     there = {path.name for path in FILES.iterdir()}
-    assert set(site.names) == (there - {"login.html"}) | {"client.js"}
+    assert set(site.names) == (there - {"login.html"}) | set(console.CLIENTS)
     assert {"index.html", "main.js", "console.css", "icon.svg"} <= there
 
 
@@ -314,7 +314,8 @@ async def test_files_have_their_kinds_and_tags(home: Home, member: Visitor) -> N
 async def test_the_client_is_nuncios_whatever_the_server_serves() -> None:
     async with visiting(console=ADA, serve_client=False) as visitor:
         await visitor.signs_in()
-        assert "Nuncio" in (await visitor.get("client.js")).text[:100]
+        for name in console.CLIENTS:
+            assert "Nuncio" in (await visitor.get(name)).text[:100]
 
 
 @run_async
@@ -329,7 +330,7 @@ async def test_the_page_is_told_of_the_server(home: Home, member: Visitor) -> No
         "allowUpgrades": True,
         "maxPayload": 1_000_000,
         "pingInterval": 25_000,
-        "json": True,
+        "parser": "json",
         "namespaces": ["/", "/chat"],
         "events": {"/": {"message": ["room", "text"]}, "/chat": {}},
         "signedIn": True,
@@ -338,9 +339,13 @@ async def test_the_page_is_told_of_the_server(home: Home, member: Visitor) -> No
 
 @run_async
 async def test_the_page_is_told_of_another_parser() -> None:
-    async with visiting(console=ADA, parser=nuncio.MsgPackParser()) as visitor:
-        await visitor.signs_in()
-        assert (await visitor.get("config.json")).json["json"] is False
+    class Own(nuncio.JSONParser):
+        """Writes who knows what."""
+
+    for parser, name in ((nuncio.MsgPackParser(), "msgpack"), (Own(), "")):
+        async with visiting(console=ADA, parser=parser) as visitor:
+            await visitor.signs_in()
+            assert (await visitor.get("config.json")).json["parser"] == name
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 // The page's beginning: it learns what the server is like, and ties the parts together.
 
 import { read, write } from "./address.js";
-import { Connection, KNOWN } from "./connection.js";
+import { loadClient } from "./client-loader.js";
+import { Connection } from "./connection.js";
 import { Details } from "./details.js";
 import { $, announce, copy, el, kept, onceAFrame, toast } from "./dom.js";
 import { EmitForm } from "./emitter.js";
@@ -10,16 +11,19 @@ import { listen, showHelp } from "./keys.js";
 import { inWords, LogView } from "./logview.js";
 import { Store } from "./store.js";
 import { Tabs } from "./tabs.js";
-import { inTime, toJSON } from "./values.js";
+import { inTime, preview, toJSON } from "./values.js";
 
 const ORDER = ["polling", "websocket", "webtransport", "stream", "sse", "forever", "webrtc"];
 const USUAL = ["polling", "websocket"];
 const GROUPS = { in: "Received", out: "Sent", ack: "Acks", link: "Connection", packet: "Packets" };
 const SHOWN = ["in", "out", "ack", "link"];
 const STATES = { closed: "not connected", connecting: "connecting", open: "connected", waiting: "reconnecting" };
+const SMALL = matchMedia("(max-width: 820px)");
 const THEMES = { system: "as the system", light: "light", dark: "dark" };
 
 const config = await load();
+const client = await loadClient(config.parser);
+const KNOWN = Object.keys(client.transports);
 const folder = new URL("..", location.href).pathname;
 const usualTransports = USUAL.filter((name) => config.transports.includes(name));
 const DEFAULTS = {
@@ -37,7 +41,7 @@ const store = new Store(() => {
   view.update();
   counts();
 });
-const connection = new Connection(log, onceAFrame(draw));
+const connection = new Connection(client, log, onceAFrame(draw));
 const details = new Details(sendAgain, () => $("log").focus());
 const view = new LogView(store, $("log"), $("newer"), (entry) => details.show(entry));
 const form = new EmitForm(send, config.events);
@@ -71,7 +75,7 @@ function begin() {
   $("logout").hidden = !config.signedIn;
   $("version").textContent = `Nuncio ${config.version}`;
   $("namespaces").replaceChildren(...config.namespaces.map((value) => el("option", { value })));
-  if (!config.json) notice("This server writes packets in another way than JSON (its option parser), which this page does not understand.");
+  if (!config.parser) notice("This server writes packets in a way of its own (its option parser), which this page does not understand.");
   drawTransports();
   drawKinds();
   setUp({ ...DEFAULTS, ...read(location.hash) });
@@ -216,6 +220,8 @@ function connect() {
       reconnection: $("reconnect").checked,
       // What cannot connect by its first transport says so, and does not try the others in silence.
       tryAllTransports: false,
+      // The page came from that server, so it may as well say which certificate is its own.
+      transportOptions: { webtransport: { fetchCertificateHashes: true } },
     },
   });
 }
@@ -273,7 +279,10 @@ function choose() {
 function log(entry) {
   store.push(entry);
   if (entry.kind !== "packet") announceEntry(entry);
-  if (document.body.dataset.view !== "log" && entry.kind === "in") unread++;
+  if (document.body.dataset.view === "log") return;
+  if (entry.kind === "in") unread++;
+  // Where the log is not beside, answers and problems are told for a moment.
+  if (SMALL.matches && ["ack", "error"].includes(entry.kind)) toast(`${inWords(entry)} ${preview(entry.args, 60)}`);
 }
 
 /** Say what has come; when much comes, only how much. */
