@@ -13,6 +13,7 @@ from nuncio.client.inbox import Event as Event
 from nuncio.client.limits import ClientLimits as ClientLimits
 from nuncio.client.manager import Manager as Manager
 from nuncio.client.socket import ClientSocket as ClientSocket
+from nuncio.cluster.emitter import Emitter as Emitter
 from nuncio.cluster.recovery_options import RecoveryOptions as RecoveryOptions
 from nuncio.cluster.remote import RemoteSocket as RemoteSocket
 from nuncio.engine.counters import Counters as Counters
@@ -85,6 +86,7 @@ __all__ = [
     "DisconnectReason",
     "Disconnected",
     "Dropped",
+    "Emitter",
     "Event",
     "EventError",
     "Exchange",
