@@ -380,7 +380,8 @@ class EngineClient:
                     wrong = TransportError(f"probe error: it failed: {error!r}", way.name)
                     self._emit("upgrade_error", wrong)
                     continue
-                dial.done()
+                if not way.requests:
+                    dial.done()
                 return
         except asyncio.CancelledError:
             self._emit("upgrade_error", TransportError("probe error: socket closed"))

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from nuncio.client.dial import Dial
+from nuncio.client.downstream import ClientDown
 from nuncio.client.frames import ClientWebSocket
 from nuncio.client.http import take_over
 from nuncio.client.polling import ClientPolling
+from nuncio.client.readings import ForeverReading, Reading, SSEReading, StreamReading
 from nuncio.engine.transport import Transport
 from nuncio.errors import OptionError, TransportError
 from nuncio.options import did_you_mean
@@ -30,9 +32,11 @@ class ClientTransport:
 
     Attributes:
         name: what the server calls it, in the parameter `transport` and among the upgrades.
+        requests: whether it goes on making requests by its `Dial` once it is open.
     """
 
     name: ClassVar[str] = ""
+    requests: ClassVar[bool] = False
 
     async def open(self, dial: Dial) -> Transport:
         """Connect.
@@ -54,6 +58,7 @@ class Polling(ClientTransport):
     """HTTP long-polling."""
 
     name = "polling"
+    requests = True
 
     async def open(self, dial: Dial) -> Transport:
         """See `ClientTransport.open`: the first answer is the session's handshake."""
@@ -128,9 +133,46 @@ class WebSocket(ClientTransport):
         return transport
 
 
+class Down(ClientTransport):
+    """A response that stays open, and POSTs. What `Stream`, `SSE` and `Forever` have in common.
+
+    Attributes:
+        reading: how the response is read.
+    """
+
+    requests = True
+    reading: ClassVar[type[Reading]]
+
+    async def open(self, dial: Dial) -> Transport:
+        """See `ClientTransport.open`."""
+        down = ClientDown(self.name, dial, self.reading)
+        await down.first()
+        return down
+
+
+class Stream(Down):
+    """HTTP streaming: packets one after the other in one long response."""
+
+    name = "stream"
+    reading = StreamReading
+
+
+class SSE(Down):
+    """Server-sent events: one long response that is an event stream."""
+
+    name = "sse"
+    reading = SSEReading
+
+
+class Forever(Down):
+    """The forever frame: one long response that is a document of scripts, meant for browsers."""
+
+    name = "forever"
+    reading = ForeverReading
+
+
 KNOWN: Final[dict[str, type[ClientTransport]]] = {
-    Polling.name: Polling,
-    WebSocket.name: WebSocket,
+    kind.name: kind for kind in (Polling, WebSocket, Stream, SSE, Forever)
 }
 
 
