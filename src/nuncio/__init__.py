@@ -23,6 +23,7 @@ from nuncio.errors import AckError as AckError
 from nuncio.errors import AckTimeout as AckTimeout
 from nuncio.errors import ArgumentError as ArgumentError
 from nuncio.errors import ClusterTimeout as ClusterTimeout
+from nuncio.errors import ClusterUnavailable as ClusterUnavailable
 from nuncio.errors import ConnectError as ConnectError
 from nuncio.errors import ConnectTimeout as ConnectTimeout
 from nuncio.errors import Disconnected as Disconnected
@@ -47,6 +48,7 @@ from nuncio.protocol.socketio import Packet as Packet
 from nuncio.rate import Rate as Rate
 from nuncio.server.classes import event as event
 from nuncio.server.classes import middleware as middleware
+from nuncio.server.console_access import Console as Console
 from nuncio.server.delivery import Undelivered as Undelivered
 from nuncio.server.delivery import UndeliveredEvent as UndeliveredEvent
 from nuncio.server.handshake import Handshake as Handshake
@@ -69,8 +71,10 @@ __all__ = [
     "ClientLimits",
     "ClientSocket",
     "ClusterTimeout",
+    "ClusterUnavailable",
     "ConnectError",
     "ConnectTimeout",
+    "Console",
     "Counters",
     "Depends",
     "DisconnectReason",

@@ -13,6 +13,7 @@ class Counters:
             `handshakes`.
         refused_joins: attempts to join a namespace beyond `namespaces`, `dynamic_namespaces` or
             `joins_per_connection`.
+        refused_sign_ins: wrong or too many attempts to sign in to the console.
         rate_limited_events: events dropped, or answered by a disconnect, because of a rate.
         rate_limited_connections: connections ended because of a rate.
         rate_pauses: how often reading from a connection paused because of a rate.
@@ -39,6 +40,7 @@ class Counters:
         "refused_handshakes",
         "refused_joins",
         "refused_requests",
+        "refused_sign_ins",
         "slow_consumers",
     )
 
@@ -47,6 +49,7 @@ class Counters:
         self.refused_handshakes = 0
         self.refused_connections = 0
         self.refused_joins = 0
+        self.refused_sign_ins = 0
         self.rate_limited_events = 0
         self.rate_limited_connections = 0
         self.rate_pauses = 0

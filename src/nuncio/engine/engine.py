@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
@@ -20,6 +20,7 @@ from nuncio.engine.cookies import CookieOption
 from nuncio.engine.cors import CorsPolicy
 from nuncio.engine.counters import Counters
 from nuncio.engine.door import Door
+from nuncio.engine.drain import drain
 from nuncio.engine.event_names import ENGINE_EVENTS, SESSION_EVENTS
 from nuncio.engine.follow import follow_up
 from nuncio.engine.gates import Gates, Middleware
@@ -49,6 +50,9 @@ from nuncio.events import Emitter
 from nuncio.ids import new_id
 from nuncio.options import build, in_snake_case
 from nuncio.protocol.engineio import Message
+
+if TYPE_CHECKING:
+    from nuncio.workers.group import Worker
 
 logger = logging.getLogger("nuncio.engine")
 
@@ -96,6 +100,8 @@ class Engine:
         self.on_host_starting: Callable[[], Awaitable[None]] | None = None
         self.on_host_stopping: Callable[[], None] | None = None
         self.settle: Callable[[float], Awaitable[None]] | None = None
+        self.new_id: Callable[[], str] = new_id
+        self.worker: Worker | None = None
         self.stopping = False
         self.counters = Counters()
         self.hosts: list[Any] = []
@@ -285,7 +291,7 @@ class Engine:
         Returns:
             None when it was dealt with at once, else a coroutine that must be awaited.
         """
-        if self._gates.may_wait:
+        if self._gates.may_wait or (upgrade and self.worker is not None):
             return self._handle(exchange, upgrade)
         request = exchange.request
         admitted = True
@@ -299,7 +305,7 @@ class Engine:
         if self._is_file(exchange, upgrade):
             return None
         if self._verify(exchange, upgrade, admitted):
-            self._open(exchange, upgrade, new_id())
+            self._open(exchange, upgrade, self.new_id())
         return None
 
     async def _handle(self, exchange: Exchange, upgrade: bool) -> None:
@@ -313,6 +319,8 @@ class Engine:
             return
         if not await self._gates.run_middlewares(exchange, upgrade):
             return
+        if upgrade and admitted and await self._attempt_elsewhere(exchange):
+            return
         if not self._verify(exchange, upgrade, admitted):
             return
         message = await self._gates.objection(request)
@@ -322,7 +330,7 @@ class Engine:
         if not self._check_protocol(exchange, upgrade):
             return
         try:
-            id = await self._gates.make_id(request, self.sessions)
+            id = await self._gates.make_id(request, self.sessions, self.worker)
         except Exception as error:
             self._refusals.bad_request(exchange, upgrade, "ID_GENERATION_ERROR", error=error)
             return
@@ -377,6 +385,10 @@ class Engine:
     def _has_room(self, exchange: Exchange, upgrade: bool) -> bool:
         """Whether a new session may be opened now; otherwise the request is answered."""
         if not exchange.alive or self.stopping:
+            worker = self.worker
+            if exchange.alive and not upgrade and worker is not None:
+                if worker.forwarder.pass_on(exchange):
+                    return False
             exchange.respond(503, [("Retry-After", "5"), ("Connection", "close")], b"")
             return False
         return self._door.has_room(exchange, upgrade, self.may_open)
@@ -416,7 +428,9 @@ class Engine:
     def _existing(self, exchange: Exchange, upgrade: bool, sid: str, way: Way) -> None:
         session = self.sessions.get(sid)
         if session is None:
-            self._refusals.refuse(exchange, upgrade, UNKNOWN_SID, {"sid": sid})
+            worker = self.worker
+            if worker is None or upgrade or not worker.forwarder.take(exchange, sid):
+                self.unknown_session(exchange, upgrade, sid)
             return
         previous = session.transport.name
         if not upgrade and previous != way.name and not (way.probes and not way.upgrade):
@@ -456,6 +470,35 @@ class Engine:
         transport = way.attempt(exchange)
         if transport is not None:
             self.probe(session, transport)
+
+    # Sessions of several workers.
+
+    async def _attempt_elsewhere(self, exchange: Exchange) -> bool:
+        """Whether the handshake is for a session of another worker, and was passed on."""
+        worker, query = self.worker, exchange.request.query
+        sid, way = query.get("sid"), self._ways.get(query.get("transport", ""))
+        if worker is None or not sid or way is None or not way.upgrade or sid in self.sessions:
+            return False
+        return await worker.forwarder.attempt(exchange, sid)
+
+    def accept_attempt(self, exchange: Exchange) -> Transport | None:
+        """The transport that a session of another worker tries."""
+        return self._ways[exchange.request.query["transport"]].attempt(exchange)
+
+    def follow(self, exchange: Exchange, sid: str, *, upgrade: bool = False) -> None:
+        """Take a request that another worker passed on, and has checked as its own."""
+        way = self._ways.get(exchange.request.query.get("transport", ""))
+        if way is None:
+            self._refusals.refuse(exchange, upgrade, UNKNOWN_TRANSPORT, {})
+        elif sid:
+            self._existing(exchange, upgrade, sid, way)
+        elif self._has_room(exchange, upgrade):
+            # That worker lets nobody in any more.
+            self._open(exchange, upgrade, self.new_id())
+
+    def unknown_session(self, exchange: Exchange, upgrade: bool, sid: str) -> None:
+        """Refuse a request of a session that there is not, or no longer."""
+        self._refusals.refuse(exchange, upgrade, UNKNOWN_SID, {"sid": sid})
 
     def probe(self, session: Session, transport: Transport) -> None:
         """Let a session try a transport that its client has opened."""
@@ -558,6 +601,10 @@ class Engine:
         """A host begins, perhaps after an end: sessions may be opened."""
         self.stopping = False
         self._wind_down.begin_anew()
+
+    async def drain(self, window: float) -> None:
+        """See `nuncio.engine.drain`."""
+        await drain(self, window)
 
     async def wind_down(self, seconds: float) -> None:
         """Wait, after `close` or `host_stopping`, until everything has come to rest.

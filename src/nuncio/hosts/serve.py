@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -36,14 +37,18 @@ OPTIONS = (
 )
 
 
-def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uvicorn.Config:
-    for name in options:
-        if name not in OPTIONS:
-            raise unknown_option(name, OPTIONS, "run")
+def _check_address(host: object, port: object) -> None:
     if not isinstance(host, str):
         raise OptionError(f"host must be an address, not {host!r}; write io.run(port=3000)")
     if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
         raise OptionError(f"port must be a whole number from 0 to 65535, not {port!r}")
+
+
+def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uvicorn.Config:
+    for name in options:
+        if name not in OPTIONS:
+            raise unknown_option(name, OPTIONS, "run")
+    _check_address(host, port)
     check_tls(options)
     timeout = seconds("shutdown_timeout", options.pop("shutdown_timeout", 10.0))
     app = options.pop("app", None)
@@ -122,6 +127,11 @@ class NuncioServer(uvicorn.Server):
             return error
         return None
 
+    def stop_listening(self) -> None:
+        """Take no new connections; those there are go on."""
+        for server in self.servers:
+            server.close()
+
     async def shutdown(self, sockets: Any = None) -> None:
         """End the sessions, stop listening, then end everything else."""
         seconds = float(self.config.timeout_graceful_shutdown or 0)
@@ -143,8 +153,7 @@ class NuncioServer(uvicorn.Server):
         while not resting.done() and not self.force_exit:
             # Clients may fetch the last of what is theirs with polls on new connections.
             if not any(engine.sessions for engine in self._engines):
-                for server in self.servers:
-                    server.close()
+                self.stop_listening()
             await asyncio.wait((resting,), timeout=LOOK_SECONDS)
         if resting.done():
             resting.result()
@@ -219,21 +228,23 @@ def _bind(config: uvicorn.Config) -> list[socket.socket] | None:
     Raises:
         OSError: with the system's own error number, and what to do.
     """
-    if config.uds is not None:
-        return None
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    return None if config.uds is not None else [_listen(config.host, config.port, config.backlog)]
+
+
+def _listen(host: str, port: int, backlog: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio switches Nagle's algorithm off only where it is.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((config.host, config.port))
-        listener.listen(config.backlog)
+        listener.bind((host, port))
+        listener.listen(backlog)
         listener.setblocking(False)
-        return [listener]
+        return listener
     except OSError as error:
         listener.close()
-        where = f"{config.host}:{config.port}"
+        where = f"{host}:{port}"
         hint = ""
         if error.errno == errno.EADDRINUSE:
             hint = "; another program listens there: end it, or choose another port"
@@ -262,6 +273,47 @@ def run(engine: Engine, host: str, port: int, **options: Any) -> None:
     finally:
         for sock in sockets or ():
             sock.close()
+
+
+def run_on(
+    engine: Engine, sockets: list[socket.socket], begin: Callable[[], object], **options: Any
+) -> None:
+    """Serve on sockets that listen already, until interrupted.
+
+    Args:
+        engine: which serves.
+        sockets: where.
+        begin: called in the loop once connections are accepted.
+        options: see `nuncio.Server.run`.
+
+    Raises:
+        OptionError: for a wrong option.
+    """
+    server = _Beginning(_config(engine, "127.0.0.1", 0, options), engine)
+    server.begin = begin
+    server.run(sockets)
+
+
+def listening_socket(host: str, port: int, backlog: int = 2048) -> socket.socket:
+    """A socket that listens, for servers in other processes.
+
+    Raises:
+        OptionError: for a wrong host or port.
+        OSError: when the address cannot be listened on.
+    """
+    _check_address(host, port)
+    return _listen(host, port, backlog)
+
+
+class _Beginning(NuncioServer):
+    """Tells when it has begun."""
+
+    begin: Callable[[], object]
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._begun = self.begin()
 
 
 def _check_no_loop(host: str, port: int) -> None:
