@@ -202,12 +202,12 @@ class Site:
         With one that goes on, nothing waits for that.
         """
         room = self.io.to(socket.id)
+        transport: Any = socket.conn.transport
         for number in range(BURST):
             room.emit("number", number)
             if number % 10 == 0:
                 await asyncio.sleep(0)
             if number == BURST // 2:
-                transport: Any = socket.conn.transport
                 # The answer to a poll would be lost, and browsers ask again without a word.
                 await eventually(lambda: transport.writable)
                 self.proxy.cut(rst=True) if tcp else transport.abort()
@@ -219,7 +219,8 @@ class Site:
 
         Args:
             client: whose script it has.
-            kind: `blocked` for one without most APIs, or the name of a transport whose requests fail.
+            kind: `blocked` for one without most APIs; the name of a transport for one where
+                its requests fail.
         """
         page = self.pages.get((client, kind))
         if page is None:
