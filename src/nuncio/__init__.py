@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING as _CHECKS_TYPES
 from typing import Any as _Any
 
 from nuncio import auth as auth
+from nuncio import peers as peers
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
@@ -59,6 +60,7 @@ from nuncio.server.server import Server as Server
 from nuncio.server.socket import Socket as Socket
 from nuncio.slow import SlowConsumer as SlowConsumer
 from nuncio.slow import conflate as conflate
+from nuncio.webrtc.options import WebRTCOptions as WebRTCOptions
 
 __all__ = [
     "Ack",
@@ -110,6 +112,7 @@ __all__ = [
     "TransportError",
     "Undelivered",
     "UndeliveredEvent",
+    "WebRTCOptions",
     "__version__",
     "auth",
     "build_info",
@@ -117,6 +120,7 @@ __all__ = [
     "connect",
     "event",
     "middleware",
+    "peers",
     "sync",
 ]
 

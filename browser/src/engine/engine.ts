@@ -14,6 +14,7 @@ import type { EngineOptions } from "./options.js";
 import { type BinaryType, type Packet, type PacketType, sizeOf } from "./packet.js";
 import { type Cookies, platform } from "./platform.js";
 import { Probe } from "./probe.js";
+import { race } from "./race.js";
 import { type CloseDetails, Transport, type TransportClass } from "./transport.js";
 import { choose, ORDER } from "./transports.js";
 
@@ -119,7 +120,13 @@ export class Engine extends Emitter<{}, Events> {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    this._use(this._create(remembered ? "websocket" : this.transports[0]!)).open();
+    const name = remembered ? "websocket" : this.transports[0]!;
+    const transport = this._create(name);
+    if (name === "webtransport" && this._classes.has("websocket")) {
+      this.transport = transport;
+      return race(this, transport);
+    }
+    this._use(transport).open();
   }
 
   /** Send a message; `sent` is called when it has been handed to the transport. */
@@ -298,7 +305,8 @@ export class Engine extends Emitter<{}, Events> {
     this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), silence);
   }
 
-  private _onError(error: Error): void {
+  /** @internal */
+  _onError(error: Error): void {
     memory.websocket = false;
     if (this.opts.tryAllTransports && this.transports.length > 1 && this.readyState === "opening") {
       this.transports.shift();

@@ -10,6 +10,7 @@ import click
 
 from nuncio._build import build_info
 from nuncio.cli.connect import connect
+from nuncio.cli.dev_cert import dev_cert
 from nuncio.cli.serve import serve
 
 # Values may be nested as deep as the protocol allows, and are walked through by recursion.
@@ -20,6 +21,7 @@ Examples:
   nuncio connect http://localhost:3000
   nuncio connect localhost:3000 --ask 'join lobby'
   nuncio serve app:io --workers 4
+  nuncio dev-cert
 
 `nuncio connect --help` and `nuncio serve --help` have more.
 """
@@ -68,6 +70,7 @@ def nuncio(**given: Any) -> None:
 
 nuncio.add_command(connect)
 nuncio.add_command(serve)
+nuncio.add_command(dev_cert)
 
 
 def run() -> None:

@@ -8,6 +8,7 @@ given in place of its name, `transports=[WebSocket]`, and so may anybody's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, ClassVar, Final
 
 from nuncio.client.dial import Dial
@@ -175,17 +176,33 @@ KNOWN: Final[dict[str, type[ClientTransport]]] = {
     kind.name: kind for kind in (Polling, WebSocket, Stream, SSE, Forever)
 }
 
+# Those that need an extra or are rarely asked for; what is not asked for is not imported.
+_LATER: Final[dict[str, tuple[str, str]]] = {
+    "webtransport": ("nuncio.client.webtransport", "WebTransport"),
+    "webrtc": ("nuncio.client.webrtc", "WebRTC"),
+}
+
+
+def _named(name: str) -> type[ClientTransport] | None:
+    """The class of this name."""
+    kind = KNOWN.get(name)
+    if kind is None and name in _LATER:
+        module, cls = _LATER[name]
+        kind = KNOWN[name] = getattr(import_module(module), cls)
+    return kind
+
 
 def chosen(transports: Sequence[Any]) -> list[ClientTransport]:
     """The transports that the option names; of those with the same name, the first.
 
     Raises:
-        OptionError: for what is neither the name of one nor a class.
+        OptionError: for what is neither the name of one nor a class, and for one whose extra is
+            not installed.
     """
     found: list[ClientTransport] = []
     names: set[str] = set()
     for entry in transports:
-        kind: Any = KNOWN.get(entry) if isinstance(entry, str) else entry
+        kind: Any = _named(entry) if isinstance(entry, str) else entry
         if isinstance(kind, type) and issubclass(kind, ClientTransport):
             kind = kind()
         if isinstance(kind, ClientTransport):
@@ -195,6 +212,7 @@ def chosen(transports: Sequence[Any]) -> list[ClientTransport]:
                 names.add(kind.name)
                 found.append(kind)
         else:
-            hint = did_you_mean(str(entry), KNOWN) or f"there are {', '.join(KNOWN)}"
+            names_known = list(dict.fromkeys((*KNOWN, *_LATER)))
+            hint = did_you_mean(str(entry), names_known) or f"there are {', '.join(names_known)}"
             raise OptionError(f"transports: there is no {entry!r}; {hint}")
     return found

@@ -126,6 +126,7 @@ class Engine:
         path = self.options.path.rstrip("/")
         self._prefix = path + "/" if self.options.add_trailing_slash else path
         self._ways = ways_of(self)
+        self._asked = {name: way for name, way in self._ways.items() if way.requests}
         self._open_tails = {name: self._open_tail(way) for name, way in self._ways.items()}
         self._warned_origin = False
 
@@ -228,6 +229,13 @@ class Engine:
 
         return await listen(self, host, port, **options)
 
+    # What ways use.
+
+    @property
+    def refusals(self) -> Refusals:
+        """Answers who is not let in."""
+        return self._refusals
+
     # What hosts use.
 
     def matches(self, path: str) -> bool:
@@ -309,9 +317,7 @@ class Engine:
         return None
 
     async def _handle(self, exchange: Exchange, upgrade: bool) -> None:
-        request = exchange.request
-        script = self.scripted(request)
-        admitted = await self._gates.admits(request, script)
+        admitted = await self._admitted(exchange)
         if exchange.done:
             return
         # CORS headers come first, so that every answer carries them.
@@ -323,19 +329,102 @@ class Engine:
             return
         if not self._verify(exchange, upgrade, admitted):
             return
+        id = await self._id_for(exchange, upgrade)
+        if id is not None:
+            self._open(exchange, upgrade, id)
+
+    async def _admitted(self, exchange: Exchange) -> bool:
+        """Whether requests of this origin are let in."""
+        request = exchange.request
+        return await self._gates.admits(request, self.scripted(request))
+
+    async def _id_for(self, exchange: Exchange, upgrade: bool) -> str | None:
+        """The id of a new session that passed `_verify`; None when its request is answered."""
+        request = exchange.request
         message = await self._gates.objection(request)
         if message is not None:
             self._refusals.refuse(exchange, upgrade, FORBIDDEN, {"message": message}, message)
-            return
+            return None
         if not self._check_protocol(exchange, upgrade):
-            return
+            return None
         try:
             id = await self._gates.make_id(request, self.sessions, self.worker)
         except Exception as error:
             self._refusals.bad_request(exchange, upgrade, "ID_GENERATION_ERROR", error=error)
-            return
-        if not exchange.done and self._has_room(exchange, upgrade):
-            self._open(exchange, upgrade, id)
+            return None
+        return id if not exchange.done and self._has_room(exchange, upgrade) else None
+
+    # Connections that are no requests, such as WebTransport's. They pass the same gate in two
+    # steps, for whether a client wants a new session is in the first packet that it sends.
+
+    async def knock(self, exchange: Exchange) -> bool:
+        """Whether a connection of this request may be accepted; otherwise it is answered.
+
+        Origin, middlewares and transport are checked, and the session that the query names.
+        """
+        admitted = await self._admitted(exchange)
+        if exchange.done:
+            return False
+        self._cors(exchange, admitted, False)
+        if not await self._gates.run_middlewares(exchange, False):
+            return False
+        query = exchange.request.query
+        name = query.get("transport", "")
+        if name not in self._ways or self._ways[name].requests:
+            self._refusals.refuse(exchange, False, UNKNOWN_TRANSPORT, {"transport": name})
+            return False
+        if not self._check_origin(exchange, False, admitted):
+            return False
+        if self.stopping:
+            return self._has_room(exchange, False)
+        sid = query.get("sid")
+        if revision_of(exchange.request) != 4:
+            # Older revisions know no such transport, whatever the server allows.
+            self._refusals.refuse(exchange, False, UNSUPPORTED_PROTOCOL_VERSION, {"protocol": 3})
+            return False
+        if sid and self._find(exchange, sid) is None:
+            return False
+        self.header_events.emit(exchange, initial=not sid)
+        return True
+
+    async def adopt(self, exchange: Exchange, transport: Transport, sid: str | None) -> None:
+        """Take the transport of a connection that was accepted, or refuse its exchange.
+
+        Args:
+            exchange: that passed `knock`.
+            transport: what carries its packets; it does not read until this has ended.
+            sid: of the session that wants to move there; None for a new one.
+        """
+        if sid is not None:
+            session = self._find(exchange, sid)
+            if session is not None:
+                self.probe(session, transport)
+        elif self._may_knock(exchange, False):
+            id = await self._id_for(exchange, False)
+            if id is not None:
+                self.begin(exchange.request, transport, id)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether `knock` and `adopt` may have to wait for the application."""
+        return self._gates.may_wait
+
+    def refuse_garbage(self, exchange: Exchange) -> None:
+        """A connection that was accepted began with what is no open packet."""
+        self._refusals.bad_request(exchange, False, "TRANSPORT_HANDSHAKE_ERROR")
+
+    def _find(self, exchange: Exchange, sid: str) -> Session | None:
+        """The session that a connection is for; otherwise the exchange is answered."""
+        session = self.sessions.get(sid)
+        if session is None:
+            self._refusals.refuse(exchange, False, UNKNOWN_SID, {"sid": sid})
+        elif session.protocol != 4:
+            self._refusals.bad_request(
+                exchange, False, "PROTOCOL_MISMATCH", protocol=4, previous_protocol=session.protocol
+            )
+        else:
+            return session
+        return None
 
     def _cors(self, exchange: Exchange, admitted: bool, upgrade: bool) -> bool:
         """Add the headers; True when the request was a preflight and is answered."""
@@ -359,7 +448,7 @@ class Engine:
         request = exchange.request
         query = request.query
         name = query.get("transport", "")
-        way = self._ways.get(name)
+        way = self._asked.get(name)
         if way is None:
             self._refusals.refuse(exchange, upgrade, UNKNOWN_TRANSPORT, {"transport": name})
             return False
@@ -377,10 +466,14 @@ class Engine:
         if way.upgrade != upgrade:
             self._refusals.bad_request(exchange, upgrade, "TRANSPORT_HANDSHAKE_ERROR")
             return False
-        if not self._has_room(exchange, upgrade) or not self._door.knocked(exchange, upgrade):
+        if not self._may_knock(exchange, upgrade):
             return False
         # With an application to ask, the protocol is checked after it was asked.
         return self.options.allow_request is not None or self._check_protocol(exchange, upgrade)
+
+    def _may_knock(self, exchange: Exchange, upgrade: bool) -> bool:
+        """Whether there is room for another session, and its address did not ask too often."""
+        return self._has_room(exchange, upgrade) and self._door.knocked(exchange, upgrade)
 
     def _has_room(self, exchange: Exchange, upgrade: bool) -> bool:
         """Whether a new session may be opened now; otherwise the request is answered."""
@@ -500,15 +593,19 @@ class Engine:
         """Refuse a request of a session that there is not, or no longer."""
         self._refusals.refuse(exchange, upgrade, UNKNOWN_SID, {"sid": sid})
 
-    def probe(self, session: Session, transport: Transport) -> None:
-        """Let a session try a transport that its client has opened."""
+    def may_probe(self, session: Session, name: str) -> bool:
+        """Whether a session may now try a transport of this name."""
         ways = self._ways
         better = ways[session.transport.name].better if session.transport.name in ways else ()
-        if session.upgrading or session.ready_state != "open" or transport.name not in better:
-            transport.discard()
-        else:
+        return not session.upgrading and session.ready_state == "open" and name in better
+
+    def probe(self, session: Session, transport: Transport) -> None:
+        """Let a session try a transport that its client has opened."""
+        if self.may_probe(session, transport.name):
             session.probe(transport)
             transport.flush()
+        else:
+            transport.discard()
 
     # New sessions.
 
@@ -557,6 +654,17 @@ class Engine:
         else:
             session.listener = listener
         request.forget()
+
+    def begin_later(self, request: Request, transport: Transport, id: str) -> bool:
+        """As `begin`, for a request that was answered some time before its transport was there.
+
+        Returns:
+            False when there is no room for another session any more, and none was opened.
+        """
+        if self.stopping or id in self.sessions or self._door.is_full(request, self.may_open):
+            return False
+        self.begin(request, transport, id)
+        return True
 
     def _open_tail(self, way: Way) -> bytes:
         """The open packet's rest, behind the session's id."""
@@ -616,7 +724,10 @@ class Engine:
             seconds: how long that may take.
         """
         self.stopping = True
+        limit = asyncio.get_running_loop().time() + seconds
         await self._wind_down.run(seconds, self.settle)
+        for way in self._ways.values():
+            await way.settle(max(0.0, limit - asyncio.get_running_loop().time()))
 
     def _default_accept(self, session: Session) -> Listener:
         listener = EventListener(session)

@@ -8,7 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -22,7 +22,13 @@ from nuncio.hosts.tls import check_tls
 from nuncio.hosts.uvicorn import NuncioProtocol
 from nuncio.options import seconds, unknown_option
 
+if TYPE_CHECKING:
+    from nuncio.webtransport.host import WebTransportHost
+
 logger = logging.getLogger("nuncio")
+
+# How often a port is looked for that is free for both TCP and UDP.
+_TRIES = 20
 
 OPTIONS = (
     "app",
@@ -34,6 +40,7 @@ OPTIONS = (
     "ssl_keyfile",
     "ssl_keyfile_password",
     "uds",
+    "webtransport",
 )
 
 
@@ -50,6 +57,7 @@ def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uv
             raise unknown_option(name, OPTIONS, "run")
     _check_address(host, port)
     check_tls(options)
+    options.pop("webtransport", None)
     timeout = seconds("shutdown_timeout", options.pop("shutdown_timeout", 10.0))
     app = options.pop("app", None)
     return uvicorn.Config(
@@ -74,11 +82,15 @@ class NuncioServer(uvicorn.Server):
     Args:
         config: whose application is an `ASGIApp`.
         engine: the one that serves; those nested behind it are found.
+        quic: serves WebTransport beside, where it is asked for.
     """
 
-    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+    def __init__(
+        self, config: uvicorn.Config, engine: Engine, quic: WebTransportHost | None = None
+    ) -> None:
         super().__init__(config)
         self._engine = engine
+        self.quic = quic
         app: Any = config.app
         self._engines: list[Engine] = app.engines()
 
@@ -116,6 +128,8 @@ class NuncioServer(uvicorn.Server):
             if self.config.lifespan == "off":
                 await start(self._engines)
             await super().startup(sockets)
+            if self.quic is not None and self.started:
+                await self.quic.start()
         except BaseException as error:
             failure: BaseException | None = app.failure
             if failure is not None:
@@ -140,6 +154,8 @@ class NuncioServer(uvicorn.Server):
         for engine in self._engines:
             engine.host_stopping()
         await self._wind_down(seconds)
+        if self.quic is not None:
+            await self.quic.close(max(1.0, (limit - loop.time()) / 2))
         self.config.timeout_graceful_shutdown = max(1, round(limit - loop.time()))
         await super().shutdown(sockets)
         if self in self._engine.hosts:
@@ -173,6 +189,7 @@ class Listening:
     Attributes:
         port: where it listens.
         host: on which address.
+        certificate_hash: the SHA-256 of WebTransport's certificate in base64; empty without it.
     """
 
     def __init__(self, server: NuncioServer, task: asyncio.Task[None], host: str) -> None:
@@ -180,6 +197,7 @@ class Listening:
         self._task = task
         self.host = host
         self.port = server.port
+        self.certificate_hash = "" if server.quic is None else server.quic.certificate.hash64
 
     async def close(self) -> None:
         """End the sessions and stop; closing twice does no harm."""
@@ -205,8 +223,7 @@ async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listen
         OSError: when the address cannot be listened on.
         RuntimeError: when the application beside does not start.
     """
-    server = NuncioServer(_config(engine, host, port, options), engine)
-    sockets = _bind(server.config)
+    server, sockets = _made(NuncioServer, engine, host, port, options)
     try:
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
@@ -214,12 +231,55 @@ async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listen
     except BaseException as error:
         for sock in sockets or ():
             sock.close()
+        if server.quic is not None:
+            await server.quic.close()
         if isinstance(error, SystemExit):
             # uvicorn ends the process, which is not its own here.
             raise RuntimeError("the application did not start; the log says why") from error
         raise
     task = asyncio.get_running_loop().create_task(_serve(server, sockets))
     return Listening(server, task, host)
+
+
+def _made(
+    kind: type[NuncioServer], engine: Engine, host: str, port: int, options: dict[str, Any]
+) -> tuple[NuncioServer, list[socket.socket] | None]:
+    """A server, and the sockets it is to listen on."""
+    wanted = options.get("webtransport")
+    config = _config(engine, host, port, options)
+    quic = _webtransport(config, wanted)
+    for _ in range(_TRIES):
+        sockets = _bind(config)
+        try:
+            if quic is not None:
+                quic.bind(config.host, sockets[0].getsockname()[1] if sockets else config.port)
+            break
+        except OSError:
+            for sock in sockets or ():
+                sock.close()
+            # Any port will do, and the next that is free for TCP may be so for UDP, too.
+            if config.port != 0 or (quic is not None and quic.fixed):
+                raise
+    else:
+        raise OSError(errno.EADDRINUSE, f"no port of {host} is free for both TCP and UDP")
+    return kind(config, engine, quic), sockets
+
+
+def _webtransport(config: uvicorn.Config, wanted: Any) -> WebTransportHost | None:
+    app: Any = config.app
+    engines = [one for one in app.engines() if "webtransport" in one.options.transports]
+    if not engines:
+        if wanted is not None:
+            raise OptionError(
+                "webtransport is of no use unless the server has it among its transports: "
+                "nuncio.Server(transports=['polling', 'websocket', 'webtransport'])"
+            )
+        return None
+    from nuncio.webtransport.host import WebTransportHost
+
+    return WebTransportHost(
+        engines, wanted, config.ssl_certfile, config.ssl_keyfile, config.ssl_keyfile_password
+    )
 
 
 def _bind(config: uvicorn.Config) -> list[socket.socket] | None:
@@ -266,13 +326,14 @@ def run(engine: Engine, host: str, port: int, **options: Any) -> None:
         OSError: when the address cannot be listened on.
     """
     _check_no_loop(host, port)
-    server = _Announcing(_config(engine, host, port, options), engine)
-    sockets = _bind(server.config)
+    server, sockets = _made(_Announcing, engine, host, port, options)
     try:
         server.run(sockets)
     finally:
         for sock in sockets or ():
             sock.close()
+        if server.quic is not None:
+            server.quic.unbind()
 
 
 def run_on(
@@ -289,6 +350,11 @@ def run_on(
     Raises:
         OptionError: for a wrong option.
     """
+    if "webtransport" in engine.options.transports:
+        raise OptionError(
+            "transports: webtransport belongs to one process, for UDP packets of a client may "
+            "reach any of several workers; leave it out, or serve it in one process"
+        )
     server = _Beginning(_config(engine, "127.0.0.1", 0, options), engine)
     server.begin = begin
     server.run(sockets)
@@ -339,4 +405,5 @@ class _Announcing(NuncioServer):
             where = self.config.uds or f"{scheme}://{host}:{self.port}"
             kind = "compiled" if build_info().compiled else "plain Python"
             path = self._engine.path
-            print(f"Nuncio listening on {where}{path}/ ({kind}); Ctrl-C stops", flush=True)
+            too = "" if self.quic is None else f" and UDP port {self.quic.port}"
+            print(f"Nuncio listening on {where}{path}/{too} ({kind}); Ctrl-C stops", flush=True)

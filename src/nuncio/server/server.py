@@ -38,6 +38,7 @@ from nuncio.server.oldclients import OldConnection
 from nuncio.server.options import ServerOptions, recovery_options
 from nuncio.server.parent import ParentNamespace
 from nuncio.server.participation import Participants
+from nuncio.server.peering import PEERS_NAMESPACE, Peering
 from nuncio.workers.group import Worker, folder_of
 
 N = TypeVar("N", bound=Namespace)
@@ -48,7 +49,7 @@ _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
 _ENGINE_OPTIONS = [field.name for field in dataclasses.fields(EngineOptions)]
 
 
-class Server(Facade[D, U], Hints):
+class Server(Facade[D, U], Peering, Hints):
     """A Socket.IO server (Socket.IO protocol v5 over Engine.IO protocol v4).
 
         io = nuncio.Server()
@@ -277,7 +278,7 @@ class Server(Facade[D, U], Hints):
         Returns:
             The namespace, or None; or an awaitable of these.
         """
-        if self._too_many_children():
+        if name == PEERS_NAMESPACE or self._too_many_children():
             return None
         for index, parent in enumerate(self.parents):
             try:

@@ -83,6 +83,7 @@ class StaticFile:
         if coding:
             headers.append(("Content-Encoding", coding))
         exchange.respond(200, headers, self._body(coding))
+
     def _entity_tag(self, coding: str) -> str:
         """Strong, so it differs with the coding (RFC 9110, section 8.8.3.3)."""
         return f'"{self.tag}-{coding}"' if coding else f'"{self.tag}"'
