@@ -214,6 +214,9 @@ def test_on_a_phone_a_finger_steers_and_another_dashes(
     async def main() -> None:
         async with playing(example()) as port, visit(browser, port, "Tim", **PHONE) as tim:
             await tim.wait_for_function("states.length")
+            card = await tim.locator("#card").bounding_box()
+            assert card is not None
+            assert card["x"] + card["width"] <= 390
             await tim.screenshot(path=screenshots / "game-phone-menu.png")
             one = await play(tim)
             session = await tim.context.new_cdp_session(tim)
@@ -244,7 +247,9 @@ def test_on_a_phone_a_finger_steers_and_another_dashes(
     run(main())
 
 
-def test_spectators_arenas_names_and_the_menu(run: Run, browser: Browser) -> None:
+def test_spectators_arenas_names_and_the_menu(
+    run: Run, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def main() -> None:
         app = example()
         async with (
@@ -275,7 +280,7 @@ def test_spectators_arenas_names_and_the_menu(run: Run, browser: Browser) -> Non
             await grace.wait_for_function("mine && me")
             await ada.wait_for_selector("#scores li:has-text('<i>Hopper</i>')")
             # Who does nothing for long is told that they watch now.
-            app.IDLE_SECONDS = 1
+            monkeypatch.setattr(app, "IDLE_SECONDS", 1)
             await grace.wait_for_selector("#problem:has-text('did nothing')")
             await grace.wait_for_function("!mine")
             await grace.click("#new")
