@@ -6,8 +6,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 PYTHON_SOURCES := $(shell find src -name '*.py' -o -name py.typed)
-BROWSER_CLIENT := $(wildcard src/nuncio/browser/*)
-PACKAGE := $(PYTHON_SOURCES) $(BROWSER_CLIENT) pyproject.toml setup.py README.md LICENSE
+STATIC_FILES := $(wildcard src/nuncio/browser/* src/nuncio/console/*)
+PACKAGE := $(PYTHON_SOURCES) $(STATIC_FILES) pyproject.toml setup.py README.md LICENSE
 RUN := .venv/bin/python
 
 .PHONY: help

@@ -1,11 +1,11 @@
 """One transport of Nuncio's client as a load for Nuncio's server: what the server spends on it.
 
 It opens connections, works for a while, and prints one JSON line: what was completed within the
-measured time, how long each took, and the CPU time that the server's process used for it. The modes:
+measured time, how long each took, and the CPU time that the server used for it. The modes:
 
     echo       on each connection an event, and the next one when its echo is there
-    push       the server sends an event to all connections, and the next one when all have it; it is
-               told to by one more connection, over WebSocket
+    push       the server sends an event to all connections, and the next one when all have it; it
+               is told to by one more connection, over WebSocket
 """
 
 from __future__ import annotations

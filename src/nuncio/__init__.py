@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING as _CHECKS_TYPES
 from typing import Any as _Any
 
 from nuncio import auth as auth
+from nuncio import peers as peers
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
@@ -23,6 +24,7 @@ from nuncio.errors import AckError as AckError
 from nuncio.errors import AckTimeout as AckTimeout
 from nuncio.errors import ArgumentError as ArgumentError
 from nuncio.errors import ClusterTimeout as ClusterTimeout
+from nuncio.errors import ClusterUnavailable as ClusterUnavailable
 from nuncio.errors import ConnectError as ConnectError
 from nuncio.errors import ConnectTimeout as ConnectTimeout
 from nuncio.errors import Disconnected as Disconnected
@@ -47,6 +49,7 @@ from nuncio.protocol.socketio import Packet as Packet
 from nuncio.rate import Rate as Rate
 from nuncio.server.classes import event as event
 from nuncio.server.classes import middleware as middleware
+from nuncio.server.console_access import Console as Console
 from nuncio.server.delivery import Undelivered as Undelivered
 from nuncio.server.delivery import UndeliveredEvent as UndeliveredEvent
 from nuncio.server.handshake import Handshake as Handshake
@@ -57,6 +60,7 @@ from nuncio.server.server import Server as Server
 from nuncio.server.socket import Socket as Socket
 from nuncio.slow import SlowConsumer as SlowConsumer
 from nuncio.slow import conflate as conflate
+from nuncio.webrtc.options import WebRTCOptions as WebRTCOptions
 
 __all__ = [
     "Ack",
@@ -69,8 +73,10 @@ __all__ = [
     "ClientLimits",
     "ClientSocket",
     "ClusterTimeout",
+    "ClusterUnavailable",
     "ConnectError",
     "ConnectTimeout",
+    "Console",
     "Counters",
     "Depends",
     "DisconnectReason",
@@ -106,6 +112,7 @@ __all__ = [
     "TransportError",
     "Undelivered",
     "UndeliveredEvent",
+    "WebRTCOptions",
     "__version__",
     "auth",
     "build_info",
@@ -113,6 +120,7 @@ __all__ = [
     "connect",
     "event",
     "middleware",
+    "peers",
     "sync",
 ]
 

@@ -13,6 +13,7 @@ NuncioError
  │    └── Disconnected   … because the connection ended
  ├── ReceiveTimeout      no event came in time, for a blocking client; also a TimeoutError
  ├── ClusterTimeout      other servers did not answer in time; also a TimeoutError
+ │    └── ClusterUnavailable … because they cannot be reached
  ├── LimitExceeded       one of `nuncio.Limits` was reached by the application itself
  ├── PacketError         bytes from the peer are not a packet
  └── OptionError         wrong use by the programmer, naming the fix; also a ValueError
@@ -189,6 +190,18 @@ class ClusterTimeout(NuncioError, TimeoutError):
 
     def __init__(self, received: int, expected: int, responses: list[object]) -> None:
         super().__init__(f"only {received} of {expected} servers answered in time")
+        self.responses = responses
+
+
+class ClusterUnavailable(ClusterTimeout):
+    """What joins the servers, such as Redis, cannot be reached, so they were not asked.
+
+    Attributes:
+        responses: what is known without them.
+    """
+
+    def __init__(self, why: str, responses: list[object]) -> None:
+        NuncioError.__init__(self, f"the other servers cannot be asked: {why}")
         self.responses = responses
 
 

@@ -14,6 +14,7 @@ import type { EngineOptions } from "./options.js";
 import { type BinaryType, type Packet, type PacketType, sizeOf } from "./packet.js";
 import { type Cookies, platform } from "./platform.js";
 import { Probe } from "./probe.js";
+import { race } from "./race.js";
 import { type CloseDetails, Transport, type TransportClass } from "./transport.js";
 import { choose, ORDER } from "./transports.js";
 
@@ -78,13 +79,18 @@ export class Engine extends Emitter<{}, Events> {
   readonly timers: Timers;
   /** When the server is taken for dead: see `_hasPingExpired`. */
   _pingTimeoutTime = Infinity;
+  // What the server said, under the names that transports know from the official client.
+  /** @internal */
+  _upgrades: string[] = [];
+  /** @internal */
+  _pingTimeout?: number;
+  /** @internal */
+  _maxPayload?: number;
 
   private readonly _classes: Map<string, TransportClass>;
   private readonly _leave: (() => void)[] = [];
-  private _upgrades: string[] = [];
   private _silence = 0;
   private _silenceTimer: Timer;
-  private _maxPayload?: number;
   /** How many packets of the buffer the transport is busy with. */
   private _sending = 0;
 
@@ -120,9 +126,13 @@ export class Engine extends Emitter<{}, Events> {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    const transport = this._create(remembered ? "websocket" : this.transports[0]!);
-    this._use(transport);
-    transport.open();
+    const name = remembered ? "websocket" : this.transports[0]!;
+    const transport = this._create(name);
+    if (name === "webtransport" && this._classes.has("websocket")) {
+      this.transport = transport;
+      return race(this, transport);
+    }
+    this._use(transport).open();
   }
 
   /** Send a message; `sent` is called when it has been handed to the transport. */
@@ -182,10 +192,9 @@ export class Engine extends Emitter<{}, Events> {
   }
 
   /** @internal Go on with a transport. */
-  _use(transport: Transport): void {
+  _use(transport: Transport): Transport {
     this.transport?.removeAllListeners();
-    this.transport = transport;
-    transport
+    return (this.transport = transport)
       .on("drain", () => this._onDrain())
       .on("packet", (packet) => this._onPacket(packet))
       .on("error", (error) => this._onError(error))
@@ -276,9 +285,10 @@ export class Engine extends Emitter<{}, Events> {
     }
     this.emit("handshake", handshake);
     this.id = this.transport.query.sid = handshake.sid;
-    this._silence = handshake.pingInterval + handshake.pingTimeout;
+    this._silence = handshake.pingInterval + (this._pingTimeout = handshake.pingTimeout);
     this._maxPayload = handshake.maxPayload;
-    this._upgrades = this._filterUpgrades(handshake.upgrades);
+    // Those that are ours, too.
+    this._upgrades = handshake.upgrades.filter((name) => this._classes.has(name));
     this._onOpen();
     this._listenForPing();
   }
@@ -290,12 +300,7 @@ export class Engine extends Emitter<{}, Events> {
     this.emit("open");
     this.flush();
     if (this.readyState !== "open" || !this.opts.upgrade) return;
-    for (const name of this._upgrades) new Probe(this, name, this._upgrades);
-  }
-
-  /** Which of the transports that the server offers are ours, too. */
-  private _filterUpgrades(offered: string[]): string[] {
-    return offered.filter((name) => this._classes.has(name));
+    for (const name of this._upgrades) new Probe(this, name);
   }
 
   private _listenForPing(): void {
@@ -305,7 +310,8 @@ export class Engine extends Emitter<{}, Events> {
     this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), this._silence);
   }
 
-  private _onError(error: Error): void {
+  /** @internal */
+  _onError(error: Error): void {
     memory.websocket = false;
     if (this.opts.tryAllTransports && this.transports.length > 1 && this.readyState === "opening") {
       this.transports.shift();

@@ -6,3 +6,6 @@ from nuncio.cluster.local import LocalBus as LocalBus
 from nuncio.cluster.memory import MemoryAdapter as MemoryAdapter
 from nuncio.cluster.options import BroadcastOptions as BroadcastOptions
 from nuncio.cluster.recovery import SavedSession as SavedSession
+from nuncio.cluster.redis.classic import RedisAdapter as RedisAdapter
+from nuncio.cluster.redis.sharded import RedisShardedAdapter as RedisShardedAdapter
+from nuncio.cluster.redis.streams import RedisStreamsAdapter as RedisStreamsAdapter

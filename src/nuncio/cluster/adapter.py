@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _EVENTS: Final = EventNames(
     "the adapter",
-    ("create_room", "join_room", "leave_room", "delete_room"),
+    ("create_room", "join_room", "leave_room", "delete_room", "healthy", "unhealthy"),
     {"error": "failures are logged, and what `init` raises ends the start of the server"},
 )
 
@@ -36,7 +36,8 @@ class Adapter:
 
     Made by the server, by calling what its option `adapter` holds with the namespace. Events
     (`adapter.on`): `create_room(room)`, `join_room(room, id)`, `leave_room(room, id)`,
-    `delete_room(room)`.
+    `delete_room(room)`; and in a cluster `unhealthy(error)` when the other servers cannot be
+    reached, `healthy()` when they can again.
 
     Args:
         nsp: the namespace.

@@ -2,7 +2,8 @@
 
 An adapter for an engine derives from `ClusterAdapter` and says how messages travel: `publish`,
 `reply` and `server_count`; and it hands what arrives to `received`. What concerns this server's own
-sockets is done at once, here; the others are told.
+sockets is done at once, here; the others are told. How messages look on the way is none of this:
+each family of adapters has a codec of its own.
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ from nuncio.cluster.messages import (
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.remote import RemoteSocket, details_of
 from nuncio.cluster.rooms import Room
+from nuncio.cluster.values import plain, with_text_dates
 from nuncio.engine.sent import Sent
-from nuncio.errors import AckTimeout, ClusterTimeout, LimitExceeded
-from nuncio.protocol.json import simplify
+from nuncio.errors import AckTimeout, ClusterTimeout, ClusterUnavailable, LimitExceeded, PacketError
+from nuncio.protocol.msgpack import MsgPackParser
 from nuncio.protocol.socketio import EVENT
 
 logger = logging.getLogger("nuncio.cluster")
@@ -55,13 +57,18 @@ class ClusterAdapter(MemoryAdapter):
 
     Attributes:
         uid: this adapter, in messages.
+        healthy: whether the other servers can be reached, as far as is known.
         dropped: how many messages were no messages.
+        request_seconds: how long other servers may take to say who is there.
     """
 
     def __init__(self, nsp: Any) -> None:
         super().__init__(nsp)
-        self.uid = secrets.token_hex(8)
+        self.uid = self.new_id()
+        self.healthy = True
         self.dropped = 0
+        self.request_seconds = REQUEST_SECONDS
+        self._text_dates = not isinstance(nsp.server.parser, MsgPackParser)
         self._requests: dict[str, _Request] = {}
         self._handlers: dict[int, Callable[[ClusterMessage], None]] = {
             Kind.BROADCAST: self._on_broadcast,
@@ -78,6 +85,10 @@ class ClusterAdapter(MemoryAdapter):
 
     # What an engine's adapter says.
 
+    def new_id(self) -> str:
+        """An id for this adapter, or for a request."""
+        return secrets.token_hex(8)
+
     def publish(self, message: ClusterMessage) -> None:
         """Send a message to all other servers, in order."""
         raise NotImplementedError
@@ -87,8 +98,33 @@ class ClusterAdapter(MemoryAdapter):
         raise NotImplementedError
 
     async def server_count(self) -> int:
-        """See `Adapter.server_count`."""
+        """See `Adapter.server_count`.
+
+        Raises:
+            ConnectionError: when nobody can be asked.
+        """
         raise NotImplementedError
+
+    def stats(self) -> dict[str, int]:
+        """Numbers about its part in the cluster; `dropped` is what was no message."""
+        return {"dropped": self.dropped, "requests": len(self._requests)}
+
+    def bus_changed(self, why: Exception | None) -> None:
+        """The other servers can be reached no longer, or again; the adapter's listeners learn it.
+
+        Args:
+            why: what happened; None when all is well.
+        """
+        healthy = why is None
+        if healthy == self.healthy:
+            return
+        self.healthy = healthy
+        events = self._events
+        if events is not None:
+            if why is None:
+                events.emit("healthy")
+            else:
+                events.emit("unhealthy", why)
 
     def received(self, message: ClusterMessage) -> None:
         """A message arrived. What is none for us is counted and dropped."""
@@ -100,7 +136,7 @@ class ClusterAdapter(MemoryAdapter):
             return
         try:
             handler(message)
-        except (msgspec.ValidationError, ValueError, TypeError) as error:
+        except (msgspec.ValidationError, PacketError, ValueError, TypeError) as error:
             self.drop(str(error))
 
     def drop(self, why: str) -> None:
@@ -120,13 +156,13 @@ class ClusterAdapter(MemoryAdapter):
         """See `Adapter.broadcast`."""
         if not options.local:
             # What cannot be sent is told before anybody has received it.
-            packet = {"type": EVENT, "data": simplify(payload), "nsp": self.nsp.name}
+            packet = {"type": EVENT, "data": plain(payload)}
             try:
-                self._tell(Kind.BROADCAST, Broadcast(packet, to_wire(options)))
+                self._tell(Kind.BROADCAST, Broadcast(packet=packet, opts=to_wire(options)))
             except Exception as error:
                 # The clients of this server are not to miss it, too.
                 self.nsp.server.report(error, None, str(payload[0]))
-        return super().broadcast(payload, options)
+        return self.deliver(payload, options)
 
     def broadcast_with_ack(
         self, payload: list[Any], options: BroadcastOptions, gathering: Any
@@ -143,10 +179,29 @@ class ClusterAdapter(MemoryAdapter):
     ) -> None:
         request = self._new_request(_AckRequest(gathering))
         self._limit(request, options.timeout, gathering.give_up)
-        packet = {"type": EVENT, "data": simplify(payload), "nsp": self.nsp.name}
-        self._tell(Kind.BROADCAST, Broadcast(packet, to_wire(options), request))
-        gathering.add_servers(await self.server_count() - 1)
-        gathering.expect(0)
+        packet = {"type": EVENT, "data": plain(payload)}
+        opts = to_wire(options)
+        self._tell(Kind.BROADCAST, Broadcast(packet=packet, request=request, opts=opts))
+        try:
+            gathering.add_servers(await self._others(options.timeout))
+        except ConnectionError as error:
+            # Their answers are missing, as far as is known.
+            gathering.expect(1)
+            gathering.fail(error)
+        else:
+            gathering.expect(0)
+
+    async def _others(self, seconds: float) -> int:
+        """How many other servers there are.
+
+        Raises:
+            ConnectionError: when that cannot be known in time.
+        """
+        try:
+            async with asyncio.timeout(min(seconds, self.request_seconds)):
+                return await self.server_count() - 1
+        except TimeoutError as error:
+            raise ConnectionError("nobody says how many there are") from error
 
     async def fetch_sockets(self, options: BroadcastOptions) -> list[Any]:
         """See `Adapter.fetch_sockets`.
@@ -154,15 +209,22 @@ class ClusterAdapter(MemoryAdapter):
         Raises:
             ClusterTimeout: when a server did not answer; `responses` holds the sockets of those
                 that did.
+            ClusterUnavailable: when nobody could be asked.
         """
         found = await super().fetch_sockets(options)
-        others = 0 if options.local else await self.server_count() - 1
+        if options.local:
+            return found
+        limit = options.timeout or self.request_seconds
+        try:
+            others = await self._others(limit)
+        except ConnectionError as error:
+            raise ClusterUnavailable(str(error), found) from error
         if others <= 0:
             return found
-        asked = _CountedRequest(others)
+        asked = CountedRequest(others)
         request = self._new_request(asked)
         self._tell(Kind.FETCH_SOCKETS, FetchSockets(to_wire(options), request))
-        complete = await self._wait(request, asked, options.timeout or REQUEST_SECONDS)
+        complete = await self._wait(request, asked, limit)
         for details in asked.responses:
             found += [RemoteSocket(self.nsp, one) for one in details]
         if not complete:
@@ -189,16 +251,20 @@ class ClusterAdapter(MemoryAdapter):
 
     def server_side_emit(self, payload: list[Any]) -> None:
         """See `Adapter.server_side_emit`."""
-        self._tell(Kind.SERVER_SIDE_EMIT, ServerSideEmit(simplify(payload)))
+        self._tell(Kind.SERVER_SIDE_EMIT, ServerSideEmit(packet=plain(payload)))
 
     async def server_side_emit_with_ack(self, payload: list[Any], timeout: float) -> list[Any]:
         """See `Adapter.server_side_emit_with_ack`."""
-        others = await self.server_count() - 1
+        try:
+            others = await self._others(timeout)
+        except ConnectionError as error:
+            raise AckTimeout([]) from error
         if others <= 0:
             return []
-        asked = _CountedRequest(others)
+        asked = CountedRequest(others)
         request = self._new_request(asked)
-        self._tell(Kind.SERVER_SIDE_EMIT, ServerSideEmit(simplify(payload), request))
+        told = ServerSideEmit(request=request, packet=plain(payload))
+        self._tell(Kind.SERVER_SIDE_EMIT, told)
         if not await self._wait(request, asked, timeout):
             raise AckTimeout(asked.responses)
         return asked.responses
@@ -206,7 +272,7 @@ class ClusterAdapter(MemoryAdapter):
     # Requests that wait for answers.
 
     def _new_request(self, request: _Request) -> str:
-        id = secrets.token_hex(8)
+        id = self.new_id()
         self._requests[id] = request
         return id
 
@@ -217,7 +283,7 @@ class ClusterAdapter(MemoryAdapter):
 
         asyncio.get_running_loop().call_later(seconds, end)
 
-    async def _wait(self, id: str, request: _CountedRequest, seconds: float) -> bool:
+    async def _wait(self, id: str, request: CountedRequest, seconds: float) -> bool:
         """Wait for the answers to a request; whether they all came."""
         try:
             async with asyncio.timeout(seconds):
@@ -232,15 +298,33 @@ class ClusterAdapter(MemoryAdapter):
 
     def _on_broadcast(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Broadcast)
+        payload = self._payload(told, message.dated)
+        options = from_wire(told.opts)
+        if told.request is None:
+            self.deliver(payload, options)
+        else:
+            if not options.timeout:
+                options.timeout = self.request_seconds
+            gathering = _Forwarding(self, message.uid, told.request)
+            super().broadcast_with_ack(payload, options, gathering)
+
+    def deliver(self, payload: list[Any], options: BroadcastOptions) -> Sent:
+        """Give an event to this server's sockets alone."""
+        return super().broadcast(payload, options)
+
+    def _payload(self, told: Broadcast, dated: bool) -> list[Any]:
+        """The event's name and arguments.
+
+        Raises:
+            ValueError: when there is no event.
+        """
         payload = told.packet.get("data")
         if not isinstance(payload, list) or not payload:
             raise ValueError("a broadcast without an event")
-        options = from_wire(told.opts)
-        if told.request is None:
-            super().broadcast(payload, options)
-        else:
-            gathering = _Forwarding(self, message.uid, told.request)
-            super().broadcast_with_ack(payload, options, gathering)
+        if dated and self._text_dates:
+            # As clients of the server that it came from receive them.
+            return [with_text_dates(one) for one in payload]
+        return payload
 
     def _on_join(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, SocketsRooms)
@@ -285,7 +369,7 @@ class ClusterAdapter(MemoryAdapter):
                 continue
             answer = result if answer is None else answer
         if told.request is not None and handlers:
-            reply = ServerAnswer(told.request, simplify(answer))
+            reply = ServerAnswer(told.request, plain(answer))
             self._answer(uid, Kind.SERVER_SIDE_EMIT_RESPONSE, reply)
 
     # What other servers answer.
@@ -293,14 +377,14 @@ class ClusterAdapter(MemoryAdapter):
     def _on_fetched(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, FetchedSockets)
         request = self._requests.get(told.request)
-        if isinstance(request, _CountedRequest):
-            request.add(told.sockets)
+        if isinstance(request, CountedRequest):
+            request.add(message.uid, told.sockets)
 
     def _on_server_answer(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, ServerAnswer)
         request = self._requests.get(told.request)
-        if isinstance(request, _CountedRequest):
-            request.add(told.packet)
+        if isinstance(request, CountedRequest):
+            request.add(message.uid, told.packet)
 
     def _on_client_count(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, ClientCount)
@@ -326,16 +410,20 @@ class _AckRequest(_Request):
         self.gathering = gathering
 
 
-class _CountedRequest(_Request):
+class CountedRequest(_Request):
     """A question that each other server answers once."""
 
     def __init__(self, expected: int) -> None:
         self._expected = expected
+        self._answered: set[str] = set()
         self.responses: list[Any] = []
         self.complete = asyncio.Event()
 
-    def add(self, response: Any) -> None:
-        """One more answer."""
+    def add(self, uid: str, response: Any) -> None:
+        """One more answer; the servers of some families do not say whose it is."""
+        if uid and uid in self._answered:
+            return
+        self._answered.add(uid)
         self.responses.append(response)
         if len(self.responses) >= self._expected:
             self.complete.set()

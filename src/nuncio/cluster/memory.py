@@ -180,6 +180,14 @@ class MemoryAdapter(Adapter):
             found.setdefault(room, set()).update([socket.id for socket in members])
         return found
 
+    def has_room(self, room: Room) -> bool:
+        """Whether somebody of this server is in a room, be it that he is away for a moment."""
+        if room in self._members:
+            return True
+        if isinstance(room, str) and room in self.sockets:
+            return True
+        return self.log is not None and self.log.has_room(room)
+
     # Operations: this server's sockets are all there are.
 
     def broadcast(self, payload: list[Any], options: BroadcastOptions) -> Sent:

@@ -8,15 +8,18 @@ anything.
 from __future__ import annotations
 
 from enum import IntEnum
-from math import inf
-from typing import Any
+from math import isfinite
+from typing import Any, Final
 
 import msgspec
 
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
-from nuncio.protocol.json import simplify
+from nuncio.cluster.values import plain, to_msgpack
 from nuncio.slow import POLICIES, conflate
+
+# Nobody waits longer for what another server asks.
+MOST_SECONDS: Final = 86_400.0
 
 
 class Kind(IntEnum):
@@ -40,13 +43,16 @@ class Kind(IntEnum):
 class Flags(msgspec.Struct, omit_defaults=True):
     """Flags of an operation.
 
-    The time-out is in milliseconds, `slow` a slow-consumer policy's name; `reason` and `data` are
-    for clients that are disconnected.
+    JavaScript servers tell the first four as their applications wrote them: `single` is said of a
+    `RemoteSocket`'s operations, and the time-out is in milliseconds. The rest is Nuncio's own:
+    `slow` is a slow-consumer policy's name; `reason` and `data` are for clients that are
+    disconnected.
     """
 
-    volatile: bool = False
-    compress: bool = True
-    timeout: float = 0
+    volatile: Any = False
+    compress: Any = True
+    single: Any = msgspec.field(default=False, name="expectSingleResponse")
+    timeout: Any = 0
     promised: bool = False
     slow: str = ""
     key: str | int = ""
@@ -55,19 +61,19 @@ class Flags(msgspec.Struct, omit_defaults=True):
 
 
 class Options(msgspec.Struct, rename={"excepted": "except"}):
-    """Recipients and flags of an operation."""
+    """Recipients and flags of an operation. Some servers write null for nothing."""
 
-    rooms: list[Room] = []
-    excepted: list[Room] = []
-    flags: Flags = msgspec.field(default_factory=Flags)
+    rooms: list[Room] | None = []
+    excepted: list[Room] | None = []
+    flags: Flags | None = msgspec.field(default_factory=Flags)
 
 
-class Broadcast(msgspec.Struct, omit_defaults=True, rename={"request": "requestId"}):
+class Broadcast(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"request": "requestId"}):
     """An event; with a request its acknowledgements are wanted."""
 
     packet: dict[str, Any]
-    opts: Options
     request: str | None = None
+    opts: Options
 
 
 class SocketsRooms(msgspec.Struct):
@@ -91,11 +97,13 @@ class FetchSockets(msgspec.Struct, rename={"request": "requestId"}):
     request: str
 
 
-class ServerSideEmit(msgspec.Struct, omit_defaults=True, rename={"request": "requestId"}):
+class ServerSideEmit(
+    msgspec.Struct, kw_only=True, omit_defaults=True, rename={"request": "requestId"}
+):
     """An event for the other servers; with a request their answers are wanted."""
 
-    packet: list[Any]
     request: str | None = None
+    packet: list[Any]
 
 
 class RemoteDetails(msgspec.Struct):
@@ -136,46 +144,45 @@ class ClientAck(msgspec.Struct, rename={"request": "requestId"}):
 
 
 class ClusterMessage(msgspec.Struct, omit_defaults=True):
-    """A message: who, about which namespace, what."""
+    """A message: who, about which namespace, what.
+
+    `dated` is said once it has arrived: its data may hold dates.
+    """
 
     uid: str
     nsp: str
     type: int
     data: Any = None
+    dated: bool = False
+
+
+# What the data of each kind of message is.
+SHAPES: Final[dict[int, type[msgspec.Struct]]] = {
+    Kind.BROADCAST: Broadcast,
+    Kind.SOCKETS_JOIN: SocketsRooms,
+    Kind.SOCKETS_LEAVE: SocketsRooms,
+    Kind.DISCONNECT_SOCKETS: DisconnectSockets,
+    Kind.FETCH_SOCKETS: FetchSockets,
+    Kind.FETCH_SOCKETS_RESPONSE: FetchedSockets,
+    Kind.SERVER_SIDE_EMIT: ServerSideEmit,
+    Kind.SERVER_SIDE_EMIT_RESPONSE: ServerAnswer,
+    Kind.BROADCAST_CLIENT_COUNT: ClientCount,
+    Kind.BROADCAST_ACK: ClientAck,
+}
 
 
 def encode(message: ClusterMessage) -> bytes:
-    """The message as MessagePack.
-
-    Clients say what MessagePack cannot hold, and other clients are told it. Surrogates that belong
-    to no pair are replaced, and integers beyond 64 bits become floats, as they are in JavaScript.
-    """
-    try:
-        return msgspec.msgpack.encode(message)
-    except (UnicodeEncodeError, OverflowError):
-        told = _representable(msgspec.to_builtins(message, builtin_types=(bytes,)))
-        return msgspec.msgpack.encode(told)
-
-
-def _representable(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        try:
-            return float(value)
-        except OverflowError:
-            return inf if value > 0 else -inf
-    if isinstance(value, list):
-        return [_representable(item) for item in value]
-    if isinstance(value, dict):
-        return {_representable(key): _representable(item) for key, item in value.items()}
-    return value
+    """The message as MessagePack; see `to_msgpack`."""
+    return to_msgpack(message)
 
 
 def to_wire(options: BroadcastOptions) -> Options:
     """Recipients and flags, as other servers are told them."""
     flags = Flags(
-        options.volatile, options.compress, round(options.timeout * 1000), options.promised
+        volatile=options.volatile,
+        compress=options.compress,
+        timeout=round(options.timeout * 1000),
+        promised=options.promised,
     )
     slow = options.slow
     if slow is not None:
@@ -185,21 +192,31 @@ def to_wire(options: BroadcastOptions) -> Options:
         flags.key = key if isinstance(key, (str, int)) else repr(key)
     if options.reason is not None:
         flags.reason = options.reason
-        flags.data = simplify(options.data)
+        flags.data = plain(options.data)
     return Options(list(options.rooms), list(options.excepted), flags)
 
 
 def from_wire(options: Options) -> BroadcastOptions:
-    """Recipients and flags that another server meant."""
-    found = BroadcastOptions(frozenset(options.rooms), frozenset(options.excepted))
-    found.volatile = options.flags.volatile
-    found.compress = options.flags.compress
-    found.timeout = options.flags.timeout / 1000
-    found.reason = options.flags.reason
-    found.data = options.flags.data
-    found.promised = options.flags.promised
-    if options.flags.slow == "conflate":
-        found.slow = conflate(options.flags.key)
-    elif options.flags.slow in POLICIES:
-        found.slow = POLICIES[options.flags.slow]
+    """Recipients and flags that another server meant.
+
+    Raises:
+        ValueError: for a time-out that is none.
+    """
+    found = BroadcastOptions(frozenset(options.rooms or ()), frozenset(options.excepted or ()))
+    flags = options.flags
+    if flags is None:
+        return found
+    found.volatile = bool(flags.volatile)
+    found.compress = flags.compress is None or bool(flags.compress)
+    if flags.timeout is not None:
+        if not isinstance(flags.timeout, (int, float)) or not isfinite(flags.timeout):
+            raise ValueError("a time-out that is no number")
+        found.timeout = min(max(flags.timeout / 1000, 0.0), MOST_SECONDS)
+    found.reason = flags.reason
+    found.data = flags.data
+    found.promised = flags.promised
+    if flags.slow == "conflate":
+        found.slow = conflate(flags.key)
+    elif flags.slow in POLICIES:
+        found.slow = POLICIES[flags.slow]
     return found

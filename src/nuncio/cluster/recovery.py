@@ -290,6 +290,10 @@ class RecoveryLog(Timer):
         """Whether a client may come back."""
         return pid in self._sessions
 
+    def has_room(self, room: Room) -> bool:
+        """Whether somebody who may come back is in a room."""
+        return room in self._by_room
+
     @property
     def empty(self) -> bool:
         """Whether nobody may come back."""

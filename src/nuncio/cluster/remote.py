@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from nuncio.cluster.messages import RemoteDetails
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
+from nuncio.cluster.values import plain
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import AckTimeout, Disconnected
 from nuncio.handlers.callbacks import bind_callback
 from nuncio.handlers.handler import Handler
 from nuncio.options import seconds as checked_seconds
-from nuncio.protocol.json import simplify
 from nuncio.server.operator import check_event, check_farewell
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def details_of(socket: Any) -> RemoteDetails:
         "auth": handshake.auth,
     }
     try:
-        data = simplify(socket.data)
+        data = plain(socket.data)
     except (TypeError, ValueError, RecursionError) as error:
         # All the other sockets are to be found none the less.
         logger.debug("the data of socket %r stays on its server: %r", socket.id, error)

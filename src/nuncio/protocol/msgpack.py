@@ -200,6 +200,7 @@ _Envelope: Final[Any] = msgspec.defstruct(
     gc=False,
 )
 _decode: Final[Any] = msgspec.msgpack.Decoder(_Envelope, ext_hook=_value_of).decode
+_decode_any: Final[Any] = msgspec.msgpack.Decoder(ext_hook=_value_of).decode
 
 
 class _MsgPackReader(Reader):
@@ -229,18 +230,7 @@ def decode(data: bytes, max_containers: int) -> Packet:
     Raises:
         PacketError: with the reference's words.
     """
-    patches: list[int] = []
-    if look_through(data, patches, max_containers) != len(data):
-        raise PacketError("trailing bytes")
-    message: bytes | bytearray = data
-    if patches:
-        message = bytearray(data)
-        for position in patches:
-            message[position] = _UNDEFINED if data[position - 1] == 0xD4 else _DATE
-    try:
-        envelope = _decode(message)
-    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError) as error:
-        raise PacketError("invalid packet") from error
+    envelope = _decoded(data, max_containers, _decode)
     kind: int = envelope.type
     if kind < CONNECT or kind > CONNECT_ERROR:
         raise PacketError("invalid packet type")
@@ -257,6 +247,34 @@ def decode(data: bytes, max_containers: int) -> Packet:
         raise PacketError("invalid packet id")
     nsp: str = envelope.nsp
     return Packet(kind, nsp, number, checked_payload(kind, envelope.data), 0)
+
+
+def unpack(data: bytes, max_containers: int) -> Any:
+    """Read one value, which need not be a packet; extensions are those of packets.
+
+    Args:
+        data: the value.
+        max_containers: how many lists and maps it may hold.
+
+    Raises:
+        PacketError: when it is none, or would cost too much.
+    """
+    return _decoded(data, max_containers, _decode_any)
+
+
+def _decoded(data: bytes, max_containers: int, decode: Any) -> Any:
+    patches: list[int] = []
+    if look_through(data, patches, max_containers) != len(data):
+        raise PacketError("trailing bytes")
+    message: bytes | bytearray = data
+    if patches:
+        message = bytearray(data)
+        for position in patches:
+            message[position] = _UNDEFINED if data[position - 1] == 0xD4 else _DATE
+    try:
+        return decode(message)
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError) as error:
+        raise PacketError("invalid packet") from error
 
 
 def look_through(data: bytes, patches: list[int], max_containers: i64) -> i64:

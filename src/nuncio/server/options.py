@@ -11,6 +11,7 @@ from nuncio.errors import OptionError
 from nuncio.options import HOUR, build, named_options, seconds, whole
 from nuncio.protocol.parser import JSONParser, Parser
 from nuncio.server.client_files import AUTO, ServeClientOption
+from nuncio.server.console_access import ConsoleOption
 from nuncio.slow import policy_of
 
 
@@ -33,10 +34,16 @@ class ServerOptions:
             `thread=True`, and another application beside the server, switch it on by themselves.
         slow_consumer: what becomes of events for a client that is behind: `disconnect`, `block`,
             `drop_oldest`, `drop_newest` or `nuncio.conflate(key)`; see the guide.
-        adapter: called with each namespace, returns its adapter; None for rooms in this process.
+        adapter: called with each namespace, returns its adapter; None for rooms in this process,
+            or in all workers.
+        workers: whether this process is one of several that serve together on one machine: True
+            for those that have the same parent process, a folder where they meet, or None for what
+            `nuncio serve --workers` says.
         serve_client: which browser's client is served under the path of the server: `"auto"`, the
             one that comes with Nuncio, where one does; True, the same, and it must be there; False;
             a folder, a file or a mapping from names to files.
+        console: who may use the console at `/socket.io/console/`, a page for trying the server: a
+            `nuncio.Console` or a mapping with its keys; None, the default, for no console.
         data: a class or function without arguments that makes `socket.data` when it is first used;
             None for an empty dict.
     """
@@ -50,7 +57,10 @@ class ServerOptions:
     threads: bool = False
     slow_consumer: Any = "disconnect"
     adapter: Any = None
+    workers: Any = None
     serve_client: ServeClientOption = AUTO
+    # Not in its repr: a mapping would show its password.
+    console: ConsoleOption = field(default=None, repr=False)
     data: Callable[[], Any] | None = None
 
     def __post_init__(self) -> None:

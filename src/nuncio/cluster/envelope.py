@@ -1,0 +1,136 @@
+"""The messages of most official adapters as bytes: a map of `type`, `data`, `uid` and `nsp`.
+
+The sharded adapter of Redis sends it whole, as JSON or as MessagePack. In streams it is an entry
+with those four fields, and its `data` is text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.values import (
+    converted,
+    from_bytes,
+    from_msgpack,
+    has_binary,
+    may_hold_dates,
+    to_json,
+    to_msgpack,
+)
+from nuncio.errors import PacketError
+from nuncio.protocol.json import dumps
+
+# The others hold nothing of the application's.
+_MAY_HOLD_BINARY: Final = frozenset(
+    (
+        Kind.BROADCAST,
+        Kind.FETCH_SOCKETS_RESPONSE,
+        Kind.SERVER_SIDE_EMIT,
+        Kind.SERVER_SIDE_EMIT_RESPONSE,
+        Kind.BROADCAST_ACK,
+    )
+)
+
+
+class _Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """In the order in which Node writes it."""
+
+    type: int
+    data: Any = None
+    uid: str
+    nsp: str
+
+
+def _envelope(message: ClusterMessage) -> _Envelope:
+    return _Envelope(type=int(message.type), data=message.data, uid=message.uid, nsp=message.nsp)
+
+
+def _is_binary(message: ClusterMessage) -> bool:
+    return message.type in _MAY_HOLD_BINARY and has_binary(message.data)
+
+
+def encode(message: ClusterMessage) -> bytes:
+    """As JSON, or as MessagePack where there is something binary."""
+    if message.type not in _MAY_HOLD_BINARY:
+        return to_json(_envelope(message))
+    write = to_msgpack if has_binary(message.data) else dumps
+    return write(_envelope(message))
+
+
+def encode_packed(message: ClusterMessage) -> bytes:
+    """As MessagePack, whatever there is."""
+    return to_msgpack(_envelope(message))
+
+
+def decode(data: bytes) -> ClusterMessage:
+    """Either of the two.
+
+    Raises:
+        PacketError: when it is no message.
+    """
+    return _message(from_bytes(data), data)
+
+
+def decode_packed(data: bytes) -> ClusterMessage:
+    """MessagePack only.
+
+    Raises:
+        PacketError: when it is no message.
+    """
+    return _message(from_msgpack(data), data)
+
+
+def _message(value: object, data: bytes) -> ClusterMessage:
+    message = converted(value, ClusterMessage)
+    message.dated = may_hold_dates(data)
+    return message
+
+
+# Entries of streams.
+
+
+def encode_text(data: object, binary: bool) -> str:
+    """A message's data as the text of an entry's field."""
+    if binary:
+        return base64.b64encode(to_msgpack(data)).decode()
+    return to_json(data).decode()
+
+
+def to_fields(message: ClusterMessage, plain_only: bool = False) -> list[str]:
+    """A message as the fields of an entry, names and values in turn.
+
+    Args:
+        message: the message.
+        plain_only: write no MessagePack: binary stands as Node's Buffers.
+    """
+    fields = ["uid", message.uid, "nsp", message.nsp, "type", str(int(message.type))]
+    if message.data is not None:
+        fields += ["data", encode_text(message.data, _is_binary(message) and not plain_only)]
+    return fields
+
+
+def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:
+    """The message of an entry.
+
+    Raises:
+        PacketError: when it is none.
+    """
+    try:
+        uid, nsp = fields[b"uid"].decode(), fields[b"nsp"].decode()
+        kind = int(fields[b"type"])
+        text = fields.get(b"data")
+        data = None
+        dated = False
+        if text is not None:
+            packed = text if text[:1] == b"{" else base64.b64decode(text, validate=True)
+            data = from_bytes(packed)
+            dated = may_hold_dates(packed)
+    except (KeyError, ValueError, binascii.Error) as error:
+        raise PacketError(f"an entry that is no message: {error!r}") from error
+    return ClusterMessage(uid, nsp, kind, data, dated)

@@ -1,0 +1,75 @@
+"""What the three families over Redis have in common: the bus that one server's namespaces share."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from nuncio.cluster.base import ClusterAdapter
+from nuncio.cluster.redis.bus import Bus
+from nuncio.cluster.redis.endpoint import Endpoint
+from nuncio.options import whole
+
+OUTGOING_BYTES: Final = 16 * 1024 * 1024
+
+
+class RedisFactory:
+    """Makes the adapters of one or more servers.
+
+    Args:
+        url: see `Endpoint`.
+        outgoing_bytes: how much may wait to be sent while Redis is away.
+    """
+
+    def __init__(self, url: Any, outgoing_bytes: int) -> None:
+        self._endpoint = Endpoint(url)
+        self._outgoing_bytes = whole("outgoing_bytes", outgoing_bytes)
+        self._buses: WeakKeyDictionary[Any, Bus] = WeakKeyDictionary()
+
+    def bus_of(self, server: Any) -> Bus:
+        """The connections of a server."""
+        bus = self._buses.get(server)
+        if bus is None:
+            bus = Bus(self._endpoint, self._outgoing_bytes)
+            self._buses[server] = bus
+        return bus
+
+
+class BusAdapter(ClusterAdapter):
+    """One server's part in a cluster over Redis, for one namespace.
+
+    Args:
+        nsp: see `Adapter`.
+        bus: the server's connections.
+    """
+
+    def __init__(self, nsp: Any, bus: Bus) -> None:
+        super().__init__(nsp)
+        self.bus = bus
+
+    async def init(self) -> None:
+        """See `Adapter.init`.
+
+        Raises:
+            ConnectionError: when Redis cannot be reached.
+        """
+        await self.bus.enter(self)
+        await self.begin()
+        self.bus_changed(None)
+
+    async def begin(self) -> None:
+        """Subscribe."""
+        raise NotImplementedError
+
+    async def end(self) -> None:
+        """Take back what `begin` did."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """See `Adapter.close`."""
+        await self.end()
+        await self.bus.leave(self)
+
+    def stats(self) -> dict[str, int]:
+        """See `ClusterAdapter.stats`; numbers of Redis' connections are those of all namespaces."""
+        return {**super().stats(), **self.bus.stats()}

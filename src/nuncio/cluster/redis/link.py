@@ -1,0 +1,179 @@
+"""Commands to one of Redis' servers: sent in the order in which they are given, many at a time.
+
+Who gives a command never waits. What was given in one turn of the loop leaves in one write. While
+Redis is away commands wait, up to a bound; what was sent and not answered when a connection is lost
+has failed, for nobody knows whether it was carried out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from nuncio.cluster.redis.line import PULSE_SECONDS, Changed, Line, as_connection_error
+
+# Redis answers the commands of one write within this time, or is taken for lost.
+ANSWER_SECONDS: Final = 5.0
+
+_MOST_BYTES: Final = 1 << 20
+_MOST_COMMANDS: Final = 1000
+
+# What a command costs beside its arguments.
+_OVERHEAD: Final = 100
+
+
+class Command:
+    """One command.
+
+    Attributes:
+        key: what decides which of Redis' servers it goes to; empty for any.
+        args: its name and arguments.
+        answer: receives Redis' answer; None when nobody wants to know.
+        size: in bytes, roughly.
+        moves: how often it was sent to the wrong server.
+    """
+
+    __slots__ = ("answer", "args", "key", "moves", "size")
+
+    def __init__(
+        self, key: str, args: tuple[Any, ...], answer: asyncio.Future[Any] | None = None
+    ) -> None:
+        self.key = key
+        self.args = args
+        self.answer = answer
+        self.size = _OVERHEAD + sum(len(arg) for arg in args if isinstance(arg, (str, bytes)))
+        self.moves = 0
+
+    def succeed(self, value: Any) -> None:
+        """Redis answered."""
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_result(value)
+
+    def fail(self, error: Exception) -> None:
+        """Redis refused, or cannot be reached."""
+        if self.answer is not None and not self.answer.done():
+            self.answer.set_exception(error)
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for it any longer."""
+        return self.answer is not None and self.answer.done()
+
+
+class Link(Line):
+    """The commands of one connection.
+
+    Args:
+        dial: see `Line`.
+        changed: see `Line`.
+        failed: told of each command that Redis refused, or that was lost, and why.
+        moved: told of each command that another server must be sent.
+        most_bytes: how much may wait to be sent.
+    """
+
+    def __init__(
+        self,
+        dial: Callable[[], Any],
+        changed: Changed,
+        failed: Callable[[Command, Exception], None],
+        moved: Callable[[Command], None],
+        most_bytes: int,
+    ) -> None:
+        super().__init__(dial, changed)
+        self._failed = failed
+        self._moved = moved
+        self._most_bytes = most_bytes
+        self._queue: deque[Command] = deque()
+        self._queued_bytes = 0
+        self._sent: deque[Command] = deque()
+        self._wake = asyncio.Event()
+
+    def push(self, command: Command) -> bool:
+        """Have a command sent; False when too much waits already."""
+        if self._queued_bytes + command.size > self._most_bytes:
+            command.fail(ConnectionError("too much waits for Redis"))
+            return False
+        self._queue.append(command)
+        self._queued_bytes += command.size
+        self._wake.set()
+        return True
+
+    def withdraw(self) -> list[Command]:
+        """Take back what has not been sent."""
+        commands = list(self._queue)
+        self._queue.clear()
+        self._queued_bytes = 0
+        return commands
+
+    async def use(self, connection: Any) -> None:
+        """See `Line.use`."""
+        while True:
+            await self._something()
+            batch = self._take()
+            packed = connection.pack_commands([command.args for command in batch])
+            self._sent.extend(batch)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await connection.send_packed_command(packed, check_health=False)
+                while self._sent:
+                    await self._answer(connection)
+
+    async def _something(self) -> None:
+        """Wait until there is something to send; at last, a question whether Redis is there."""
+        if self._queue:
+            return
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(PULSE_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            self.push(Command("", ("PING",)))
+
+    def _take(self) -> list[Command]:
+        batch: list[Command] = []
+        size = 0
+        queue = self._queue
+        while queue and size < _MOST_BYTES and len(batch) < _MOST_COMMANDS:
+            command = queue.popleft()
+            size += command.size
+            if not command.abandoned:
+                batch.append(command)
+        self._queued_bytes -= size
+        return batch
+
+    async def _answer(self, connection: Any) -> None:
+        from redis.exceptions import MovedError, ReadOnlyError, ResponseError
+
+        try:
+            value = await connection.read_response(disable_decoding=True, timeout=math.inf)
+        except MovedError:
+            command = self._sent.popleft()
+            command.moves += 1
+            self._moved(command)
+        except ResponseError as error:
+            refusal = as_connection_error(error)
+            command = self._sent.popleft()
+            command.fail(refusal)
+            self._failed(command, refusal)
+            if isinstance(error, ReadOnlyError):
+                # The server has become a replica: a new connection may find the right one.
+                raise
+        else:
+            self._sent.popleft().succeed(value)
+
+    def lost(self, error: ConnectionError) -> None:
+        """See `Line.lost`."""
+        while self._sent:
+            command = self._sent.popleft()
+            command.fail(error)
+            self._failed(command, error)
+
+    async def close(self) -> None:
+        """See `Line.close`; what was not sent is lost."""
+        await super().close()
+        ended = ConnectionError("the server has left the cluster")
+        self.lost(ended)
+        for command in self.withdraw():
+            command.fail(ended)

@@ -1,0 +1,129 @@
+"""What is kept in Redis of a client that lost its connection, as Node's streams adapter does.
+
+Node's servers read `sid`, `pid`, `rooms` and `data`. The rest is Nuncio's own, and they ignore it:
+`since`, where the stream ended when the client came; `joined`, the same for its rooms; `left`, the
+same when it was lost; `access`, who it is; `outbox`, what it was promised and has not acknowledged.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+
+from nuncio.cluster.recovery import SavedAccess, SavedSession
+from nuncio.cluster.rooms import Room
+from nuncio.cluster.values import converted, from_msgpack, plain, to_msgpack
+from nuncio.errors import PacketError
+
+
+class _Access(msgspec.Struct, omit_defaults=True):
+    """See `SavedAccess`."""
+
+    user: Any = None
+    key: Any = None
+    rooms: tuple[Room, ...] = ()
+    expires_at: float | None = None
+    notice: float = 0.0
+    event: str = ""
+
+
+class Session(msgspec.Struct, omit_defaults=True):
+    """What is kept."""
+
+    sid: str
+    pid: str
+    rooms: list[Room]
+    data: Any
+    since: str = ""
+    joined: list[str] = []
+    left: str = ""
+    access: _Access | None = None
+    outbox: list[tuple[str, list[Any]]] = []
+
+
+def position_of(id: str) -> int:
+    """The id of an entry, as a number that grows with it."""
+    moment, _, number = id.partition("-")
+    return (int(moment) << 64) | int(number or 0)
+
+
+def id_of(position: int) -> str:
+    """The id of an entry."""
+    return f"{position >> 64}-{position & (2**64 - 1)}"
+
+
+def told(session: SavedSession, position: int) -> Session:
+    """What is kept of a client.
+
+    Args:
+        session: the client.
+        position: of the last event that it was sent, as far as it was meant.
+
+    Raises:
+        TypeError: when its data cannot be sent.
+    """
+    found = Session(
+        session.sid,
+        session.pid,
+        list(session.rooms),
+        plain(session.data),
+        since=id_of(session.since),
+        joined=[id_of(one) for one in session.rooms.values()],
+        left=id_of(position),
+    )
+    access = session.access
+    if access is not None:
+        found.access = _Access(
+            user=plain(access.user),
+            key=plain(access.key),
+            rooms=access.rooms,
+            expires_at=access.expires_at,
+            notice=access.notice,
+            event=access.event,
+        )
+    outbox = session.outbox
+    if outbox is not None:
+        numbers = [id_of(number) for number, _ in outbox.unacknowledged()]
+        found.outbox = list(zip(numbers, plain(outbox.payloads()), strict=True))
+    return found
+
+
+def encode(session: Session) -> bytes:
+    """As it is kept."""
+    return base64.b64encode(to_msgpack(session))
+
+
+def decode(text: bytes) -> Session:
+    """What was kept.
+
+    Raises:
+        PacketError: when it is no session.
+    """
+    try:
+        return converted(from_msgpack(base64.b64decode(text, validate=True)), Session)
+    except binascii.Error as error:
+        raise PacketError("a session that is none") from error
+
+
+def saved(session: Session) -> SavedSession:
+    """The client, as the server knows those who lost their connection; without its outbox.
+
+    Raises:
+        PacketError: for positions that are none.
+    """
+    try:
+        since = position_of(session.since) if session.since else 0
+        joined = [position_of(id) for id in session.joined]
+    except ValueError as error:
+        raise PacketError("a position that is none") from error
+    # Servers that do not say when a room was joined mean that it was there from the beginning.
+    joined += [0] * (len(session.rooms) - len(joined))
+    rooms = dict(zip(session.rooms, joined, strict=False))
+    access = None
+    if session.access is not None:
+        one = session.access
+        access = SavedAccess(one.user, one.key, one.rooms, one.expires_at, one.notice, one.event)
+    return SavedSession(session.sid, session.pid, rooms, since, session.data, access)

@@ -1,0 +1,199 @@
+"""The adapter over sharded publish and subscribe, as `createShardedAdapter` does for Node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from nuncio.cluster import envelope
+from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.recovery import RecoveryLog, SavedSession
+from nuncio.cluster.redis.adapter import OUTGOING_BYTES, BusAdapter, RedisFactory
+from nuncio.cluster.redis.bus import Bus
+from nuncio.cluster.redis.classic import prefix
+from nuncio.cluster.redis.subscriber import SHARD
+from nuncio.cluster.rooms import Room
+from nuncio.cluster.values import well_formed
+from nuncio.errors import OptionError, PacketError
+
+if TYPE_CHECKING:
+    from nuncio.server.socket import Socket
+
+STATIC: Final = "static"
+DYNAMIC: Final = "dynamic"
+DYNAMIC_PRIVATE: Final = "dynamic-private"
+MODES: Final = (STATIC, DYNAMIC, DYNAMIC_PRIVATE)
+
+# How long, in JavaScript's characters, a socket's id is.
+_ID_LENGTH: Final = 20
+
+
+class RedisShardedAdapter(RedisFactory):
+    """Joins servers over sharded publish and subscribe, beside Node's `createShardedAdapter`.
+
+        io = nuncio.Server(adapter=RedisShardedAdapter("redis://localhost:6379"))
+
+    Needs `nuncio[redis]`, and Redis 7. With Redis Cluster the work is divided among its servers;
+    that it is one is found out.
+
+    Args:
+        url: Redis' address, or a client of `redis.asyncio`, whose settings are taken.
+        channel_prefix: of the channels' names; the same on all servers.
+        subscription_mode: `"dynamic"`: a channel for each room, so that a server receives only what
+            concerns it; `"dynamic-private"`: for each client as well; `"static"`: one for all. The
+            same on all servers.
+        outgoing_bytes: how much may wait to be sent while Redis is away; what is more is dropped.
+
+    Raises:
+        OptionError: for a wrong option, or when redis-py is not installed.
+    """
+
+    def __init__(
+        self,
+        url: Any,
+        *,
+        channel_prefix: str = "socket.io",
+        subscription_mode: str = DYNAMIC,
+        outgoing_bytes: int = OUTGOING_BYTES,
+    ) -> None:
+        super().__init__(url, outgoing_bytes)
+        self.channel_prefix = prefix("channel_prefix", channel_prefix)
+        if subscription_mode not in MODES:
+            named = ", ".join(map(repr, MODES))
+            raise OptionError(
+                f"subscription_mode must be one of {named}, not {subscription_mode!r}"
+            )
+        self.subscription_mode = subscription_mode
+
+    def __call__(self, nsp: Any) -> ShardedAdapter:
+        """The adapter of one server's namespace."""
+        return ShardedAdapter(nsp, self.bus_of(nsp.server), self)
+
+
+class ShardedAdapter(BusAdapter):
+    """See `RedisShardedAdapter`."""
+
+    def __init__(self, nsp: Any, bus: Bus, settings: RedisShardedAdapter) -> None:
+        super().__init__(nsp, bus)
+        self._main = well_formed(f"{settings.channel_prefix}#{nsp.name}#")
+        self._own = f"{self._main}{self.uid}#"
+        self._mode = settings.subscription_mode
+        self._subscribed: set[Room] = set()
+        self._begun = False
+        self._session_lost = nsp.session_lost
+        if self.log is not None and self._mode != STATIC:
+            self.log = RecoveryLog(nsp.server.recovery, self._lost)
+
+    # To other servers.
+
+    async def begin(self) -> None:
+        """See `BusAdapter.begin`."""
+        self._begun = True
+        rooms = list(self.rooms) if self._mode != STATIC else []
+        confirmed = [self.bus.subscribe(SHARD, self._own, self._arrived)]
+        confirmed += [one for room in rooms if (one := self._follow(room)) is not None]
+        await asyncio.gather(*confirmed)
+        # The last, for it is by this one that servers are counted.
+        await self.bus.subscribe(SHARD, self._main, self._arrived)
+
+    async def end(self) -> None:
+        """See `BusAdapter.end`."""
+        self._begun = False
+        for channel in (self._main, self._own, *map(self._channel, self._subscribed)):
+            self.bus.unsubscribe(SHARD, channel)
+        self._subscribed.clear()
+
+    def publish(self, message: ClusterMessage) -> None:
+        """See `ClusterAdapter.publish`."""
+        channel = self._main
+        told = message.data
+        if message.type == Kind.BROADCAST and told.request is None and len(told.opts.rooms) == 1:
+            (room,) = told.opts.rooms
+            if self._has_channel(room):
+                channel = self._channel(room)
+        self.bus.send(channel, "SPUBLISH", channel, envelope.encode(message))
+
+    def reply(self, uid: str, message: ClusterMessage) -> None:
+        """See `ClusterAdapter.reply`."""
+        channel = f"{self._main}{uid}#"
+        self.bus.send(channel, "SPUBLISH", channel, envelope.encode(message))
+
+    async def server_count(self) -> int:
+        """See `Adapter.server_count`.
+
+        Raises:
+            ConnectionError: when Redis cannot be asked.
+        """
+        return await self.bus.count(self._main, sharded=True)
+
+    def _arrived(self, channel: bytes, data: bytes) -> None:
+        try:
+            message = envelope.decode(data)
+        except PacketError as error:
+            self.drop(str(error))
+        else:
+            self.received(message)
+
+    # Rooms and their channels.
+
+    def _channel(self, room: Room) -> str:
+        return well_formed(f"{self._main}{room}#")
+
+    def _has_channel(self, room: Room) -> bool:
+        """Whether broadcasts to one room go over a channel of its own."""
+        if self._mode != DYNAMIC:
+            return self._mode == DYNAMIC_PRIVATE
+        return not isinstance(room, str) or _length(room) != _ID_LENGTH
+
+    def _follow(self, room: Room) -> asyncio.Future[None] | None:
+        """Subscribe to a room's channel, or no longer, as members come and go."""
+        if not self._begun or not self._has_channel(room):
+            return None
+        if self.has_room(room):
+            if room not in self._subscribed:
+                self._subscribed.add(room)
+                return self.bus.subscribe(SHARD, self._channel(room), self._arrived)
+        elif room in self._subscribed:
+            self._subscribed.discard(room)
+            self.bus.unsubscribe(SHARD, self._channel(room))
+        return None
+
+    def entered(self, socket: Socket) -> None:
+        """See `Adapter.entered`."""
+        super().entered(socket)
+        self._follow(socket.id)
+
+    def add_all(self, socket: Socket, rooms: Iterable[Room]) -> None:
+        """See `Adapter.add_all`."""
+        listed = list(rooms)
+        try:
+            super().add_all(socket, listed)
+        finally:
+            for room in listed:
+                self._follow(room)
+
+    def remove(self, socket: Socket, room: Room) -> None:
+        """See `Adapter.remove`."""
+        super().remove(socket, room)
+        self._follow(room)
+
+    def remove_all(self, socket: Socket) -> None:
+        """See `Adapter.remove_all`."""
+        left = list(socket.joined_rooms() or ())
+        super().remove_all(socket)
+        for room in left:
+            self._follow(room)
+        # It is still among the sockets, but not for long.
+        asyncio.get_running_loop().call_soon(self._follow, socket.id)
+
+    def _lost(self, session: SavedSession) -> None:
+        """A client that was away will not come back."""
+        self._session_lost(session)
+        for room in session.rooms:
+            self._follow(room)
+
+
+def _length(room: str) -> int:
+    """How long JavaScript takes a room's name to be."""
+    return len(room) if room.isascii() else len(room.encode("utf-16-le", "surrogatepass")) // 2

@@ -1,0 +1,183 @@
+"""The adapter over streams, as @socket.io/redis-streams-adapter 0.3: what was missed can be read.
+
+What changes something for clients goes over a stream; questions and answers over publish and
+subscribe, for nobody needs them later.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from nuncio.cluster import envelope
+from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.redis.adapter import OUTGOING_BYTES, BusAdapter, RedisFactory
+from nuncio.cluster.redis.bus import Bus
+from nuncio.cluster.redis.classic import prefix
+from nuncio.cluster.redis.hub import Hub
+from nuncio.cluster.redis.reader import Fields
+from nuncio.cluster.redis.subscriber import CHANNEL, SHARD
+from nuncio.cluster.values import well_formed
+from nuncio.errors import PacketError
+from nuncio.options import seconds, whole
+
+_TO_STREAM = (Kind.BROADCAST, Kind.SOCKETS_JOIN, Kind.SOCKETS_LEAVE, Kind.DISCONNECT_SOCKETS)
+
+
+class RedisStreamsAdapter(RedisFactory):
+    """Joins servers over streams, beside Node servers with @socket.io/redis-streams-adapter 0.3.
+
+        io = nuncio.Server(
+            adapter=RedisStreamsAdapter("redis://localhost:6379"),
+            connection_state_recovery=True,
+        )
+
+    What is emitted while Redis is away arrives later. With `connection_state_recovery` a client
+    that lost its connection may come back to any of the servers. Needs `nuncio[redis]`.
+
+    Args:
+        url: Redis' address, or a client of `redis.asyncio`, whose settings are taken.
+        stream_name: the stream's name; it and the following three are the same on all servers.
+        stream_count: among how many streams namespaces are divided.
+        channel_prefix: of the channels' names.
+        use_sharded_pub_sub: whether they are sharded channels.
+        max_len: how many entries a stream keeps, roughly.
+        read_count: how many entries are read at once.
+        block_time: seconds for which Redis waits for a new entry.
+        session_key_prefix: of the names under which clients that lost their connection are kept.
+        only_plaintext: write no MessagePack to streams; binary arrives as Node's Buffers in JSON.
+        outgoing_bytes: how much may wait to be sent while Redis is away; what is more is dropped.
+
+    Raises:
+        OptionError: for a wrong option, or when redis-py is not installed.
+    """
+
+    def __init__(
+        self,
+        url: Any,
+        *,
+        stream_name: str = "socket.io",
+        stream_count: int = 1,
+        channel_prefix: str = "socket.io",
+        use_sharded_pub_sub: bool = False,
+        max_len: int = 10_000,
+        read_count: int = 100,
+        block_time: float = 5.0,
+        session_key_prefix: str = "sio:session:",
+        only_plaintext: bool = False,
+        outgoing_bytes: int = OUTGOING_BYTES,
+    ) -> None:
+        super().__init__(url, outgoing_bytes)
+        self.stream_name = prefix("stream_name", stream_name)
+        self.stream_count = whole("stream_count", stream_count)
+        self.channel_prefix = prefix("channel_prefix", channel_prefix)
+        self.use_sharded_pub_sub = use_sharded_pub_sub
+        self.max_len = whole("max_len", max_len)
+        self.read_count = whole("read_count", read_count)
+        self.block_time = seconds("block_time", block_time, most=60.0)
+        self.session_key_prefix = prefix("session_key_prefix", session_key_prefix)
+        self.only_plaintext = only_plaintext
+        self._hubs: WeakKeyDictionary[Bus, Hub] = WeakKeyDictionary()
+
+    def __call__(self, nsp: Any) -> StreamsAdapter:
+        """The adapter of one server's namespace."""
+        from nuncio.cluster.redis.recovery import RecoveringAdapter
+
+        bus = self.bus_of(nsp.server)
+        hub = self._hubs.get(bus)
+        if hub is None:
+            hub = Hub(bus, self.read_count, self.block_time)
+            self._hubs[bus] = hub
+        kind = StreamsAdapter if nsp.server.recovery is None else RecoveringAdapter
+        return kind(nsp, bus, hub, self)
+
+
+def stream_of(name: str, count: int, nsp: str) -> str:
+    """The stream of a namespace, as Node finds it: also where it finds one of a negative number."""
+    if count == 1:
+        return name
+    code = 0
+    units = nsp.encode("utf-16-le", "surrogatepass")
+    for low, high in zip(units[::2], units[1::2], strict=True):
+        code = (code * 31 + (high << 8 | low)) & 0xFFFFFFFF
+    if code >= 1 << 31:
+        code -= 1 << 32
+    index = code % count if code >= 0 else -(-code % count)
+    return f"{name}-{index}"
+
+
+class StreamsAdapter(BusAdapter):
+    """See `RedisStreamsAdapter`."""
+
+    def __init__(self, nsp: Any, bus: Bus, hub: Hub, settings: RedisStreamsAdapter) -> None:
+        super().__init__(nsp, bus)
+        self.hub = hub
+        self.settings = settings
+        self.stream = stream_of(settings.stream_name, settings.stream_count, nsp.name)
+        self._sharded = settings.use_sharded_pub_sub
+        self._publish = "SPUBLISH" if self._sharded else "PUBLISH"
+        self._main = well_formed(f"{settings.channel_prefix}#{nsp.name}#")
+        self._own = f"{self._main}{self.uid}#"
+
+    async def begin(self) -> None:
+        """See `BusAdapter.begin`."""
+        kind = SHARD if self._sharded else CHANNEL
+        await self.hub.listen(self.stream, well_formed(self.nsp.name), self)
+        await self.bus.subscribe(kind, self._own, self._arrived)
+        # The last, for it is by this one that servers are counted.
+        await self.bus.subscribe(kind, self._main, self._arrived)
+
+    async def end(self) -> None:
+        """See `BusAdapter.end`."""
+        kind = SHARD if self._sharded else CHANNEL
+        self.bus.unsubscribe(kind, self._main)
+        self.bus.unsubscribe(kind, self._own)
+        await self.hub.forget(self.stream, well_formed(self.nsp.name))
+
+    def publish(self, message: ClusterMessage) -> None:
+        """See `ClusterAdapter.publish`."""
+        if message.type in _TO_STREAM and getattr(message.data, "request", None) is None:
+            fields = envelope.to_fields(message, self.settings.only_plaintext)
+            self.bus.send(self.stream, *self.entry(fields))
+        else:
+            self._post(self._main, message)
+
+    def entry(self, fields: list[str]) -> tuple[Any, ...]:
+        """The command that adds an entry to the stream."""
+        limit = str(self.settings.max_len)
+        return ("XADD", self.stream, "MAXLEN", "~", limit, "*", *map(well_formed, fields))
+
+    def reply(self, uid: str, message: ClusterMessage) -> None:
+        """See `ClusterAdapter.reply`."""
+        self._post(f"{self._main}{uid}#", message)
+
+    def _post(self, channel: str, message: ClusterMessage) -> None:
+        key = channel if self._sharded else ""
+        self.bus.send(key, self._publish, channel, envelope.encode_packed(message))
+
+    async def server_count(self) -> int:
+        """See `Adapter.server_count`.
+
+        Raises:
+            ConnectionError: when Redis cannot be asked.
+        """
+        return await self.bus.count(self._main, self._sharded)
+
+    def _arrived(self, channel: bytes, data: bytes) -> None:
+        try:
+            message = envelope.decode_packed(data)
+        except PacketError as error:
+            self.drop(str(error))
+        else:
+            self.received(message)
+
+    def entry_arrived(self, id: str, fields: Fields) -> None:
+        """An entry of the stream for this namespace."""
+        if fields.get(b"uid") == self.uid.encode():
+            return
+        try:
+            message = envelope.from_fields(fields)
+        except PacketError as error:
+            self.drop(str(error))
+        else:
+            self.received(message)

@@ -1,0 +1,25 @@
+"""What Node's servers said to each other, recorded: see `fixtures/README.md`."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+_FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def _lines(name: str) -> list[dict[str, Any]]:
+    with gzip.open(_FIXTURES / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def wire(*files: str) -> list[dict[str, Any]]:
+    """Every message that went over Redis in these captures."""
+    return [one for one in _lines("redis-wire") if one["file"] in files]
+
+
+def replays(*adapters: str) -> list[dict[str, Any]]:
+    """The cases of these adapters: what one server published, and what the other made of it."""
+    return [one for one in _lines("redis-replay") if one["adapter"] in adapters]

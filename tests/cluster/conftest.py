@@ -1,0 +1,30 @@
+"""Redis and Node for tests of clusters, each started once for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.nodeserver import PROGRAM, NodeHome
+from tests.support.redis import Redis
+
+
+@pytest.fixture(scope="session")
+def home(program: Callable[[str], str]) -> Iterator[NodeHome]:
+    """A loop, and Node with the official servers and adapters."""
+    path = program("node")
+    if not (PROGRAM.parent.parent / "node_modules").exists():
+        pytest.skip("the servers are not installed: run scripts/npm.sh tests/interop")
+    home = NodeHome(path)
+    yield home
+    home.close()
+
+
+@pytest.fixture(scope="session")
+def redis(home: NodeHome, program: Callable[[str], str]) -> Iterator[Redis]:
+    """One Redis, in the loop of `home`."""
+    redis = Redis(program("redis-server"))
+    home.run(redis.__aenter__())
+    yield redis
+    home.run(redis.__aexit__())

@@ -1,0 +1,67 @@
+"""The rows of the matrix: every adapter, ours and Node's side by side."""
+
+from __future__ import annotations
+
+from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
+from tests.support.clusters import Kind
+
+NODE_CLIENTS = """
+const { createClient } = require("redis");
+const lines = [createClient({ url: args[0] }), createClient({ url: args[0] })];
+for (const line of lines) {
+  line.on("error", () => {});
+  await line.connect();
+}
+io.lines.push(...lines);
+"""
+
+
+def _node(package: str, call: str) -> str:
+    return f'{NODE_CLIENTS} const adapters = require("{package}"); io.adapter(adapters.{call});'
+
+
+def _sharded(mode: str) -> Kind:
+    prefix = f"sharded-{mode}"
+    options = f'{{ subscriptionMode: "{mode}", channelPrefix: "{prefix}" }}'
+    return Kind(
+        prefix,
+        lambda url: RedisShardedAdapter(url, subscription_mode=mode, channel_prefix=prefix),
+        _node("@socket.io/redis-adapter", f"createShardedAdapter(...lines, {options})"),
+        room_channel="" if mode == "static" else f"{prefix}#/#{{}}#",
+    )
+
+
+def _classic(name: str, specific: bool) -> Kind:
+    options = f'{{ key: "{name}", publishOnSpecificResponseChannel: {str(specific).lower()} }}'
+    return Kind(
+        name,
+        lambda url: RedisAdapter(url, key=name, publish_on_specific_response_channel=specific),
+        _node("@socket.io/redis-adapter", f"createAdapter(...lines, {options})"),
+    )
+
+
+def _streams(name: str, sharded: bool) -> Kind:
+    options = (
+        f'{{ streamName: "{name}", channelPrefix: "{name}",'
+        f" useShardedPubSub: {str(sharded).lower()}, blockTimeInMs: 100 }}"
+    )
+    return Kind(
+        name,
+        lambda url: RedisStreamsAdapter(
+            url, stream_name=name, channel_prefix=name, use_sharded_pub_sub=sharded
+        ),
+        _node("@socket.io/redis-streams-adapter", f"createAdapter(lines[0], {options})"),
+    )
+
+
+CLASSIC = _classic("classic", False)
+STREAMS = _streams("streams", False)
+KINDS = (
+    CLASSIC,
+    _classic("classic-specific", True),
+    _sharded("static"),
+    _sharded("dynamic"),
+    _sharded("dynamic-private"),
+    STREAMS,
+    _streams("streams-sharded", True),
+)

@@ -1,0 +1,97 @@
+"""A client that loses its connection and comes back to any server, as the official one does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.support.aio import within
+from tests.support.rawclient import WebSocket, websocket_target
+
+
+class Wanderer:
+    """One client in the default namespace.
+
+    Attributes:
+        sid: its public id.
+        pid: its secret.
+        offset: the last it was given.
+    """
+
+    def __init__(self) -> None:
+        self.sid = self.pid = self.offset = ""
+        self._socket: WebSocket | None = None
+        self._early: list[Any] = []
+
+    async def connect(self, port: int, **auth: Any) -> list[Any]:
+        """Connect.
+
+        Returns:
+            The events that came before the answer.
+        """
+        self._socket = await WebSocket.open(port, websocket_target())
+        assert str(await self._socket.receive()).startswith("0{")
+        await self._socket.send("40" + json.dumps(auth))
+        early: list[Any] = []
+        while not (packet := await self._packet()).startswith("40"):
+            early.append(await self._event(packet))
+        told = json.loads(packet[2:])
+        self.sid, self.pid = told["sid"], told["pid"]
+        return early
+
+    async def come_back(self, port: int) -> list[Any]:
+        """Come back with what it was given."""
+        auth = {"pid": self.pid}
+        if self.offset:
+            auth["offset"] = self.offset
+        return await self.connect(port, **auth)
+
+    async def _packet(self) -> str:
+        assert self._socket is not None
+        while True:
+            packet = await within(self._socket.receive())
+            if packet == "2":
+                await self._socket.send("3")
+                continue
+            assert isinstance(packet, str), packet
+            return packet
+
+    async def _event(self, packet: str) -> list[Any]:
+        assert packet.startswith("4"), packet
+        body = packet[packet.index("[") :]
+        event = json.loads(body)
+        attachments = int(packet[2 : packet.index("-")]) if packet.startswith("45") else 0
+        assert self._socket is not None
+        parts = [await self._socket.receive() for _ in range(attachments)]
+        if isinstance(event[-1], str) and event[-1][:1].isdigit() and "-" in event[-1]:
+            self.offset = event.pop()
+        return [parts[one["num"]] if _is_place(one) else one for one in event]
+
+    async def next(self) -> list[Any]:
+        """The next event: its name and arguments, the offset taken off and remembered."""
+        return await self._event(await self._packet())
+
+    async def acknowledge(self, id: int) -> None:
+        """Acknowledge an event."""
+        assert self._socket is not None
+        await self._socket.send(f"43{id}[]")
+
+    async def raw(self) -> str:
+        """The next packet, as it came."""
+        return await self._packet()
+
+    def lose(self) -> None:
+        """Lose the connection."""
+        assert self._socket is not None
+        self._socket.connection.reset()
+        self._socket = None
+
+    async def leave(self) -> None:
+        """Go away for good."""
+        if self._socket is not None:
+            await self._socket.send("41")
+            await self._socket.connection.close()
+
+
+def _is_place(value: Any) -> bool:
+    return isinstance(value, dict) and "_placeholder" in value

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from nuncio.cluster import envelope
+from nuncio.cluster.messages import SHAPES, ClusterMessage, Kind, ServerAnswer
+from nuncio.errors import PacketError
+from tests.cluster import captures
+
+SHARDED = captures.wire(
+    "redis-sharded-static", "redis-sharded-dynamic", "redis-sharded-dynamic-private"
+)
+STREAMS = captures.wire("redis-streams", "redis-streams-sharded", "redis-streams-recovery")
+
+
+def typed(message: ClusterMessage) -> ClusterMessage:
+    """The message as the server has it that sends it."""
+    message.data = msgspec.convert(message.data, SHAPES[message.type])
+    return message
+
+
+def test_every_captured_message_is_read_and_written_byte_for_byte() -> None:
+    assert len(SHARDED) > 150
+    for captured in SHARDED:
+        message = typed(envelope.decode(bytes.fromhex(captured["payload_hex"])))
+        assert envelope.encode(message).hex() == captured["payload_hex"], captured
+
+
+def test_every_captured_request_of_streams_is_read_and_written_byte_for_byte() -> None:
+    published = [one for one in STREAMS if one["command"] in ("PUBLISH", "SPUBLISH")]
+    assert len(published) > 50
+    for captured in published:
+        message = typed(envelope.decode_packed(bytes.fromhex(captured["payload_hex"])))
+        assert envelope.encode_packed(message).hex() == captured["payload_hex"], captured
+
+
+# Notable differences of @msgpack/msgpack: what is undefined stays, as null.
+@pytest.mark.parametrize("file", ["redis-streams", "redis-streams-sharded"])
+def test_every_captured_entry_is_read_and_written_byte_for_byte(file: str) -> None:
+    entries = [one for one in STREAMS if one["file"] == file and one["command"] == "XADD"]
+    assert len(entries) > 30
+    for captured in entries:
+        fields: dict[str, str] = captured["fields"]
+        read = envelope.from_fields({k.encode(): v.encode() for k, v in fields.items()})
+        if fields["uid"] == "emitter":
+            continue
+        written = envelope.to_fields(typed(read))
+        assert dict(zip(written[::2], written[1::2], strict=True)) == fields
+        assert written[::2] == list(fields)
+
+
+def test_binary_may_be_written_as_text() -> None:
+    message = ClusterMessage("u", "/", Kind.SERVER_SIDE_EMIT_RESPONSE, ServerAnswer("r", b"ab"))
+    data = envelope.to_fields(message, plain_only=True)[-1]
+    assert data == '{"requestId":"r","packet":{"type":"Buffer","data":[97,98]}}'
+
+
+GARBAGE: list[Any] = [b"", b" {}", b"{", b"{}", b"\xc1", b"\x91" * 100_000, b'{"uid":1}', b"null"]
+
+
+@pytest.mark.parametrize("data", GARBAGE)
+def test_what_is_no_message_is_told(data: bytes) -> None:
+    for decode in (envelope.decode, envelope.decode_packed):
+        with pytest.raises(PacketError):
+            decode(data)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {b"uid": b"u", b"nsp": b"/"},
+        {b"uid": b"u", b"nsp": b"/", b"type": b"x"},
+        {b"uid": b"\xff", b"nsp": b"/", b"type": b"3"},
+        {b"uid": b"u", b"nsp": b"/", b"type": b"3", b"data": b"*"},
+        {b"uid": b"u", b"nsp": b"/", b"type": b"3", b"data": b"{"},
+    ],
+)
+def test_what_is_no_entry_is_told(fields: dict[bytes, bytes]) -> None:
+    with pytest.raises(PacketError):
+        envelope.from_fields(fields)
