@@ -20,7 +20,7 @@ import msgspec
 from nuncio.client.dial import Dial, new_jar
 from nuncio.client.events import ENGINE_EVENTS
 from nuncio.client.options import ManagerOptions, split
-from nuncio.client.probe import probe
+from nuncio.client.probe import may_be_left, probe
 from nuncio.client.race import WEBTRANSPORT, raced
 from nuncio.client.session import ClientSession
 from nuncio.client.tools import Tools, tools
@@ -353,7 +353,7 @@ class EngineClient:
         offered = handshake.upgrades if self.options.upgrade else []
         better = [one for one in self._ways if one.name in offered and one.name != name]
         better = raced(better, upgrade=True)
-        if better and hasattr(session.transport, "leave"):
+        if better and may_be_left(session.transport):
             self._probing = asyncio.get_running_loop().create_task(self._upgrade(better, dial))
         elif name in (WebSocket.name, WEBTRANSPORT):
             dial.done()

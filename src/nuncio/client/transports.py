@@ -176,10 +176,10 @@ KNOWN: Final[dict[str, type[ClientTransport]]] = {
     kind.name: kind for kind in (Polling, WebSocket, Stream, SSE, Forever)
 }
 
-
 # Those that need an extra or are rarely asked for; what is not asked for is not imported.
 _LATER: Final[dict[str, tuple[str, str]]] = {
     "webtransport": ("nuncio.client.webtransport", "WebTransport"),
+    "webrtc": ("nuncio.client.webrtc", "WebRTC"),
 }
 
 

@@ -229,6 +229,13 @@ class Engine:
 
         return await listen(self, host, port, **options)
 
+    # What ways use.
+
+    @property
+    def refusals(self) -> Refusals:
+        """Answers who is not let in."""
+        return self._refusals
+
     # What hosts use.
 
     def matches(self, path: str) -> bool:
@@ -586,15 +593,19 @@ class Engine:
         """Refuse a request of a session that there is not, or no longer."""
         self._refusals.refuse(exchange, upgrade, UNKNOWN_SID, {"sid": sid})
 
-    def probe(self, session: Session, transport: Transport) -> None:
-        """Let a session try a transport that its client has opened."""
+    def may_probe(self, session: Session, name: str) -> bool:
+        """Whether a session may now try a transport of this name."""
         ways = self._ways
         better = ways[session.transport.name].better if session.transport.name in ways else ()
-        if session.upgrading or session.ready_state != "open" or transport.name not in better:
-            transport.discard()
-        else:
+        return not session.upgrading and session.ready_state == "open" and name in better
+
+    def probe(self, session: Session, transport: Transport) -> None:
+        """Let a session try a transport that its client has opened."""
+        if self.may_probe(session, transport.name):
             session.probe(transport)
             transport.flush()
+        else:
+            transport.discard()
 
     # New sessions.
 
@@ -643,6 +654,17 @@ class Engine:
         else:
             session.listener = listener
         request.forget()
+
+    def begin_later(self, request: Request, transport: Transport, id: str) -> bool:
+        """As `begin`, for a request that was answered some time before its transport was there.
+
+        Returns:
+            False when there is no room for another session any more, and none was opened.
+        """
+        if self.stopping or id in self.sessions or self._door.is_full(request, self.may_open):
+            return False
+        self.begin(request, transport, id)
+        return True
 
     def _open_tail(self, way: Way) -> bytes:
         """The open packet's rest, behind the session's id."""
@@ -702,7 +724,10 @@ class Engine:
             seconds: how long that may take.
         """
         self.stopping = True
+        limit = asyncio.get_running_loop().time() + seconds
         await self._wind_down.run(seconds, self.settle)
+        for way in self._ways.values():
+            await way.settle(max(0.0, limit - asyncio.get_running_loop().time()))
 
     def _default_accept(self, session: Session) -> Listener:
         listener = EventListener(session)

@@ -54,7 +54,8 @@ class Way:
         """The transport of a new session; its packets answer the exchange.
 
         Returns:
-            None when the request is no good, and answered.
+            None when the request is no good, and answered; or when it takes some time, and the way
+            itself will answer it and then call `Engine.begin_later`.
         """
         raise NotImplementedError
 
@@ -70,9 +71,13 @@ class Way:
         """The transport that a session over another one tries.
 
         Returns:
-            None when the request is no good, and answered.
+            None when the request is no good, and answered; or when it takes some time, and the way
+            itself will answer it and then call `Engine.probe`.
         """
         raise NotImplementedError
+
+    async def settle(self, seconds: float) -> None:
+        """The engine has come to rest: end what sessions have left, within a time."""
 
 
 class PollingWay(Way):

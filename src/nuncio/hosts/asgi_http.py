@@ -128,11 +128,11 @@ async def serve_http(engine: Engine, scope: Scope, receive: Receive, send: Send)
     if waiting is not None:
         await waiting
     try:
-        if not exchange.done:
-            if scope["method"] == "POST":
-                await _read_body(exchange, receive)
-            else:
-                await _wait_for_answer(exchange, receive)
+        complete = scope["method"] != "POST"
+        if not complete and not exchange.done:
+            complete = await _read_body(exchange, receive)
+        if complete and not exchange.done:
+            await _wait_for_answer(exchange, receive)
         if exchange.cut is not None:
             await _send_pieces(exchange, exchange.cut, scope, receive, send)
             return
@@ -197,7 +197,8 @@ async def _write_pieces(exchange: HTTPExchange, scope: Scope, send: Send) -> Non
             await more.wait()
 
 
-async def _read_body(exchange: HTTPExchange, receive: Receive) -> None:
+async def _read_body(exchange: HTTPExchange, receive: Receive) -> bool:
+    """Hand on the body; whether all of it came."""
     while not exchange.done:
         receiver = exchange.receiver
         assert receiver is not None
@@ -206,15 +207,16 @@ async def _read_body(exchange: HTTPExchange, receive: Receive) -> None:
             await ready.wait()
             continue
         message = await receive()
-        if exchange.done:
-            return
-        if message["type"] == "http.disconnect":
-            return
+        if exchange.done or message["type"] == "http.disconnect":
+            return False
         body = message.get("body", b"")
         if body:
             receiver.body_chunk(exchange, body)
-        if not message.get("more_body", False) and not exchange.done:
-            receiver.body_end(exchange)
+        if not message.get("more_body", False):
+            if not exchange.done:
+                receiver.body_end(exchange)
+            return True
+    return False
 
 
 async def _wait_for_answer(exchange: HTTPExchange, receive: Receive) -> None:
