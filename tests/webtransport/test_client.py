@@ -304,7 +304,8 @@ async def test_who_loses_the_race_leaves_nothing() -> None:
     assert await Race(Fake("first", 60), second).open(dial) is second
     assert log == ["first begins", "second begins", "first is called back"]
     log.clear()
-    assert await Race(Fake("first", 0, fails=True), second).open(dial) is second
+    failing: Any = Fake("first", 0, fails=True)
+    assert await Race(failing, second).open(dial) is second
     assert log == ["first begins", "second begins"]
     with pytest.raises(TransportError, match="second fails"):
         await Race(Fake("first", 0, True), Fake("second", 0, True)).open(dial)
