@@ -226,7 +226,7 @@ def test_pages_of_the_official_client_have_peers_too(run: Run, browser: Browser,
         io = server(serve_client={"socket.io.min.js": official})
         async with visiting(part, browser, io) as visits:
             ada, _ = await visits.open()
-            bob, bob_id = await visits.open(WITHOUT_WEBRTC)
+            _, bob_id = await visits.open(WITHOUT_WEBRTC)
             eve, eve_id = await visits.open()
             assert await ask(ada, bob_id) == "connected"
             assert await ada.evaluate("steps.talk(to)") == TALKED
