@@ -36,6 +36,11 @@ export class Peers extends Emitter<{ peer: (peer: Peer<any, any>) => void }> imp
     return this._peers;
   }
 
+  /** Until others can ask for this socket, too; fails where the server knows of no peers. */
+  ready(): Promise<void> {
+    return this._control.ready();
+  }
+
   /**
    * Be connected to a peer; gives the same object as long as that is so.
    *
