@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.browser.pages import opened
 from tests.examples.test_examples import EXAMPLES, load
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser, FilePayload, Page
 
 pytestmark = pytest.mark.browser
 
@@ -49,7 +50,7 @@ async def take(page: Page) -> tuple[str, str]:
     async with page.expect_download() as downloading:
         await page.click(".acts a.yes")
     download = await downloading.value
-    contents = Path(await download.path()).read_bytes()
+    contents = await asyncio.to_thread(Path(await download.path()).read_bytes)
     return download.suggested_filename, hashlib.sha256(contents).hexdigest()
 
 
@@ -70,7 +71,11 @@ def test_a_file_is_handed_over(
                 async with ada.expect_file_chooser() as choosing:
                     await ada.click("text=Give a file")
                 chooser = await choosing.value
-                file = {"name": "plan.bin", "mimeType": "text/html", "buffer": CONTENTS}
+                file: FilePayload = {
+                    "name": "plan.bin",
+                    "mimeType": "text/html",
+                    "buffer": CONTENTS,
+                }
                 await chooser.set_files(file)
                 expected = "plan.bin", hashlib.sha256(CONTENTS).hexdigest()
                 assert await take(bob) == expected
