@@ -27,6 +27,7 @@ def test_no_honest_client_meets_a_rate_unless_one_is_set() -> None:
     limits = Limits()
     found = {name: getattr(limits, name) for name in OPTIONAL}
     assert found.pop("joins_per_connection") == Rate(10, burst=1000)
+    assert found.pop("peer_signals") == Rate(20, burst=400)
     assert set(found.values()) == {None}
     assert not limits.event_rates
     # A client may join all namespaces it is allowed, several times over.

@@ -4,6 +4,7 @@
 out and runs as any ASGI application would, with uvicorn's own WebSocket implementation.
 `--typed` annotates the arguments, so that they are checked; `--class` registers a class.
 `--parser msgpack` speaks MessagePack, `--eio3` admits old clients, `--recovery` remembers events.
+`--transports` names those that are served.
 """
 
 from __future__ import annotations
@@ -105,6 +106,7 @@ def main() -> None:
     parser.add_argument("--class", dest="klass", action="store_true")
     parser.add_argument("--eio3", action="store_true")
     parser.add_argument("--recovery", action="store_true")
+    parser.add_argument("--transports", default="polling,websocket", help="names, with commas")
     parser.add_argument("--host", choices=("native", "asgi"), default="native")
     parser.add_argument("--parser", choices=("json", "msgpack"), default="json")
     options = parser.parse_args()
@@ -114,6 +116,8 @@ def main() -> None:
         parser=packets,
         allow_eio3=options.eio3,
         connection_state_recovery=options.recovery,
+        transports=options.transports.split(","),
+        webrtc={"addresses": ["127.0.0.1"]},
     )
     if options.asynchronous:
         register_async(io)
@@ -124,7 +128,11 @@ def main() -> None:
     else:
         register(io)
     if options.host == "native":
-        io.run(host="127.0.0.1", port=options.port)
+        beside = {}
+        if "webtransport" in options.transports:
+            # A certificate made for the occasion; the client asks for its hash.
+            beside["webtransport"] = {"dev": True}
+        io.run(host="127.0.0.1", port=options.port, **beside)
         return
     uvicorn.run(
         io.asgi(),

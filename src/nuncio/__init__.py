@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING as _CHECKS_TYPES
 from typing import Any as _Any
 
 from nuncio import auth as auth
+from nuncio import peers as peers
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
@@ -42,6 +43,9 @@ from nuncio.handlers.binding import AckCallback as AckCallback
 from nuncio.handlers.dependencies import Depends as Depends
 from nuncio.handlers.handler import Ack as Ack
 from nuncio.limits import Limits as Limits
+from nuncio.presence import Presence as Presence
+from nuncio.presence import PresenceOptions as PresenceOptions
+from nuncio.presence import Present as Present
 from nuncio.protocol.msgpack import MsgPackParser as MsgPackParser
 from nuncio.protocol.parser import JSONParser as JSONParser
 from nuncio.protocol.parser import Parser as Parser
@@ -49,6 +53,7 @@ from nuncio.protocol.socketio import Packet as Packet
 from nuncio.rate import Rate as Rate
 from nuncio.server.classes import event as event
 from nuncio.server.classes import middleware as middleware
+from nuncio.server.console_access import Console as Console
 from nuncio.server.delivery import Undelivered as Undelivered
 from nuncio.server.delivery import UndeliveredEvent as UndeliveredEvent
 from nuncio.server.handshake import Handshake as Handshake
@@ -59,6 +64,7 @@ from nuncio.server.server import Server as Server
 from nuncio.server.socket import Socket as Socket
 from nuncio.slow import SlowConsumer as SlowConsumer
 from nuncio.slow import conflate as conflate
+from nuncio.webrtc.options import WebRTCOptions as WebRTCOptions
 
 __all__ = [
     "Ack",
@@ -74,6 +80,7 @@ __all__ = [
     "ClusterUnavailable",
     "ConnectError",
     "ConnectTimeout",
+    "Console",
     "Counters",
     "Depends",
     "DisconnectReason",
@@ -96,6 +103,9 @@ __all__ = [
     "PacketError",
     "ParentNamespace",
     "Parser",
+    "Presence",
+    "PresenceOptions",
+    "Present",
     "Rate",
     "RateLimited",
     "ReceiveTimeout",
@@ -110,6 +120,7 @@ __all__ = [
     "TransportError",
     "Undelivered",
     "UndeliveredEvent",
+    "WebRTCOptions",
     "__version__",
     "auth",
     "build_info",
@@ -117,6 +128,7 @@ __all__ = [
     "connect",
     "event",
     "middleware",
+    "peers",
     "sync",
 ]
 

@@ -23,6 +23,9 @@ ON_EVENT_RATE = ("pause", "drop", "disconnect")
 # Many times what a client needs that joins all its namespaces, again after each lost connection.
 JOINS = Rate(10, burst=1000)
 
+# To be connected to a peer takes some twenty messages.
+PEER_SIGNALS = Rate(20, burst=400)
+
 
 @named_options
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,13 @@ class Limits:
         droppable_bytes: how much of `outgoing_bytes` may be events that a slow-consumer policy
             may drop; beyond it they are dropped.
         payload_packets: packets in one long-polling request.
+        unconfirmed_bytes: what is sent over `stream`, `sse` or `forever` and not acknowledged;
+            beyond it the response ends, and what comes then waits for the client's next request.
+        response_bytes: the length of a response of one of these, after which the client asks for
+            the next.
+        response_seconds: how long such a response stays open at most.
+        heartbeat_seconds: how long nothing may be written to such a response, so that no proxy
+            takes it for dead.
         header_bytes: the head of a request.
         header_seconds: how long a peer may take to send one (`io.run` and `io.listen`).
         fragments: frames of one WebSocket message.
@@ -71,6 +81,15 @@ class Limits:
         refusals_per_connection: what rates may refuse to one client: events that are dropped, calls
             of handlers with a rate, attempts to join; who goes on is disconnected. None for no
             such limit.
+        peer_links: peers that one connection may have, see `Server.peers`.
+        peer_offers: offers to peers that one connection may have open, which nobody has answered.
+        peer_seconds: how long an offer stays open.
+        peer_sdp_bytes: the session description in an offer or answer.
+        peer_candidates: addresses that each of two peers may tell the other.
+        peer_relay_bytes: what may be under way to a peer through the server, before the peer has
+            said that it took it.
+        peer_signals: messages by which one connection arranges its links to peers, without what is
+            relayed; None for no such limit.
         addresses: addresses that each rate by address remembers; the one that was quiet for the
             longest time is forgotten.
     """
@@ -79,6 +98,10 @@ class Limits:
     high_water_bytes: int = 64 * 1024
     droppable_bytes: int = 1024 * 1024
     payload_packets: int = 10_000
+    unconfirmed_bytes: int = 1024 * 1024
+    response_bytes: int = 1024 * 1024
+    response_seconds: float = 300.0
+    heartbeat_seconds: float = 15.0
     header_bytes: int = 64 * 1024
     header_seconds: float = 20.0
     fragments: int = 4096
@@ -104,6 +127,13 @@ class Limits:
     events_per_address: Rate | None = None
     on_event_rate: str = "pause"
     refusals_per_connection: Rate | None = None
+    peer_links: int = 32
+    peer_offers: int = 8
+    peer_seconds: float = 30.0
+    peer_sdp_bytes: int = 16 * 1024
+    peer_candidates: int = 64
+    peer_relay_bytes: int = 256 * 1024
+    peer_signals: Rate | None = PEER_SIGNALS
     addresses: int = 65_536
 
     def __post_init__(self) -> None:
@@ -139,6 +169,7 @@ _RATES = frozenset(
         "events_per_connection",
         "handshakes_per_address",
         "joins_per_connection",
+        "peer_signals",
         "refusals_per_connection",
     }
 )

@@ -30,6 +30,8 @@ ARGUMENTS = [
     "--disable-dev-shm-usage",
     "--disable-gpu",
     "--disable-quic",
+    # WebRTC on machines without a network.
+    "--allow-loopback-in-peer-connection",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",

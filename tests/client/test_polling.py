@@ -14,8 +14,9 @@ from nuncio import ClientLimits
 from nuncio.client.dial import Dial
 from nuncio.client.http import closed
 from nuncio.client.options import ManagerOptions
-from nuncio.client.polling import ClientPolling, fitting
+from nuncio.client.polling import ClientPolling
 from nuncio.client.tools import tools
+from nuncio.client.upload import fitting
 from nuncio.client.url import parse
 from nuncio.engine.transport import PacketSink, Transport
 from nuncio.errors import TransportError

@@ -37,12 +37,14 @@ APPLICATIONS = [
     "documents/app.py",
     "fastapi/app.py",
     "flask/app.py",
+    "game/app.py",
     "recovery/app.py",
     "sensor/sensor.py",
     "sensor/server.py",
     "testing/auction.py",
     "testing/bidder.py",
     "ticker/app.py",
+    "whiteboard/app.py",
 ]
 
 

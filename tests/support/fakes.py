@@ -39,6 +39,8 @@ class FakeExchange(Exchange):
         self.status = 0
         self.sent: list[tuple[str, str]] = []
         self.body = b""
+        self.ended = ""
+        self.slow = False
 
     def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         """See `Exchange.write`."""
@@ -62,10 +64,41 @@ class FakeExchange(Exchange):
             assert self.receiver is not None
             self.receiver.body_end(self)
 
+    # An answer whose body comes in pieces.
+
+    def start(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """See `Exchange.start`."""
+        self.write(status, headers, b"")
+
+    def put(self, data: bytes) -> None:
+        """See `Exchange.put`."""
+        assert not self.ended
+        self.body += data
+
+    def complete(self) -> None:
+        """See `Exchange.complete`."""
+        self.ended = "complete"
+
+    def sever(self) -> None:
+        """See `Exchange.sever`."""
+        self.ended = "cut"
+
+    @property
+    def behind(self) -> bool:
+        """See `Exchange.behind`."""
+        return self.slow
+
+    def catch_up(self) -> None:
+        """Let the peer read what was written."""
+        self.slow = False
+        assert self.receiver is not None
+        self.receiver.caught_up(self)
+
     def lose(self) -> None:
         """Let the peer go away."""
         receiver = self.receiver
         self.done = True
+        self.streaming = False
         if receiver is not None:
             receiver.aborted(self)
 

@@ -20,7 +20,7 @@ import { choose, ORDER } from "./transports.js";
 export type CloseReason = "transport close" | "transport error" | "ping timeout" | "forced close";
 
 /** What the server says when a session opens. */
-interface Handshake {
+export interface Handshake {
   sid: string;
   upgrades: string[];
   pingInterval: number;
@@ -78,13 +78,12 @@ export class Engine extends Emitter<{}, Events> {
   readonly timers: Timers;
   /** When the server is taken for dead: see `_hasPingExpired`. */
   _pingTimeoutTime = Infinity;
+  /** @internal */
+  _handshake?: Handshake;
 
   private readonly _classes: Map<string, TransportClass>;
   private readonly _leave: (() => void)[] = [];
-  private _upgrades: string[] = [];
-  private _silence = 0;
   private _silenceTimer: Timer;
-  private _maxPayload?: number;
   /** How many packets of the buffer the transport is busy with. */
   private _sending = 0;
 
@@ -120,9 +119,7 @@ export class Engine extends Emitter<{}, Events> {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    const transport = this._create(remembered ? "websocket" : this.transports[0]!);
-    this._use(transport);
-    transport.open();
+    this._use(this._create(remembered ? "websocket" : this.transports[0]!)).open();
   }
 
   /** Send a message; `sent` is called when it has been handed to the transport. */
@@ -182,10 +179,9 @@ export class Engine extends Emitter<{}, Events> {
   }
 
   /** @internal Go on with a transport. */
-  _use(transport: Transport): void {
+  _use(transport: Transport): Transport {
     this.transport?.removeAllListeners();
-    this.transport = transport;
-    transport
+    return (this.transport = transport)
       .on("drain", () => this._onDrain())
       .on("packet", (packet) => this._onPacket(packet))
       .on("error", (error) => this._onError(error))
@@ -231,7 +227,8 @@ export class Engine extends Emitter<{}, Events> {
 
   /** How many packets go into one request. */
   private _fitting(): number {
-    const { writeBuffer, _maxPayload: max } = this;
+    const { writeBuffer } = this;
+    const max = this._handshake?.maxPayload;
     if (!max || this.transport.name !== "polling") return writeBuffer.length;
     let size = 1;
     for (let count = 0; count < writeBuffer.length; count++) {
@@ -270,15 +267,14 @@ export class Engine extends Emitter<{}, Events> {
   private _onHandshake(data: string): void {
     let handshake: Handshake;
     try {
-      handshake = JSON.parse(data);
+      this._handshake = handshake = JSON.parse(data);
     } catch {
       return this._onError(garbage("parser error"));
     }
     this.emit("handshake", handshake);
     this.id = this.transport.query.sid = handshake.sid;
-    this._silence = handshake.pingInterval + handshake.pingTimeout;
-    this._maxPayload = handshake.maxPayload;
-    this._upgrades = this._filterUpgrades(handshake.upgrades);
+    // Those that are ours, too.
+    handshake.upgrades = handshake.upgrades.filter((name) => this._classes.has(name));
     this._onOpen();
     this._listenForPing();
   }
@@ -290,22 +286,20 @@ export class Engine extends Emitter<{}, Events> {
     this.emit("open");
     this.flush();
     if (this.readyState !== "open" || !this.opts.upgrade) return;
-    for (const name of this._upgrades) new Probe(this, name, this._upgrades);
-  }
-
-  /** Which of the transports that the server offers are ours, too. */
-  private _filterUpgrades(offered: string[]): string[] {
-    return offered.filter((name) => this._classes.has(name));
+    for (const name of this._handshake!.upgrades) new Probe(this, name);
   }
 
   private _listenForPing(): void {
     this.timers.stop(this._silenceTimer);
     if (this.readyState === "closed") return;
-    this._pingTimeoutTime = Date.now() + this._silence;
-    this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), this._silence);
+    const { pingInterval, pingTimeout } = this._handshake!;
+    const silence = pingInterval + pingTimeout;
+    this._pingTimeoutTime = Date.now() + silence;
+    this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), silence);
   }
 
-  private _onError(error: Error): void {
+  /** @internal */
+  _onError(error: Error): void {
     memory.websocket = false;
     if (this.opts.tryAllTransports && this.transports.length > 1 && this.readyState === "opening") {
       this.transports.shift();

@@ -26,7 +26,18 @@ export async function encodeFrames(packets: readonly Packet[]): Promise<Uint8Arr
     if (binary && !size) parts.push(new Uint8Array([1, 98]));
     else parts.push(header(size, binary), body as BlobPart);
   }
+  if (parts.every((part) => part instanceof Uint8Array)) return join(parts);
   return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const data = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    data.set(part, at);
+    at += part.length;
+  }
+  return data;
 }
 
 function header(size: number, binary: boolean): Uint8Array<ArrayBuffer> {
@@ -46,7 +57,14 @@ export class FrameReader {
   /** How many bytes there must be before another look is worth joining them. */
   private _needed = 0;
 
-  constructor(private readonly _binaryType?: BinaryType) {}
+  /**
+   * @param _binaryType what binary packets are given as.
+   * @param _limit bytes of the longest packet; a longer one is garbage before it is gathered.
+   */
+  constructor(
+    private readonly _binaryType?: BinaryType,
+    private readonly _limit = Infinity,
+  ) {}
 
   /** Take some more bytes; gives the packets that are complete now. Garbage gives type "error". */
   feed(bytes: Uint8Array): Packet[] {
@@ -54,7 +72,7 @@ export class FrameReader {
     this._held += bytes.length;
     const packets: Packet[] = [];
     if (this._held < this._needed) return packets;
-    const data = this._join();
+    const data = this._chunks.length === 1 ? this._chunks[0]! : join(this._chunks);
     const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
     let at = 0;
     this._needed = 0;
@@ -68,6 +86,11 @@ export class FrameReader {
         size = long === 2 ? view.getUint16(head) : Number(view.getBigUint64(head));
         head += long;
       }
+      if (size > this._limit) {
+        this._chunks = [];
+        this._held = 0;
+        return [...packets, { type: "error", data: "parser error" }];
+      }
       if (head + size > data.length) {
         this._needed = head + size - at;
         break;
@@ -80,16 +103,5 @@ export class FrameReader {
     this._held = data.length - at;
     this._chunks = this._held ? [data.subarray(at)] : [];
     return packets;
-  }
-
-  private _join(): Uint8Array {
-    if (this._chunks.length === 1) return this._chunks[0]!;
-    const data = new Uint8Array(this._held);
-    let at = 0;
-    for (const chunk of this._chunks) {
-      data.set(chunk, at);
-      at += chunk.length;
-    }
-    return data;
   }
 }

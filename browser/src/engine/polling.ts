@@ -106,8 +106,7 @@ export class Polling extends Transport {
       const text = await response.text();
       if (response.ok) return text;
       ({ status } = response);
-      // Applications look into it as into an XMLHttpRequest.
-      context = Object.assign(response, { readyState: 4, responseText: text });
+      context = contextOf(response, text);
     } catch (error) {
       context = error;
     }
@@ -116,19 +115,22 @@ export class Polling extends Transport {
   }
 
   private async _fetch(body?: string, last?: boolean): Promise<Response> {
-    const { extraHeaders, withCredentials, requestTimeout } = this.opts;
-    const { cookies } = this.socket;
-    const cookie = cookies?.header();
+    const { withCredentials, requestTimeout } = this.opts;
     const response = await fetch(this.uri(), {
       method: body === undefined ? "GET" : "POST",
       body,
       // The last words are said even when the page is gone.
       keepalive: last,
-      headers: { ...extraHeaders, ...(cookie && { cookie }) },
+      headers: this._headers(),
       credentials: withCredentials ? "include" : "same-origin",
       signal: requestTimeout ? AbortSignal.timeout(requestTimeout) : undefined,
     });
-    cookies?.take(response);
+    this.socket.cookies?.take(response);
     return response;
   }
+}
+
+/** A response as the context of an error: applications look into it as into an XMLHttpRequest. */
+export function contextOf(response: Response, responseText: string): unknown {
+  return Object.assign(response, { readyState: 4, responseText });
 }

@@ -25,12 +25,10 @@ export class Probe {
   /**
    * @param _engine the session.
    * @param name of the new transport.
-   * @param offered all that are tried.
    */
   constructor(
     private readonly _engine: Engine,
     name: string,
-    offered: string[],
   ) {
     this._transport = _engine._create(name);
     memory.websocket = false;
@@ -45,7 +43,7 @@ export class Probe {
       // Another transport was faster.
       upgrading: (winner) => winner === this._transport || this._stop(),
     });
-    if (name !== "webtransport" && offered.includes("webtransport")) {
+    if (name !== "webtransport" && _engine._handshake!.upgrades.includes("webtransport")) {
       _engine.timers.start(() => this._over || this._transport.open(), HEAD_START);
     } else this._transport.open();
   }
@@ -77,7 +75,7 @@ export class Probe {
   private _fail(reason: string | Error): void {
     if (this._over) return;
     const { _engine: engine, _transport: transport } = this;
-    const text = typeof reason === "string" ? reason : reason.message;
+    const text = (reason as Error).message ?? reason;
     this._stop();
     if (engine.readyState !== "closed" && this._resting) {
       engine.upgrading = false;

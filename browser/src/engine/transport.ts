@@ -123,6 +123,12 @@ export abstract class Transport extends Emitter<{}, Events> {
     this.emit("close", details);
   }
 
+  /** @internal Headers for a request: those of the options, and cookies where no browser keeps them. */
+  _headers(): Record<string, string> {
+    const cookie = this.socket.cookies?.header();
+    return { ...this.opts.extraHeaders, ...(cookie && { cookie }) };
+  }
+
   /**
    * The URL, with the session's id and what else the query needs.
    *

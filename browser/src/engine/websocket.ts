@@ -17,11 +17,8 @@ export class WS extends Transport {
   }
 
   protected doOpen(): void {
-    const { protocols, extraHeaders } = this.opts;
-    const cookie = this.socket.cookies?.header();
     try {
-      const headers = { ...extraHeaders, ...(cookie && { cookie }) };
-      this._listen((this.ws = platform.connect(this.uri(), protocols, headers)));
+      this._listen((this.ws = platform.connect(this.uri(), this.opts.protocols, this._headers())));
     } catch (error) {
       // There is no WebSocket here, or it does not like the address. Nobody listens yet.
       queueMicrotask(() => this.onError("websocket error", error));

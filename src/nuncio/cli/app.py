@@ -10,6 +10,8 @@ import click
 
 from nuncio._build import build_info
 from nuncio.cli.connect import connect
+from nuncio.cli.dev_cert import dev_cert
+from nuncio.cli.serve import serve
 
 # Values may be nested as deep as the protocol allows, and are walked through by recursion.
 _RECURSION: Final = 10_000
@@ -18,8 +20,10 @@ _EPILOG: Final = """\b
 Examples:
   nuncio connect http://localhost:3000
   nuncio connect localhost:3000 --ask 'join lobby'
+  nuncio serve app:io --workers 4
+  nuncio dev-cert
 
-`nuncio connect --help` has more.
+`nuncio connect --help` and `nuncio serve --help` have more.
 """
 
 
@@ -65,6 +69,8 @@ def nuncio(**given: Any) -> None:
 
 
 nuncio.add_command(connect)
+nuncio.add_command(serve)
+nuncio.add_command(dev_cert)
 
 
 def run() -> None:

@@ -13,11 +13,15 @@ from nuncio.client.operator import ClientOperator as ClientOperator
 from nuncio.client.options import ManagerOptions as ManagerOptions
 from nuncio.client.options import SocketOptions as SocketOptions
 from nuncio.client.socket import ClientSocket as ClientSocket
+from nuncio.client.transports import SSE as SSE
 from nuncio.client.transports import ClientTransport as ClientTransport
+from nuncio.client.transports import Forever as Forever
 from nuncio.client.transports import Polling as Polling
+from nuncio.client.transports import Stream as Stream
 from nuncio.client.transports import WebSocket as WebSocket
 
 __all__ = [
+    "SSE",
     "ClientLimits",
     "ClientOperator",
     "ClientSocket",
@@ -27,11 +31,13 @@ __all__ = [
     "EngineClient",
     "Event",
     "EventStream",
+    "Forever",
     "Handshake",
     "Manager",
     "ManagerOptions",
     "Polling",
     "SocketOptions",
+    "Stream",
     "WebSocket",
     "connect",
 ]

@@ -33,11 +33,12 @@ OF_TRANSPORTS: Final = (
     "proxy_headers",
     "query",
     "request_timeout",
+    "server_certificate_hashes",
     "server_hostname",
     "timestamp_param",
     "timestamp_requests",
 )
-_TRANSPORTS: Final = ("polling", "websocket")
+_TRANSPORTS: Final = ("polling", "websocket", "webtransport")
 
 
 def checked_headers(headers: Any, argument: str = "extra_headers") -> dict[str, str]:
@@ -119,6 +120,24 @@ def check_protocols(protocols: Any) -> None:
     for protocol in protocols:
         if not _is_token(protocol):
             raise OptionError(f"protocols: {protocol!r} cannot be a subprotocol")
+
+
+def check_hashes(hashes: Any) -> None:
+    """Refuse what cannot be hashes of certificates.
+
+    Raises:
+        OptionError: for anything but a list of them.
+    """
+    if isinstance(hashes, (str, bytes)) or not isinstance(hashes, Sequence):
+        raise OptionError(
+            "server_certificate_hashes must be a list of hashes, as `nuncio dev-cert` prints them, "
+            f"not {hashes!r}"
+        )
+    if hashes:
+        from nuncio.webtransport.certificates import parse_hash
+
+        for one in hashes:
+            parse_hash(one)
 
 
 def check_transport_options(options: Any) -> None:

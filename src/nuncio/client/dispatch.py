@@ -388,7 +388,7 @@ class ClientDispatcher(Caller):
                 counts = {}
                 self._running_by = counts
             counts[handler] = counts.get(handler, 0) + 1
-        workers: Workers = self._runner.workers
+        workers: Workers = self._runner.runners
         workers.start(self._runner.loop, awaitable, running)
 
     def handler_ended(self, handler: Handler) -> None:

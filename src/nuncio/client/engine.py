@@ -20,7 +20,8 @@ import msgspec
 from nuncio.client.dial import Dial, new_jar
 from nuncio.client.events import ENGINE_EVENTS
 from nuncio.client.options import ManagerOptions, split
-from nuncio.client.probe import probe
+from nuncio.client.probe import may_be_left, probe
+from nuncio.client.race import WEBTRANSPORT, raced
 from nuncio.client.session import ClientSession
 from nuncio.client.tools import Tools, tools
 from nuncio.client.transports import ClientTransport, WebSocket, chosen
@@ -266,7 +267,7 @@ class EngineClient:
             NuncioError: when none of them does.
         """
         stand_in = shared.stand_ins.get(self._target.origin)
-        ways = self._order() if stand_in is None else [stand_in]
+        ways = raced(self._order(), upgrade=False) if stand_in is None else [stand_in]
         if not ways:
             raise TransportError("No transports available")
         dial = Dial(self._target, self.options, shared, self._jar)
@@ -281,7 +282,7 @@ class EngineClient:
                 if not ways or not self.options.try_all_transports:
                     raise
                 logger.debug("%s failed, the next transport is tried: %s", way.name, error)
-        self._opened(handshake, way, dial)
+        self._opened(handshake, dial)
 
     def _order(self) -> list[ClientTransport]:
         ways = list(self._ways)
@@ -294,6 +295,7 @@ class EngineClient:
         loop = asyncio.get_running_loop()
         self._trying = way.name
         transport = await way.open(dial)
+        self._trying = transport.name
         session = ClientSession(self, loop, shared.wheel, self.options.limits.outgoing_bytes)
         session.watched = self._events.heard("packet") or self._events.heard("drain")
         self._session = session
@@ -336,21 +338,24 @@ class EngineClient:
         self._emit("handshake", handshake)
         self._emit("open")
 
-    def _opened(self, handshake: Handshake, way: ClientTransport, dial: Dial) -> None:
+    def _opened(self, handshake: Handshake, dial: Dial) -> None:
         global _remembered
         session = self._session
         assert session is not None and self._tools is not None
+        # Before the session may have ended, and lost it.
+        name = self._trying
         # A task that has ended still holds all that its coroutine held.
         self._opening = self._limit = None
-        _remembered = way.name == WebSocket.name
+        _remembered = name == WebSocket.name
         if not session.is_open:
             return
         self._tools.watch(session)
         offered = handshake.upgrades if self.options.upgrade else []
-        better = [one for one in self._ways if one.name in offered and one.name != way.name]
-        if better and hasattr(session.transport, "leave"):
+        better = [one for one in self._ways if one.name in offered and one.name != name]
+        better = raced(better, upgrade=True)
+        if better and may_be_left(session.transport):
             self._probing = asyncio.get_running_loop().create_task(self._upgrade(better, dial))
-        elif way.name == WebSocket.name:
+        elif name in (WebSocket.name, WEBTRANSPORT):
             dial.done()
 
     def upgrading(self, transport: Transport) -> None:
@@ -380,7 +385,8 @@ class EngineClient:
                     wrong = TransportError(f"probe error: it failed: {error!r}", way.name)
                     self._emit("upgrade_error", wrong)
                     continue
-                dial.done()
+                if not way.requests:
+                    dial.done()
                 return
         except asyncio.CancelledError:
             self._emit("upgrade_error", TransportError("probe error: socket closed"))

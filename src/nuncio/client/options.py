@@ -15,6 +15,7 @@ from nuncio.client.checks import (
     OF_TRANSPORTS,
     check_auth,
     check_giver,
+    check_hashes,
     check_list,
     check_protocols,
     check_proxy,
@@ -64,6 +65,8 @@ class ManagerOptions:
         key: a file with its key.
         passphrase: of that key.
         server_hostname: whose certificate is expected; None for the URL's host.
+        server_certificate_hashes: certificates that WebTransport trusts without any authority, by
+            their SHA-256: 32 bytes, or text in base64 or hexadecimal.
         proxy: the URL of an HTTP proxy.
         proxy_headers: headers for the proxy alone.
         trust_env: whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY are heeded.
@@ -108,6 +111,7 @@ class ManagerOptions:
     key: File | None = None
     passphrase: str | None = None
     server_hostname: str | None = None
+    server_certificate_hashes: Sequence[str | bytes] = ()
     proxy: str | None = None
     proxy_headers: Headers | None = None
     trust_env: bool = False
@@ -154,6 +158,7 @@ class ManagerOptions:
             raise OptionError("buffer: there is nobody to disconnect; write 'block', or drop_…")
         check_list(self.transports, "transports", "websocket")
         check_protocols(self.protocols)
+        check_hashes(self.server_certificate_hashes)
         check_transport_options(self.transport_options)
         if self.proxy is not None:
             check_proxy(self.proxy)

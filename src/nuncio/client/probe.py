@@ -3,6 +3,10 @@
 The other transport is opened beside the one in use and asked `2probe`. Once it has answered
 `3probe` nothing leaves over the old one any more: what is under way there is waited for, then `5`
 goes over the new one, and everything else behind it. Nothing is lost, repeated or overtaken.
+
+Long-polling comes to rest by itself, since it is made of requests. A WebSocket is left with a last
+packet of each side, a noop: the server sends it when it is asked `2probe`, and nothing behind it;
+ours is the answer to that.
 """
 
 from __future__ import annotations
@@ -11,9 +15,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nuncio.client.dial import Dial
+from nuncio.client.frames import ClientWebSocket
 from nuncio.engine.transport import PacketSink, Transport
 from nuncio.errors import TransportError
-from nuncio.protocol.engineio import PROBE_PING, PROBE_PONG, Message
+from nuncio.protocol.engineio import NOOP_PACKET, PROBE_PING, PROBE_PONG, Message
 
 if TYPE_CHECKING:
     from nuncio.client.session import ClientSession
@@ -35,7 +40,9 @@ class Probe(PacketSink):
 
     def __init__(self) -> None:
         super().__init__()
-        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[None] = loop.create_future()
+        self.failed: asyncio.Future[None] = loop.create_future()
 
     def text(self, transport: Transport, data: bytes) -> None:
         """See `PacketSink.text`."""
@@ -59,10 +66,17 @@ class Probe(PacketSink):
         self._fail(f"probe error: {description or reason}")
 
     def _fail(self, why: str) -> None:
+        if not self.failed.done():
+            self.failed.set_result(None)
         if not self.answer.done():
             self.answer.set_exception(TransportError(why))
             # It may fail after it was answered, when nobody awaits it any longer.
             self.answer.exception()
+
+
+def may_be_left(transport: Any) -> bool:
+    """Whether a session can move away from a transport."""
+    return hasattr(transport, "leave") or isinstance(transport, ClientWebSocket)
 
 
 async def probe(session: ClientSession, way: ClientTransport, dial: Dial, teller: Teller) -> None:
@@ -90,29 +104,44 @@ async def probe(session: ClientSession, way: ClientTransport, dial: Dial, teller
 async def _move(session: ClientSession, transport: Transport, teller: Teller) -> None:
     sink = Probe()
     transport.sink = sink
+    old: Any = session.transport
+    # Before anything is asked, for it may come before the answer.
+    mark = session.expect_mark() if isinstance(old, ClientWebSocket) else None
     transport.resume_reading()
     transport.send(Message(PROBE_PING, control=True))
     transport.flush()
     await sink.answer
-    old: Any = session.transport
     if old is None or session.ready_state == "closed":
         raise TransportError("probe error: socket closed")
     # Before it is told: whoever closes the session now closes it behind the move.
     session.hold_back()
     teller.upgrading(transport)
     try:
-        unsent: list[Message] = await old.leave()
+        unsent: list[Message] = await (old.leave() if mark is None else _mark(mark, sink))
     except Exception:
         session.stay()
         raise
     if session.ready_state == "closed":
         raise TransportError("probe error: socket closed")
-    if transport.sink is not sink:
-        old.come_back(unsent)
+    if transport.sink is not sink or sink.failed.done():
+        if mark is None:
+            old.come_back(unsent)
         session.stay()
         raise TransportError("probe error: it was closed before the move", transport.name)
+    if mark is not None:
+        old.send(Message(NOOP_PACKET, control=True))
     session.move_to(transport, unsent)
-    old.abort()
+    if mark is None:
+        old.abort()
+    else:
+        # What was sent must still leave.
+        old.discard()
     # Before anything that may end the session.
     teller.upgraded_to(transport)
     session.go_on()
+
+
+async def _mark(mark: asyncio.Future[None], sink: Probe) -> list[Message]:
+    """Wait for the server's last packet, or for the end of the attempt."""
+    await asyncio.wait((mark, sink.failed), return_when=asyncio.FIRST_COMPLETED)
+    return []

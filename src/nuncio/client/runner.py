@@ -42,7 +42,7 @@ class Runner:
         self.threads = Threads()
         self.threads.bind(self.loop)
         self.running: set[asyncio.Future[Any]] = set()
-        self.workers = Workers(self.running)
+        self.runners = Workers(self.running)
         self._pause = pause
         self._resume = resume
         self._pauses = 0

@@ -72,6 +72,7 @@ class ClientSession(PacketSink):
         "_buffer",
         "_expires",
         "_loop",
+        "_mark",
         "_moving",
         "_outgoing_bytes",
         "_owner",
@@ -98,6 +99,8 @@ class ClientSession(PacketSink):
         self._state = OPENING
         self._buffer: Backlog | None = None
         self._moving = False
+        # Waits for the server's last packet over a transport that is about to be left.
+        self._mark: Future[None] | None = None
         self._reading = True
         self._silence = 0.0
         self._expires = 0.0
@@ -276,6 +279,22 @@ class ClientSession(PacketSink):
 
     # Moving to another transport.
 
+    def expect_mark(self) -> Future[None]:
+        """Watch for the server's last packet over this transport, a noop.
+
+        It comes when another transport is probed. The future also ends when the session does.
+        """
+        mark: Future[None] = self._loop.create_future()
+        self._mark = mark
+        return mark
+
+    def _marked(self) -> None:
+        mark = self._mark
+        if mark is not None:
+            self._mark = None
+            if not mark.done():
+                mark.set_result(None)
+
     def hold_back(self) -> None:
         """Let messages wait: the transport is about to be left."""
         self._moving = True
@@ -350,6 +369,8 @@ class ClientSession(PacketSink):
             if transport.name != "websocket":
                 self.ended(transport, TRANSPORT_CLOSE, "transport closed by the server")
                 transport.abort()
+        elif kind == NOOP:
+            self._marked()
         elif kind < OPEN_DIGIT or kind > NOOP:
             self._garbage()
 
@@ -486,6 +507,7 @@ class ClientSession(PacketSink):
         if self._state == CLOSED:
             return
         self._state = CLOSED
+        self._marked()
         self._wheel.cancel(self)
         transport = self.transport
         self.transport = None

@@ -8,12 +8,15 @@ given in place of its name, `transports=[WebSocket]`, and so may anybody's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, ClassVar, Final
 
 from nuncio.client.dial import Dial
+from nuncio.client.downstream import ClientDown
 from nuncio.client.frames import ClientWebSocket
 from nuncio.client.http import take_over
 from nuncio.client.polling import ClientPolling
+from nuncio.client.readings import ForeverReading, Reading, SSEReading, StreamReading
 from nuncio.engine.transport import Transport
 from nuncio.errors import OptionError, TransportError
 from nuncio.options import did_you_mean
@@ -30,9 +33,11 @@ class ClientTransport:
 
     Attributes:
         name: what the server calls it, in the parameter `transport` and among the upgrades.
+        requests: whether it goes on making requests by its `Dial` once it is open.
     """
 
     name: ClassVar[str] = ""
+    requests: ClassVar[bool] = False
 
     async def open(self, dial: Dial) -> Transport:
         """Connect.
@@ -54,6 +59,7 @@ class Polling(ClientTransport):
     """HTTP long-polling."""
 
     name = "polling"
+    requests = True
 
     async def open(self, dial: Dial) -> Transport:
         """See `ClientTransport.open`: the first answer is the session's handshake."""
@@ -128,22 +134,75 @@ class WebSocket(ClientTransport):
         return transport
 
 
+class Down(ClientTransport):
+    """A response that stays open, and POSTs. What `Stream`, `SSE` and `Forever` have in common.
+
+    Attributes:
+        reading: how the response is read.
+    """
+
+    requests = True
+    reading: ClassVar[type[Reading]]
+
+    async def open(self, dial: Dial) -> Transport:
+        """See `ClientTransport.open`."""
+        down = ClientDown(self.name, dial, self.reading)
+        await down.first()
+        return down
+
+
+class Stream(Down):
+    """HTTP streaming: packets one after the other in one long response."""
+
+    name = "stream"
+    reading = StreamReading
+
+
+class SSE(Down):
+    """Server-sent events: one long response that is an event stream."""
+
+    name = "sse"
+    reading = SSEReading
+
+
+class Forever(Down):
+    """The forever frame: one long response that is a document of scripts, meant for browsers."""
+
+    name = "forever"
+    reading = ForeverReading
+
+
 KNOWN: Final[dict[str, type[ClientTransport]]] = {
-    Polling.name: Polling,
-    WebSocket.name: WebSocket,
+    kind.name: kind for kind in (Polling, WebSocket, Stream, SSE, Forever)
 }
+
+# Those that need an extra or are rarely asked for; what is not asked for is not imported.
+_LATER: Final[dict[str, tuple[str, str]]] = {
+    "webtransport": ("nuncio.client.webtransport", "WebTransport"),
+    "webrtc": ("nuncio.client.webrtc", "WebRTC"),
+}
+
+
+def _named(name: str) -> type[ClientTransport] | None:
+    """The class of this name."""
+    kind = KNOWN.get(name)
+    if kind is None and name in _LATER:
+        module, cls = _LATER[name]
+        kind = KNOWN[name] = getattr(import_module(module), cls)
+    return kind
 
 
 def chosen(transports: Sequence[Any]) -> list[ClientTransport]:
     """The transports that the option names; of those with the same name, the first.
 
     Raises:
-        OptionError: for what is neither the name of one nor a class.
+        OptionError: for what is neither the name of one nor a class, and for one whose extra is
+            not installed.
     """
     found: list[ClientTransport] = []
     names: set[str] = set()
     for entry in transports:
-        kind: Any = KNOWN.get(entry) if isinstance(entry, str) else entry
+        kind: Any = _named(entry) if isinstance(entry, str) else entry
         if isinstance(kind, type) and issubclass(kind, ClientTransport):
             kind = kind()
         if isinstance(kind, ClientTransport):
@@ -153,6 +212,7 @@ def chosen(transports: Sequence[Any]) -> list[ClientTransport]:
                 names.add(kind.name)
                 found.append(kind)
         else:
-            hint = did_you_mean(str(entry), KNOWN) or f"there are {', '.join(KNOWN)}"
+            names_known = list(dict.fromkeys((*KNOWN, *_LATER)))
+            hint = did_you_mean(str(entry), names_known) or f"there are {', '.join(names_known)}"
             raise OptionError(f"transports: there is no {entry!r}; {hint}")
     return found

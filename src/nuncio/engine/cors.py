@@ -243,10 +243,13 @@ class CorsPolicy:
 
     def _verdict(self, origin: str, request: Request) -> int:
         host = request.header(b"host") or ""
-        key = (origin, host, request.secure)
+        # WebTransport is always secure, also beside a site that is not, whose pages may come: what
+        # they send carries no cookies.
+        secure = request.secure and request.method != "CONNECT"
+        key = (origin, host, secure)
         verdict = self._verdicts.get(key)
         if verdict is None:
-            verdict = self._judge(origin, host, request.secure)
+            verdict = self._judge(origin, host, secure)
             if len(origin) <= MAX_LENGTH and len(host) <= MAX_LENGTH:
                 if len(self._verdicts) >= _REMEMBERED:
                     self._verdicts.clear()

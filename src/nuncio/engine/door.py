@@ -86,6 +86,21 @@ class Door:
         self._refusals.too_many(exchange, upgrade, TOO_MANY_REQUESTS, RETRY_SECONDS, context)
         return False
 
+    def is_full(self, request: Request, may_open: Callable[[], bool] | None) -> bool:
+        """Whether a session that was let in a while ago cannot be opened now after all."""
+        limits = self._limits
+        full = len(self._sessions) >= limits.connections
+        if not full and may_open is not None:
+            full = not may_open()
+        counts = self._of_address
+        most = limits.connections_per_address
+        address = address_of(request.client)
+        if not full and counts is not None and most is not None and address:
+            full = counts.get(address, 0) >= most
+        if full:
+            self._counters.refused_connections += 1
+        return full
+
     def knocked(self, exchange: Exchange, upgrade: bool) -> bool:
         """Count a handshake; False when its address has made too many, and it is answered."""
         rate = self._limits.handshakes_per_address

@@ -11,7 +11,7 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
@@ -20,6 +20,7 @@ from nuncio.engine.cookies import CookieOption
 from nuncio.engine.cors import CorsPolicy
 from nuncio.engine.counters import Counters
 from nuncio.engine.door import Door
+from nuncio.engine.drain import drain
 from nuncio.engine.event_names import ENGINE_EVENTS, SESSION_EVENTS
 from nuncio.engine.follow import follow_up
 from nuncio.engine.gates import Gates, Middleware
@@ -49,6 +50,9 @@ from nuncio.events import Emitter
 from nuncio.ids import new_id
 from nuncio.options import build, in_snake_case
 from nuncio.protocol.engineio import Message
+
+if TYPE_CHECKING:
+    from nuncio.workers.group import Worker
 
 logger = logging.getLogger("nuncio.engine")
 
@@ -96,6 +100,8 @@ class Engine:
         self.on_host_starting: Callable[[], Awaitable[None]] | None = None
         self.on_host_stopping: Callable[[], None] | None = None
         self.settle: Callable[[float], Awaitable[None]] | None = None
+        self.new_id: Callable[[], str] = new_id
+        self.worker: Worker | None = None
         self.stopping = False
         self.counters = Counters()
         self.hosts: list[Any] = []
@@ -120,6 +126,7 @@ class Engine:
         path = self.options.path.rstrip("/")
         self._prefix = path + "/" if self.options.add_trailing_slash else path
         self._ways = ways_of(self)
+        self._asked = {name: way for name, way in self._ways.items() if way.requests}
         self._open_tails = {name: self._open_tail(way) for name, way in self._ways.items()}
         self._warned_origin = False
 
@@ -222,6 +229,13 @@ class Engine:
 
         return await listen(self, host, port, **options)
 
+    # What ways use.
+
+    @property
+    def refusals(self) -> Refusals:
+        """Answers who is not let in."""
+        return self._refusals
+
     # What hosts use.
 
     def matches(self, path: str) -> bool:
@@ -285,7 +299,7 @@ class Engine:
         Returns:
             None when it was dealt with at once, else a coroutine that must be awaited.
         """
-        if self._gates.may_wait:
+        if self._gates.may_wait or (upgrade and self.worker is not None):
             return self._handle(exchange, upgrade)
         request = exchange.request
         admitted = True
@@ -299,13 +313,11 @@ class Engine:
         if self._is_file(exchange, upgrade):
             return None
         if self._verify(exchange, upgrade, admitted):
-            self._open(exchange, upgrade, new_id())
+            self._open(exchange, upgrade, self.new_id())
         return None
 
     async def _handle(self, exchange: Exchange, upgrade: bool) -> None:
-        request = exchange.request
-        script = self.scripted(request)
-        admitted = await self._gates.admits(request, script)
+        admitted = await self._admitted(exchange)
         if exchange.done:
             return
         # CORS headers come first, so that every answer carries them.
@@ -313,21 +325,106 @@ class Engine:
             return
         if not await self._gates.run_middlewares(exchange, upgrade):
             return
+        if upgrade and admitted and await self._attempt_elsewhere(exchange):
+            return
         if not self._verify(exchange, upgrade, admitted):
             return
+        id = await self._id_for(exchange, upgrade)
+        if id is not None:
+            self._open(exchange, upgrade, id)
+
+    async def _admitted(self, exchange: Exchange) -> bool:
+        """Whether requests of this origin are let in."""
+        request = exchange.request
+        return await self._gates.admits(request, self.scripted(request))
+
+    async def _id_for(self, exchange: Exchange, upgrade: bool) -> str | None:
+        """The id of a new session that passed `_verify`; None when its request is answered."""
+        request = exchange.request
         message = await self._gates.objection(request)
         if message is not None:
             self._refusals.refuse(exchange, upgrade, FORBIDDEN, {"message": message}, message)
-            return
+            return None
         if not self._check_protocol(exchange, upgrade):
-            return
+            return None
         try:
-            id = await self._gates.make_id(request, self.sessions)
+            id = await self._gates.make_id(request, self.sessions, self.worker)
         except Exception as error:
             self._refusals.bad_request(exchange, upgrade, "ID_GENERATION_ERROR", error=error)
-            return
-        if not exchange.done and self._has_room(exchange, upgrade):
-            self._open(exchange, upgrade, id)
+            return None
+        return id if not exchange.done and self._has_room(exchange, upgrade) else None
+
+    # Connections that are no requests, such as WebTransport's. They pass the same gate in two
+    # steps, for whether a client wants a new session is in the first packet that it sends.
+
+    async def knock(self, exchange: Exchange) -> bool:
+        """Whether a connection of this request may be accepted; otherwise it is answered.
+
+        Origin, middlewares and transport are checked, and the session that the query names.
+        """
+        admitted = await self._admitted(exchange)
+        if exchange.done:
+            return False
+        self._cors(exchange, admitted, False)
+        if not await self._gates.run_middlewares(exchange, False):
+            return False
+        query = exchange.request.query
+        name = query.get("transport", "")
+        if name not in self._ways or self._ways[name].requests:
+            self._refusals.refuse(exchange, False, UNKNOWN_TRANSPORT, {"transport": name})
+            return False
+        if not self._check_origin(exchange, False, admitted):
+            return False
+        if self.stopping:
+            return self._has_room(exchange, False)
+        sid = query.get("sid")
+        if revision_of(exchange.request) != 4:
+            # Older revisions know no such transport, whatever the server allows.
+            self._refusals.refuse(exchange, False, UNSUPPORTED_PROTOCOL_VERSION, {"protocol": 3})
+            return False
+        if sid and self._find(exchange, sid) is None:
+            return False
+        self.header_events.emit(exchange, initial=not sid)
+        return True
+
+    async def adopt(self, exchange: Exchange, transport: Transport, sid: str | None) -> None:
+        """Take the transport of a connection that was accepted, or refuse its exchange.
+
+        Args:
+            exchange: that passed `knock`.
+            transport: what carries its packets; it does not read until this has ended.
+            sid: of the session that wants to move there; None for a new one.
+        """
+        if sid is not None:
+            session = self._find(exchange, sid)
+            if session is not None:
+                self.probe(session, transport)
+        elif self._may_knock(exchange, False):
+            id = await self._id_for(exchange, False)
+            if id is not None:
+                self.begin(exchange.request, transport, id)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether `knock` and `adopt` may have to wait for the application."""
+        return self._gates.may_wait
+
+    def refuse_garbage(self, exchange: Exchange) -> None:
+        """A connection that was accepted began with what is no open packet."""
+        self._refusals.bad_request(exchange, False, "TRANSPORT_HANDSHAKE_ERROR")
+
+    def _find(self, exchange: Exchange, sid: str) -> Session | None:
+        """The session that a connection is for; otherwise the exchange is answered."""
+        session = self.sessions.get(sid)
+        if session is None:
+            self._refusals.refuse(exchange, False, UNKNOWN_SID, {"sid": sid})
+        elif session.protocol != 4:
+            self._refusals.bad_request(
+                exchange, False, "PROTOCOL_MISMATCH", protocol=4, previous_protocol=session.protocol
+            )
+        else:
+            return session
+        return None
 
     def _cors(self, exchange: Exchange, admitted: bool, upgrade: bool) -> bool:
         """Add the headers; True when the request was a preflight and is answered."""
@@ -351,7 +448,7 @@ class Engine:
         request = exchange.request
         query = request.query
         name = query.get("transport", "")
-        way = self._ways.get(name)
+        way = self._asked.get(name)
         if way is None:
             self._refusals.refuse(exchange, upgrade, UNKNOWN_TRANSPORT, {"transport": name})
             return False
@@ -369,14 +466,22 @@ class Engine:
         if way.upgrade != upgrade:
             self._refusals.bad_request(exchange, upgrade, "TRANSPORT_HANDSHAKE_ERROR")
             return False
-        if not self._has_room(exchange, upgrade) or not self._door.knocked(exchange, upgrade):
+        if not self._may_knock(exchange, upgrade):
             return False
         # With an application to ask, the protocol is checked after it was asked.
         return self.options.allow_request is not None or self._check_protocol(exchange, upgrade)
 
+    def _may_knock(self, exchange: Exchange, upgrade: bool) -> bool:
+        """Whether there is room for another session, and its address did not ask too often."""
+        return self._has_room(exchange, upgrade) and self._door.knocked(exchange, upgrade)
+
     def _has_room(self, exchange: Exchange, upgrade: bool) -> bool:
         """Whether a new session may be opened now; otherwise the request is answered."""
         if not exchange.alive or self.stopping:
+            worker = self.worker
+            if exchange.alive and not upgrade and worker is not None:
+                if worker.forwarder.pass_on(exchange):
+                    return False
             exchange.respond(503, [("Retry-After", "5"), ("Connection", "close")], b"")
             return False
         return self._door.has_room(exchange, upgrade, self.may_open)
@@ -416,7 +521,9 @@ class Engine:
     def _existing(self, exchange: Exchange, upgrade: bool, sid: str, way: Way) -> None:
         session = self.sessions.get(sid)
         if session is None:
-            self._refusals.refuse(exchange, upgrade, UNKNOWN_SID, {"sid": sid})
+            worker = self.worker
+            if worker is None or upgrade or not worker.forwarder.take(exchange, sid):
+                self.unknown_session(exchange, upgrade, sid)
             return
         previous = session.transport.name
         if not upgrade and previous != way.name and not (way.probes and not way.upgrade):
@@ -457,15 +564,48 @@ class Engine:
         if transport is not None:
             self.probe(session, transport)
 
-    def probe(self, session: Session, transport: Transport) -> None:
-        """Let a session try a transport that its client has opened."""
+    # Sessions of several workers.
+
+    async def _attempt_elsewhere(self, exchange: Exchange) -> bool:
+        """Whether the handshake is for a session of another worker, and was passed on."""
+        worker, query = self.worker, exchange.request.query
+        sid, way = query.get("sid"), self._ways.get(query.get("transport", ""))
+        if worker is None or not sid or way is None or not way.upgrade or sid in self.sessions:
+            return False
+        return await worker.forwarder.attempt(exchange, sid)
+
+    def accept_attempt(self, exchange: Exchange) -> Transport | None:
+        """The transport that a session of another worker tries."""
+        return self._ways[exchange.request.query["transport"]].attempt(exchange)
+
+    def follow(self, exchange: Exchange, sid: str, *, upgrade: bool = False) -> None:
+        """Take a request that another worker passed on, and has checked as its own."""
+        way = self._ways.get(exchange.request.query.get("transport", ""))
+        if way is None:
+            self._refusals.refuse(exchange, upgrade, UNKNOWN_TRANSPORT, {})
+        elif sid:
+            self._existing(exchange, upgrade, sid, way)
+        elif self._has_room(exchange, upgrade):
+            # That worker lets nobody in any more.
+            self._open(exchange, upgrade, self.new_id())
+
+    def unknown_session(self, exchange: Exchange, upgrade: bool, sid: str) -> None:
+        """Refuse a request of a session that there is not, or no longer."""
+        self._refusals.refuse(exchange, upgrade, UNKNOWN_SID, {"sid": sid})
+
+    def may_probe(self, session: Session, name: str) -> bool:
+        """Whether a session may now try a transport of this name."""
         ways = self._ways
         better = ways[session.transport.name].better if session.transport.name in ways else ()
-        if session.upgrading or session.ready_state != "open" or transport.name not in better:
-            transport.discard()
-        else:
+        return not session.upgrading and session.ready_state == "open" and name in better
+
+    def probe(self, session: Session, transport: Transport) -> None:
+        """Let a session try a transport that its client has opened."""
+        if self.may_probe(session, transport.name):
             session.probe(transport)
             transport.flush()
+        else:
+            transport.discard()
 
     # New sessions.
 
@@ -473,6 +613,16 @@ class Engine:
         transport = self._ways[exchange.request.query["transport"]].open(exchange, id)
         if transport is not None:
             self.begin(exchange.request, transport, id)
+
+    # What ways use.
+
+    def refuse(self, exchange: Exchange, name: str) -> None:
+        """Refuse a request as a bad one, which is counted and told, for the reason `name`."""
+        self._refusals.bad_request(exchange, False, name)
+
+    def forbid(self, exchange: Exchange, name: str) -> None:
+        """Refuse a request that its sender may not make, for the reason `name`."""
+        self._refusals.refuse(exchange, False, FORBIDDEN, {"name": name})
 
     def begin(self, request: Request, transport: Transport, id: str) -> None:
         """Open a session over a transport that has passed every check.
@@ -504,6 +654,17 @@ class Engine:
         else:
             session.listener = listener
         request.forget()
+
+    def begin_later(self, request: Request, transport: Transport, id: str) -> bool:
+        """As `begin`, for a request that was answered some time before its transport was there.
+
+        Returns:
+            False when there is no room for another session any more, and none was opened.
+        """
+        if self.stopping or id in self.sessions or self._door.is_full(request, self.may_open):
+            return False
+        self.begin(request, transport, id)
+        return True
 
     def _open_tail(self, way: Way) -> bytes:
         """The open packet's rest, behind the session's id."""
@@ -549,6 +710,10 @@ class Engine:
         self.stopping = False
         self._wind_down.begin_anew()
 
+    async def drain(self, window: float) -> None:
+        """See `nuncio.engine.drain`."""
+        await drain(self, window)
+
     async def wind_down(self, seconds: float) -> None:
         """Wait, after `close` or `host_stopping`, until everything has come to rest.
 
@@ -559,7 +724,10 @@ class Engine:
             seconds: how long that may take.
         """
         self.stopping = True
+        limit = asyncio.get_running_loop().time() + seconds
         await self._wind_down.run(seconds, self.settle)
+        for way in self._ways.values():
+            await way.settle(max(0.0, limit - asyncio.get_running_loop().time()))
 
     def _default_accept(self, session: Session) -> Listener:
         listener = EventListener(session)

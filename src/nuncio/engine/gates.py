@@ -109,8 +109,13 @@ class Gates:
             return None
         return verdict if isinstance(verdict, str) else MESSAGES[FORBIDDEN]
 
-    async def make_id(self, request: Request, taken: Container[str]) -> str:
+    async def make_id(self, request: Request, taken: Container[str], worker: Any = None) -> str:
         """A new session's id, the application's own where it makes them.
+
+        Args:
+            request: that opens the session.
+            taken: those there are.
+            worker: whose mark it gets, where several workers serve together.
 
         Raises:
             OptionError: when what the application made cannot be used.
@@ -118,11 +123,13 @@ class Gates:
         """
         generate = self._options.generate_id
         if generate is None:
-            return new_id()
+            return new_id() if worker is None else str(worker.own_id())
         try:
             id = generate(request)
             if hasattr(id, "__await__"):
                 id = await id
+            if worker is not None and isinstance(id, str):
+                id = worker.own_id(id)
             if not isinstance(id, str) or not _ID.fullmatch(id) or id in taken:
                 raise OptionError("generate_id must return a new, non-empty str of printable ASCII")
         except Exception:

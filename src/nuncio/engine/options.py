@@ -9,6 +9,7 @@ from typing import Any
 from nuncio.errors import OptionError
 from nuncio.limits import Limits
 from nuncio.options import HOUR, named_options, seconds, whole
+from nuncio.webrtc.options import WebRTCOptions
 
 TRANSPORTS = ("polling", "websocket")
 
@@ -42,6 +43,7 @@ class EngineOptions:
         allow_request: `(request) -> bool | str`, may be async; a string is the refusal's message.
         initial_packet: a message that goes out with the open packet.
         generate_id: `(request) -> str`, may be async; must be unguessable and unique.
+        webrtc: how the transport of this name is served: a `WebRTCOptions` or a mapping.
         limits: see `nuncio.Limits`.
     """
 
@@ -61,6 +63,7 @@ class EngineOptions:
     allow_request: Callable[..., Any] | None = None
     initial_packet: str | bytes | None = None
     generate_id: Callable[..., Any] | None = None
+    webrtc: Any = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -89,5 +92,6 @@ class EngineOptions:
             raise OptionError(f"initial_packet must be str or bytes, not {initial!r}")
         if isinstance(initial, str) and "\x1e" in initial:
             raise OptionError("initial_packet: text cannot hold U+001E, which separates packets")
+        WebRTCOptions.of(self.webrtc)
         if not isinstance(self.limits, Limits):
             raise OptionError(f"limits must be a nuncio.Limits, not {self.limits!r}")

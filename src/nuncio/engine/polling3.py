@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from nuncio.engine.polling import OCTET_STREAM, PollingTransport, as_utf8
+from nuncio.engine.polling import PollingTransport
 from nuncio.engine.request import Exchange
 from nuncio.engine.transport import Flusher, PacketSink
+from nuncio.engine.upload import OCTET_STREAM, as_utf8
 from nuncio.engine.wheel import TimerWheel
 from nuncio.protocol import engineio3
 from nuncio.protocol.engineio import BINARY_MARK, Message

@@ -161,16 +161,18 @@ class Exchange:
         request: what was asked.
         headers: what middlewares and CORS add to the response, whatever its status.
         receiver: who takes the body and is told when the peer goes away.
-        done: whether it was answered.
+        done: whether it was answered, or the answer has begun.
+        streaming: whether an answer has begun whose body is not complete.
     """
 
-    __slots__ = ("done", "headers", "receiver", "request")
+    __slots__ = ("done", "headers", "receiver", "request", "streaming")
 
     def __init__(self, request: Request) -> None:
         self.request = request
         self.headers: list[tuple[str, str]] = []
         self.receiver: Receiver | None = None
         self.done = False
+        self.streaming = False
 
     def set_header(self, name: str, value: str) -> None:
         """Add a header to the response.
@@ -213,6 +215,64 @@ class Exchange:
         """Put the response on the wire: what a host implements."""
         raise NotImplementedError
 
+    # An answer whose body comes in pieces.
+
+    def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """Begin an answer whose body comes with `chunk`, until `finish`.
+
+        Once an answer has begun, or was given, this does nothing. The receiver is told when the
+        peer goes away, and when it has caught up.
+
+        Raises:
+            ValueError: for a status that is none.
+        """
+        if not 200 <= status <= 599:
+            raise ValueError(f"status must be from 200 to 599, not {status!r}")
+        if not self.done:
+            self.done = True
+            self.streaming = True
+            self.start(status, self.headers + headers)
+
+    def chunk(self, data: bytes) -> None:
+        """Some of the body; it leaves at once. Nothing happens once the answer has ended."""
+        if self.streaming and data:
+            self.put(data)
+
+    def finish(self) -> None:
+        """The body is complete."""
+        if self.streaming:
+            self.streaming = False
+            self.receiver = None
+            self.complete()
+
+    def abort(self) -> None:
+        """Cut the answer short, so that the peer sees that it is not complete."""
+        if self.streaming:
+            self.streaming = False
+            self.receiver = None
+            self.sever()
+
+    @property
+    def behind(self) -> bool:
+        """Whether the peer does not read as fast as is written; see `Receiver.caught_up`."""
+        return False
+
+    def start(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """Put the head of such an answer on the wire: what a host implements."""
+        raise NotImplementedError
+
+    def put(self, data: bytes) -> None:
+        """Put some of the body on the wire: what a host implements."""
+        raise NotImplementedError
+
+    def complete(self) -> None:
+        """End the body as HTTP says: what a host implements."""
+        raise NotImplementedError
+
+    def sever(self) -> None:
+        """Cut the connection, or the stream of HTTP/2: what a host implements."""
+        raise NotImplementedError
+
     @property
     def alive(self) -> bool:
         """Whether the peer is, as far as the host knows, still there."""
@@ -252,5 +312,8 @@ class Receiver:
         raise NotImplementedError
 
     def aborted(self, exchange: Exchange) -> None:
-        """The peer went away before it was answered."""
+        """The peer went away before it was answered completely."""
         raise NotImplementedError
+
+    def caught_up(self, exchange: Exchange) -> None:
+        """The peer was behind with an answer that comes in pieces, and is no longer."""

@@ -29,6 +29,8 @@ from nuncio.protocol.engineio import (
     BINARY_MARK,
     CLOSE,
     MESSAGE,
+    NOOP,
+    NOOP_PACKET,
     PING,
     PING_PACKET,
     PONG,
@@ -48,7 +50,11 @@ STATE_NAMES: Final = ("opening", "open", "closing", "closed")
 # How many pongs may be missing while reading is paused by our own side.
 MOST_OVERDUE: Final = 4
 
+# Transports whose packets are joined by the record separator.
+_JOINED: Final = ("polling", "sse", "forever")
+
 _PING: Final = Message(PING_PACKET, control=True)
+_NOOP: Final = Message(NOOP_PACKET, control=True)
 
 FORCED_CLOSE: Final = str(DisconnectReason.FORCED_CLOSE)
 PING_TIMEOUT: Final = str(DisconnectReason.PING_TIMEOUT)
@@ -77,7 +83,10 @@ class Session(PacketSink):
         "_config",
         "_engine",
         "_events",
+        "_frozen",
+        "_gone",
         "_left",
+        "_marked",
         "_overdue",
         "_probe",
         "_reading",
@@ -115,6 +124,11 @@ class Session(PacketSink):
         self._probe: Probe | None = None
         # The transport it moved from, while packets wait there that go before all others.
         self._left: Transport | None = None
+        # Whether nothing leaves while the peer moves to another transport, whether it has sent its
+        # last packet over this one, and whether it has closed it behind that.
+        self._frozen = False
+        self._marked = False
+        self._gone = False
         self._events: Emitter | None = None
         self._waiters: list[Future[None]] | None = None
         transport.sink = self
@@ -219,12 +233,14 @@ class Session(PacketSink):
 
         Raises:
             TypeError: for anything but text or bytes.
-            ValueError: for text with U+001E in it over long-polling, which separates packets there.
+            ValueError: for text with U+001E in it over `polling`, `sse` or `forever`, where it
+                separates packets.
         """
         if isinstance(data, str):
             text = data.encode()
-            if b"\x1e" in text and self.transport.name == "polling" and self.protocol == 4:
-                raise ValueError("data: a text message over long-polling cannot hold U+001E")
+            if b"\x1e" in text and self.transport.name in _JOINED and self.protocol == 4:
+                name = self.transport.name
+                raise ValueError(f"data: a text message over {name} cannot hold U+001E")
             return self.push(Message(b"4" + text, None, compress))
         if isinstance(data, (bytes, bytearray, memoryview)):
             return self.push(Message(None, [bytes(data)], compress))
@@ -372,12 +388,36 @@ class Session(PacketSink):
 
     def probed(self, transport: Transport) -> None:
         """The peer asked whether the other transport works."""
+        self._freeze()
         if self._events is not None:
             self._events.emit("upgrading", transport)
 
     def probe_ended(self) -> None:
         """The attempt failed."""
         self._probe = None
+        if self._frozen:
+            self._frozen = False
+            if self._gone:
+                self._finish(TRANSPORT_CLOSE, "it was left for another, which failed")
+            elif self.transport.writable:
+                self.drained(self.transport)
+
+    def _freeze(self) -> None:
+        """Send the last packet over a transport that the peer is about to leave: a noop.
+
+        Who leaves long-polling has no request under way, and nothing in it. A WebSocket always may
+        have something under way, on both sides. So what is sent from now on waits here, and the
+        peer does the same: it goes when it has seen our noop, with a noop of its own.
+        """
+        transport = self.transport
+        if transport.asked or self._frozen:
+            return
+        transport.send(_NOOP)
+        transport.flush()
+        self._frozen = True
+        self._marked = False
+        if self._buffer is None:
+            self._buffer = self._new_backlog()
 
     def move_to(self, transport: Transport) -> None:
         """The peer has left the old transport for the other."""
@@ -386,10 +426,16 @@ class Session(PacketSink):
         self.transport = transport
         self.upgraded = True
         transport.sink = self
+        frozen = self._frozen
+        self._frozen = False
         if old.holds_packets:
             self._left = old
             transport.pause_reading()
             old.when_emptied(self._let_go)
+        elif frozen and not self._marked:
+            # Its last packets are still under way there, and go before all others.
+            self._left = old
+            transport.pause_reading()
         else:
             old.discard()
             if not self._reading:
@@ -441,6 +487,11 @@ class Session(PacketSink):
             self._ping()
         elif kind == BINARY_MARK:
             self._binary_text(transport, data)
+        elif kind == NOOP:
+            if self._frozen:
+                self._marked = True
+            elif transport is self._left and not transport.asked:
+                self._let_go()
         elif kind < 48 or kind > 54:
             self._parse_error()
         elif kind == CLOSE and not transport.asked:
@@ -466,7 +517,7 @@ class Session(PacketSink):
 
     def drained(self, transport: Transport) -> None:
         """See `PacketSink.drained`."""
-        if transport is not self.transport:
+        if transport is not self.transport or self._frozen:
             return
         buffer = self._buffer
         if buffer is not None:
@@ -493,7 +544,15 @@ class Session(PacketSink):
 
     def ended(self, transport: Transport, reason: str, description: str) -> None:
         """See `PacketSink.ended`."""
+        if transport is self._left and not transport.asked:
+            # What was under way there is lost.
+            self._abort_transport(TRANSPORT_CLOSE, "the transport was cut while it was left")
+            return
         if transport is not self.transport:
+            return
+        if self._frozen and self._marked:
+            # The peer is already over there, and says so in a moment.
+            self._gone = True
             return
         if reason == TRANSPORT_ERROR:
             transport.discard()

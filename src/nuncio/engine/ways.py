@@ -3,7 +3,7 @@
 The engine checks every request in the same order, whatever its transport (see `Engine.handle`),
 and then asks the way of its transport to open a session, to go on with one, or to try another
 transport for it. A transport that needs more than HTTP requests also has a host of its own, which
-hands the engine what it accepted; see `Engine.adopt`.
+hands the engine what it accepted; see `Engine.knock` and `Engine.adopt`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Way:
         better: the transports that a client is told to try once it has a session over this one:
             those that are strictly better, the best first.
         probes: whether a session of another transport may try this one.
+        requests: whether it is asked for by HTTP requests at all; the others' hosts hand what they
+            accept to `Engine.knock` and `Engine.adopt`.
     """
 
     name: ClassVar[str] = ""
@@ -43,6 +45,7 @@ class Way:
     upgrade: ClassVar[bool] = False
     better: ClassVar[tuple[str, ...]] = ()
     probes: ClassVar[bool] = True
+    requests: ClassVar[bool] = True
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -51,7 +54,8 @@ class Way:
         """The transport of a new session; its packets answer the exchange.
 
         Returns:
-            None when the request is no good, and answered.
+            None when the request is no good, and answered; or when it takes some time, and the way
+            itself will answer it and then call `Engine.begin_later`.
         """
         raise NotImplementedError
 
@@ -67,16 +71,20 @@ class Way:
         """The transport that a session over another one tries.
 
         Returns:
-            None when the request is no good, and answered.
+            None when the request is no good, and answered; or when it takes some time, and the way
+            itself will answer it and then call `Engine.probe`.
         """
         raise NotImplementedError
+
+    async def settle(self, seconds: float) -> None:
+        """The engine has come to rest: end what sessions have left, within a time."""
 
 
 class PollingWay(Way):
     """Long-polling, of both revisions."""
 
     name = "polling"
-    better = ("websocket", "webtransport", "stream", "sse", "webrtc")
+    better = ("websocket", "webtransport", "stream", "sse", "forever", "webrtc")
     probes = False
 
     def open(self, exchange: Exchange, id: str) -> Transport | None:

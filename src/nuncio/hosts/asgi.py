@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from nuncio.engine.dialect import receive_binary
@@ -16,13 +16,10 @@ from nuncio.engine.engine import Engine
 from nuncio.engine.request import Exchange, Request
 from nuncio.engine.transport import Transport
 from nuncio.errors import DisconnectReason, OptionError
+from nuncio.hosts.asgi_http import Receive, Scope, Send, encoded, request_of, serve_http
 from nuncio.protocol.dialects import Dialect
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.frames import BINARY, TEXT
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 # Bookkeeping of one message, counted beside its bytes so that many tiny ones are bounded.
 MESSAGE_OVERHEAD = 100
@@ -58,7 +55,7 @@ class ASGIApp:
             await self._lifespan(scope, receive, send)
         elif self._mine(scope):
             if kind == "http":
-                await _serve_http(self.engine, scope, receive, send)
+                await serve_http(self.engine, scope, receive, send)
             else:
                 await _serve_websocket(self.engine, scope, receive, send)
         elif self.other is not None:
@@ -201,110 +198,6 @@ async def _stop(engines: list[Engine]) -> None:
     await asyncio.gather(
         *(engine.wind_down(engine.options.limits.close_seconds) for engine in engines)
     )
-
-
-def _request(scope: Scope, method: str, secure: tuple[str, ...]) -> Request:
-    client = scope.get("client")
-    return Request(
-        method,
-        scope["path"],
-        scope["query_string"].decode("latin-1"),
-        # Servers differ: pairs may be lists, and a port may be text.
-        [(name, value) for name, value in scope["headers"]],
-        None if client is None else (client[0], int(client[1] or 0)),
-        scope.get("scheme", "http") in secure,
-    )
-
-
-def _encoded(headers: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-
-
-# HTTP.
-
-
-class _HTTPExchange(Exchange):
-    """A request under ASGI: the response is kept until the application's task sends it."""
-
-    def __init__(self, request: Request) -> None:
-        super().__init__(request)
-        self.status = 0
-        self.response: list[tuple[str, str]] = []
-        self.body = b""
-        self.answered: asyncio.Event | None = None
-
-    def write(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.status = status
-        self.response = headers
-        self.body = body
-        if self.answered is not None:
-            self.answered.set()
-
-
-async def _serve_http(engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
-    exchange = _HTTPExchange(_request(scope, scope["method"], ("https",)))
-    waiting = engine.handle(exchange, False)
-    if waiting is not None:
-        await waiting
-    try:
-        if not exchange.done:
-            if scope["method"] == "POST":
-                await _read_body(exchange, receive)
-            else:
-                await _wait_for_answer(exchange, receive)
-    finally:
-        # The peer went away, or the server cancelled the request.
-        if not exchange.done and exchange.receiver is not None:
-            exchange.receiver.aborted(exchange)
-    if exchange.done:
-        response = exchange.response
-        if not scope.get("http_version", "1.1").startswith("1"):
-            # Later versions forbid the headers of a connection.
-            response = [pair for pair in response if pair[0].lower() != "connection"]
-        headers = _encoded(response)
-        if exchange.status != 304:
-            # There it would be the length of what is not sent (RFC 9110, section 8.6).
-            headers.append((b"content-length", b"%d" % len(exchange.body)))
-        await send({"type": "http.response.start", "status": exchange.status, "headers": headers})
-        body = b"" if scope["method"] == "HEAD" else exchange.body
-        await send({"type": "http.response.body", "body": body})
-
-
-async def _read_body(exchange: _HTTPExchange, receive: Receive) -> None:
-    while not exchange.done:
-        receiver = exchange.receiver
-        assert receiver is not None
-        ready = asyncio.Event()
-        if not receiver.when_ready(ready.set):
-            await ready.wait()
-            continue
-        message = await receive()
-        if exchange.done:
-            return
-        if message["type"] == "http.disconnect":
-            return
-        body = message.get("body", b"")
-        if body:
-            receiver.body_chunk(exchange, body)
-        if not message.get("more_body", False) and not exchange.done:
-            receiver.body_end(exchange)
-
-
-async def _wait_for_answer(exchange: _HTTPExchange, receive: Receive) -> None:
-    """Wait until a poll is answered, or its client goes away."""
-    answered = asyncio.Event()
-    exchange.answered = answered
-    watcher = asyncio.ensure_future(_disconnected(receive))
-    watcher.add_done_callback(lambda _: answered.set())
-    try:
-        await answered.wait()
-    finally:
-        watcher.cancel()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
@@ -460,7 +353,7 @@ class ASGIWebSocketTransport(Transport):
 
 async def _serve_websocket(engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
-    exchange = _WebSocketExchange(_request(scope, "GET", ("wss", "https")), engine)
+    exchange = _WebSocketExchange(request_of(scope, "GET", ("wss", "https")), engine)
     waiting = engine.handle(exchange, True)
     if waiting is not None:
         await waiting
@@ -470,7 +363,7 @@ async def _serve_websocket(engine: Engine, scope: Scope, receive: Receive, send:
         return
     tasks: list[asyncio.Task[Any]] = []
     try:
-        await send({"type": "websocket.accept", "headers": _encoded(exchange.headers)})
+        await send({"type": "websocket.accept", "headers": encoded(exchange.headers)})
         reader = asyncio.ensure_future(transport.read(receive))
         writer = asyncio.ensure_future(transport.write(send))
         cut = asyncio.ensure_future(transport.cut.wait())
@@ -495,8 +388,8 @@ async def _deny(exchange: _WebSocketExchange, scope: Scope, send: Send) -> None:
         await send({"type": "websocket.close", "code": 1008})
         return
     status, headers, body = refusal
-    encoded = _encoded([pair for pair in headers if pair[0].lower() != "connection"])
-    encoded.append((b"content-length", b"%d" % len(body)))
+    pairs = encoded([pair for pair in headers if pair[0].lower() != "connection"])
+    pairs.append((b"content-length", b"%d" % len(body)))
     start = "websocket.http.response.start"
-    await send({"type": start, "status": status, "headers": encoded})
+    await send({"type": start, "status": status, "headers": pairs})
     await send({"type": "websocket.http.response.body", "body": body})

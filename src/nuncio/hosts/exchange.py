@@ -41,7 +41,7 @@ class HTTPExchange(Exchange):
         keep_alive: whether it stays open after the response.
     """
 
-    __slots__ = ("_complete", "_pending", "_protocol", "keep_alive")
+    __slots__ = ("_chunked", "_complete", "_pending", "_protocol", "_silent", "keep_alive")
 
     def __init__(self, request: Request, protocol: Any, keep_alive: bool) -> None:
         super().__init__(request)
@@ -73,6 +73,65 @@ class HTTPExchange(Exchange):
         if self.request.method != "HEAD":
             parts.append(body)
         protocol.answered(b"".join(parts), self.keep_alive)
+
+    # An answer whose body comes in pieces.
+
+    def start(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """See `Exchange.start`."""
+        protocol = self._protocol
+        # HTTP/1.0 knows no chunks: there the end of the connection ends the body.
+        self._chunked: bool = not protocol.old
+        self._silent: bool = self.request.method == "HEAD"
+        if protocol.old or protocol.pipelined or ("Connection", "close") in headers:
+            self.keep_alive = False
+        line = STATUS_LINES.get(status)
+        if line is None:
+            line = b"HTTP/1.1 " + str(status).encode() + b" \r\n"
+        parts = [line]
+        for header, text in headers:
+            if header != "Connection":
+                parts.append((header + ": " + text + "\r\n").encode("latin-1"))
+        for name, value in protocol.server_state.default_headers:
+            parts.append(name + b": " + value + b"\r\n")
+        if self._chunked:
+            parts.append(b"transfer-encoding: chunked\r\n")
+        if not self.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts.append(b"\r\n")
+        protocol.started(b"".join(parts))
+
+    def put(self, data: bytes) -> None:
+        """See `Exchange.put`."""
+        if self._silent:
+            return
+        if self._chunked:
+            data = hex(len(data))[2:].encode() + b"\r\n" + data + b"\r\n"
+        self._protocol.transport.write(data)
+
+    def complete(self) -> None:
+        """See `Exchange.complete`."""
+        if self._protocol.pipelined:
+            self.keep_alive = False
+        last = b"0\r\n\r\n" if self._chunked and not self._silent else b""
+        self._protocol.answered(last, self.keep_alive)
+
+    def sever(self) -> None:
+        """See `Exchange.sever`."""
+        self._protocol.transport.abort()
+
+    @property
+    def behind(self) -> bool:
+        """See `Exchange.behind`."""
+        paused: bool = self._protocol.flow.write_paused
+        return paused
+
+    def caught_up(self) -> None:
+        """The peer has read what was written."""
+        receiver = self.receiver
+        if self.streaming and receiver is not None:
+            receiver.caught_up(self)
+
+    # What arrives.
 
     def body_chunk(self, data: bytes) -> None:
         """Some of the body arrived."""
@@ -115,7 +174,9 @@ class HTTPExchange(Exchange):
     def lost(self) -> None:
         """The peer is gone."""
         receiver = self.receiver
-        if not self.done:
+        if not self.done or self.streaming:
             self.done = True
+            self.streaming = False
+            self.receiver = None
             if receiver is not None:
                 receiver.aborted(self)

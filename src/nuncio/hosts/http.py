@@ -59,7 +59,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         self.pipelined = False
         self._idle: _IdleTimer | None = None
         self._behind_proxy = False
-        self._old: bool | None = None
+        self.old: bool | None = None
         self._in_head = True
         self._head_size = 0
         self._read_size = 0
@@ -139,10 +139,10 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         return Request(method, path, query.decode("latin-1"), self.headers, client, secure)
 
     def _begin(self, engine: Engine, request: Request) -> None:
-        if self._old is None:
+        if self.old is None:
             # Of a connection, not of each request: no peer changes its version.
-            self._old = self.parser.get_http_version() == "1.0"
-        keep_alive = not self._old and self.parser.should_keep_alive()
+            self.old = self.parser.get_http_version() == "1.0"
+        keep_alive = not self.old and self.parser.should_keep_alive()
         exchange = HTTPExchange(request, self, keep_alive)
         self._exchange = exchange
         if self.expect_100_continue:
@@ -192,7 +192,7 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
         exchange = UpgradeExchange(
             request, engine, self.transport, self.connections, self._handed_on
         )
-        exchange.begin(self.parser.get_http_version())
+        exchange.shake_hands(self.parser.get_http_version())
 
     def _handed_on(self, successor: Any) -> None:
         self._stop_idle()
@@ -241,6 +241,13 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
             exchange.lost()
         super().connection_lost(exc)
 
+    def resume_writing(self) -> None:
+        """asyncio: the peer has caught up."""
+        super().resume_writing()
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.caught_up()
+
     def shutdown(self) -> None:
         """uvicorn: the server stops."""
         if self._exchange is not None:
@@ -259,6 +266,13 @@ class NuncioHTTPProtocol(HttpToolsProtocol):
             self._end_connection()
         elif self._engine is not None:
             self._wait_for_next(self._engine, self.timeout_keep_alive)
+
+    def started(self, head: bytes) -> None:
+        """Write the head of a response whose body comes in pieces."""
+        if self._engine is not None:
+            limits = self._engine.options.limits
+            self.transport.set_write_buffer_limits(high=limits.high_water_bytes)
+        self.transport.write(head)
 
     def _end_connection(self) -> None:
         """Close, and cut the connection when the peer does not take what is left for it."""

@@ -7,7 +7,8 @@ import errno
 import logging
 import socket
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -21,7 +22,13 @@ from nuncio.hosts.tls import check_tls
 from nuncio.hosts.uvicorn import NuncioProtocol
 from nuncio.options import seconds, unknown_option
 
+if TYPE_CHECKING:
+    from nuncio.webtransport.host import WebTransportHost
+
 logger = logging.getLogger("nuncio")
+
+# How often a port is looked for that is free for both TCP and UDP.
+_TRIES = 20
 
 OPTIONS = (
     "app",
@@ -33,18 +40,24 @@ OPTIONS = (
     "ssl_keyfile",
     "ssl_keyfile_password",
     "uds",
+    "webtransport",
 )
+
+
+def _check_address(host: object, port: object) -> None:
+    if not isinstance(host, str):
+        raise OptionError(f"host must be an address, not {host!r}; write io.run(port=3000)")
+    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
+        raise OptionError(f"port must be a whole number from 0 to 65535, not {port!r}")
 
 
 def _config(engine: Engine, host: str, port: int, options: dict[str, Any]) -> uvicorn.Config:
     for name in options:
         if name not in OPTIONS:
             raise unknown_option(name, OPTIONS, "run")
-    if not isinstance(host, str):
-        raise OptionError(f"host must be an address, not {host!r}; write io.run(port=3000)")
-    if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= 65535:
-        raise OptionError(f"port must be a whole number from 0 to 65535, not {port!r}")
+    _check_address(host, port)
     check_tls(options)
+    options.pop("webtransport", None)
     timeout = seconds("shutdown_timeout", options.pop("shutdown_timeout", 10.0))
     app = options.pop("app", None)
     return uvicorn.Config(
@@ -69,11 +82,15 @@ class NuncioServer(uvicorn.Server):
     Args:
         config: whose application is an `ASGIApp`.
         engine: the one that serves; those nested behind it are found.
+        quic: serves WebTransport beside, where it is asked for.
     """
 
-    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+    def __init__(
+        self, config: uvicorn.Config, engine: Engine, quic: WebTransportHost | None = None
+    ) -> None:
         super().__init__(config)
         self._engine = engine
+        self.quic = quic
         app: Any = config.app
         self._engines: list[Engine] = app.engines()
 
@@ -111,6 +128,8 @@ class NuncioServer(uvicorn.Server):
             if self.config.lifespan == "off":
                 await start(self._engines)
             await super().startup(sockets)
+            if self.quic is not None and self.started:
+                await self.quic.start()
         except BaseException as error:
             failure: BaseException | None = app.failure
             if failure is not None:
@@ -122,6 +141,11 @@ class NuncioServer(uvicorn.Server):
             return error
         return None
 
+    def stop_listening(self) -> None:
+        """Take no new connections; those there are go on."""
+        for server in self.servers:
+            server.close()
+
     async def shutdown(self, sockets: Any = None) -> None:
         """End the sessions, stop listening, then end everything else."""
         seconds = float(self.config.timeout_graceful_shutdown or 0)
@@ -130,6 +154,8 @@ class NuncioServer(uvicorn.Server):
         for engine in self._engines:
             engine.host_stopping()
         await self._wind_down(seconds)
+        if self.quic is not None:
+            await self.quic.close(max(1.0, (limit - loop.time()) / 2))
         self.config.timeout_graceful_shutdown = max(1, round(limit - loop.time()))
         await super().shutdown(sockets)
         if self in self._engine.hosts:
@@ -143,8 +169,7 @@ class NuncioServer(uvicorn.Server):
         while not resting.done() and not self.force_exit:
             # Clients may fetch the last of what is theirs with polls on new connections.
             if not any(engine.sessions for engine in self._engines):
-                for server in self.servers:
-                    server.close()
+                self.stop_listening()
             await asyncio.wait((resting,), timeout=LOOK_SECONDS)
         if resting.done():
             resting.result()
@@ -164,6 +189,7 @@ class Listening:
     Attributes:
         port: where it listens.
         host: on which address.
+        certificate_hash: the SHA-256 of WebTransport's certificate in base64; empty without it.
     """
 
     def __init__(self, server: NuncioServer, task: asyncio.Task[None], host: str) -> None:
@@ -171,6 +197,7 @@ class Listening:
         self._task = task
         self.host = host
         self.port = server.port
+        self.certificate_hash = "" if server.quic is None else server.quic.certificate.hash64
 
     async def close(self) -> None:
         """End the sessions and stop; closing twice does no harm."""
@@ -196,8 +223,7 @@ async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listen
         OSError: when the address cannot be listened on.
         RuntimeError: when the application beside does not start.
     """
-    server = NuncioServer(_config(engine, host, port, options), engine)
-    sockets = _bind(server.config)
+    server, sockets = _made(NuncioServer, engine, host, port, options)
     try:
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
@@ -205,6 +231,8 @@ async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listen
     except BaseException as error:
         for sock in sockets or ():
             sock.close()
+        if server.quic is not None:
+            await server.quic.close()
         if isinstance(error, SystemExit):
             # uvicorn ends the process, which is not its own here.
             raise RuntimeError("the application did not start; the log says why") from error
@@ -213,27 +241,70 @@ async def listen(engine: Engine, host: str, port: int, **options: Any) -> Listen
     return Listening(server, task, host)
 
 
+def _made(
+    kind: type[NuncioServer], engine: Engine, host: str, port: int, options: dict[str, Any]
+) -> tuple[NuncioServer, list[socket.socket] | None]:
+    """A server, and the sockets it is to listen on."""
+    wanted = options.get("webtransport")
+    config = _config(engine, host, port, options)
+    quic = _webtransport(config, wanted)
+    for _ in range(_TRIES):
+        sockets = _bind(config)
+        try:
+            if quic is not None:
+                quic.bind(config.host, sockets[0].getsockname()[1] if sockets else config.port)
+            break
+        except OSError:
+            for sock in sockets or ():
+                sock.close()
+            # Any port will do, and the next that is free for TCP may be so for UDP, too.
+            if config.port != 0 or (quic is not None and quic.fixed):
+                raise
+    else:
+        raise OSError(errno.EADDRINUSE, f"no port of {host} is free for both TCP and UDP")
+    return kind(config, engine, quic), sockets
+
+
+def _webtransport(config: uvicorn.Config, wanted: Any) -> WebTransportHost | None:
+    app: Any = config.app
+    engines = [one for one in app.engines() if "webtransport" in one.options.transports]
+    if not engines:
+        if wanted is not None:
+            raise OptionError(
+                "webtransport is of no use unless the server has it among its transports: "
+                "nuncio.Server(transports=['polling', 'websocket', 'webtransport'])"
+            )
+        return None
+    from nuncio.webtransport.host import WebTransportHost
+
+    return WebTransportHost(
+        engines, wanted, config.ssl_certfile, config.ssl_keyfile, config.ssl_keyfile_password
+    )
+
+
 def _bind(config: uvicorn.Config) -> list[socket.socket] | None:
     """The sockets to listen on; None leaves a Unix socket to uvicorn.
 
     Raises:
         OSError: with the system's own error number, and what to do.
     """
-    if config.uds is not None:
-        return None
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    return None if config.uds is not None else [_listen(config.host, config.port, config.backlog)]
+
+
+def _listen(host: str, port: int, backlog: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio switches Nagle's algorithm off only where it is.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((config.host, config.port))
-        listener.listen(config.backlog)
+        listener.bind((host, port))
+        listener.listen(backlog)
         listener.setblocking(False)
-        return [listener]
+        return listener
     except OSError as error:
         listener.close()
-        where = f"{config.host}:{config.port}"
+        where = f"{host}:{port}"
         hint = ""
         if error.errno == errno.EADDRINUSE:
             hint = "; another program listens there: end it, or choose another port"
@@ -255,13 +326,60 @@ def run(engine: Engine, host: str, port: int, **options: Any) -> None:
         OSError: when the address cannot be listened on.
     """
     _check_no_loop(host, port)
-    server = _Announcing(_config(engine, host, port, options), engine)
-    sockets = _bind(server.config)
+    server, sockets = _made(_Announcing, engine, host, port, options)
     try:
         server.run(sockets)
     finally:
         for sock in sockets or ():
             sock.close()
+        if server.quic is not None:
+            server.quic.unbind()
+
+
+def run_on(
+    engine: Engine, sockets: list[socket.socket], begin: Callable[[], object], **options: Any
+) -> None:
+    """Serve on sockets that listen already, until interrupted.
+
+    Args:
+        engine: which serves.
+        sockets: where.
+        begin: called in the loop once connections are accepted.
+        options: see `nuncio.Server.run`.
+
+    Raises:
+        OptionError: for a wrong option.
+    """
+    if "webtransport" in engine.options.transports:
+        raise OptionError(
+            "transports: webtransport belongs to one process, for UDP packets of a client may "
+            "reach any of several workers; leave it out, or serve it in one process"
+        )
+    server = _Beginning(_config(engine, "127.0.0.1", 0, options), engine)
+    server.begin = begin
+    server.run(sockets)
+
+
+def listening_socket(host: str, port: int, backlog: int = 2048) -> socket.socket:
+    """A socket that listens, for servers in other processes.
+
+    Raises:
+        OptionError: for a wrong host or port.
+        OSError: when the address cannot be listened on.
+    """
+    _check_address(host, port)
+    return _listen(host, port, backlog)
+
+
+class _Beginning(NuncioServer):
+    """Tells when it has begun."""
+
+    begin: Callable[[], object]
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._begun = self.begin()
 
 
 def _check_no_loop(host: str, port: int) -> None:
@@ -287,4 +405,5 @@ class _Announcing(NuncioServer):
             where = self.config.uds or f"{scheme}://{host}:{self.port}"
             kind = "compiled" if build_info().compiled else "plain Python"
             path = self._engine.path
-            print(f"Nuncio listening on {where}{path}/ ({kind}); Ctrl-C stops", flush=True)
+            too = "" if self.quic is None else f" and UDP port {self.quic.port}"
+            print(f"Nuncio listening on {where}{path}/{too} ({kind}); Ctrl-C stops", flush=True)

@@ -44,7 +44,7 @@ class UpgradeExchange(Exchange):
         self._compression: tuple[Deflate, str] | None = None
         self._paused = False
 
-    def begin(self, version: str) -> None:
+    def shake_hands(self, version: str) -> None:
         """Check the handshake and ask the engine.
 
         Args:

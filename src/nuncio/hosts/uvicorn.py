@@ -96,7 +96,7 @@ class NuncioProtocol(asyncio.Protocol):
         if len(data) > engine.options.limits.header_bytes:
             exchange.respond(431, [("Connection", "close")], b"")
         else:
-            exchange.begin(version[5:])
+            exchange.shake_hands(version[5:])
 
     def _succeed(self, successor: Any) -> None:
         self._successor = successor

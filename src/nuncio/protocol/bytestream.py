@@ -129,3 +129,32 @@ class StreamReader:
     def pending(self) -> int:
         """How many bytes of an incomplete packet are held."""
         return len(self._rest)
+
+
+def split_frames(body: bytes, max_packets: int) -> list[Packet]:
+    """The packets of a body that is there already, as of a POST.
+
+    Args:
+        body: nothing but whole packets.
+        max_packets: how many there may be, checked before they are taken out.
+
+    Raises:
+        PacketError: when there are more, or the body ends within one.
+    """
+    count = 0
+    start = 0
+    end = len(body)
+    while start < end:
+        size = body[start] & 0x7F
+        start += 1
+        if size >= _TWO_BYTES:
+            head = start + (2 if size == _TWO_BYTES else 8)
+            size = int.from_bytes(body[start:head], "big")
+            start = head
+        start += size
+        count += 1
+        if count > max_packets:
+            raise PacketError("too many packets in one payload")
+    if start != end:
+        raise PacketError("a payload ends within a packet")
+    return StreamReader(end).feed(body)

@@ -12,8 +12,6 @@ without a body, unless the URL carries the version of what is behind it, as `url
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import logging
 import os
 import re
@@ -21,9 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from nuncio.engine.compression import negotiate
 from nuncio.engine.request import Exchange
 from nuncio.errors import OptionError
+from nuncio.server.static_file import StaticFile
 
 logger = logging.getLogger("nuncio")
 
@@ -38,19 +36,17 @@ _BUNDLES: Final = (
     "socket.io.min.js",
     "socket.io.esm.min.js",
     "socket.io.msgpack.min.js",
+    # The client with all transports, and its transports for the official client.
+    "socket.io.all.min.js",
+    "socket.io.all.esm.min.js",
+    "nuncio-transports.min.js",
+    "nuncio-transports.esm.min.js",
 )
 NAMES: Final = tuple([name + suffix for name in _BUNDLES for suffix in ("", ".map")])
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*\.(?:js|mjs|map)")
 _SCRIPT: Final = "application/javascript; charset=utf-8"
 _MAP: Final = "application/json; charset=utf-8"
-
-# Official bundles begin with a comment that names their version.
-_VERSION: Final = re.compile(rb"\bv(\d{1,4}\.\d{1,4}\.\d{1,4}(?:-[0-9A-Za-z.]{1,20})?)\b")
-_BANNER: Final = 200
-
-# Files beside that hold the same, compressed ahead of time; the smallest first.
-_BESIDE: Final = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 
 _CHECK: Final = "public, max-age=0"
 _FOREVER: Final = "public, max-age=31536000, immutable"
@@ -64,7 +60,10 @@ class ClientFiles:
     """
 
     def __init__(self, files: Mapping[str, Path]) -> None:
-        self._files = {name: _File(name, path) for name, path in files.items()}
+        self._files = {
+            name: StaticFile(path, _MAP if name.endswith(".map") else _SCRIPT)
+            for name, path in files.items()
+        }
 
     @classmethod
     def parse(cls, option: ServeClientOption) -> ClientFiles | None:
@@ -123,7 +122,7 @@ class ClientFiles:
             OptionError: when no such file is served.
         """
         file = self._files.get(name)
-        if file is None or not file.load():
+        if file is None or not self._there(file):
             raise OptionError(f"name: {name!r} is not served; there are {', '.join(self._files)}")
         return f"{path}/{name}?v={file.tag}"
 
@@ -147,90 +146,19 @@ class ClientFiles:
             request.path.startswith(path + "/") or not folder.endswith(path)
         ):
             return False
-        if not file.load():
+        if not self._there(file):
             del self._files[name]
             return False
-        file.answer(exchange)
+        file.answer(exchange, _FOREVER if request.query.get("v") == file.tag else _CHECK)
         return True
 
-
-class _File:
-    """One file: its bytes in every coding there is, and what caches know it by.
-
-    Attributes:
-        tag: its version, where it tells one, and a hash of what is in it.
-    """
-
-    __slots__ = ("_bodies", "_kind", "_path", "tag")
-
-    def __init__(self, name: str, path: Path) -> None:
-        self.tag = ""
-        self._path = path
-        self._kind = _MAP if name.endswith(".map") else _SCRIPT
-        self._bodies: dict[str, bytes] = {}
-
-    def load(self) -> bool:
-        """Read it unless that is done; False when it is gone."""
-        if self.tag:
-            return True
+    def _there(self, file: StaticFile) -> bool:
         try:
-            plain = self._path.read_bytes()
-            for coding, suffix in _BESIDE.items():
-                beside = self._path.with_name(self._path.name + suffix)
-                if beside.is_file():
-                    self._bodies[coding] = beside.read_bytes()
+            file.load()
         except OSError as error:
             logger.error("serve_client: a file of the client cannot be read: %s", error)
             return False
-        self._bodies[""] = plain
-        version = _VERSION.search(plain, 0, _BANNER)
-        words = [version[1].decode()] if version is not None else []
-        self.tag = "-".join([*words, hashlib.sha256(plain).hexdigest()[:16]])
         return True
-
-    def answer(self, exchange: Exchange) -> None:
-        """Send it, or 304 to who has it."""
-        request = exchange.request
-        available = [coding for coding in _BESIDE if coding in self._bodies or coding == "gzip"]
-        coding = negotiate(request.header(b"accept-encoding") or "", available) or ""
-        known = self._known(request.header(b"if-none-match"), self._entity_tag(coding))
-        headers = [
-            ("Content-Type", self._kind),
-            ("Cache-Control", _FOREVER if request.query.get("v") == self.tag else _CHECK),
-            ("ETag", known or self._entity_tag(coding)),
-            ("Vary", "Accept-Encoding"),
-        ]
-        if known:
-            exchange.respond(304, headers[1:], b"")
-            return
-        if coding:
-            headers.append(("Content-Encoding", coding))
-        exchange.respond(200, headers, self._body(coding))
-
-    def _entity_tag(self, coding: str) -> str:
-        """Strong, so it differs with the coding (RFC 9110, section 8.8.3.3)."""
-        return f'"{self.tag}-{coding}"' if coding else f'"{self.tag}"'
-
-    def _known(self, if_none_match: str | None, selected: str) -> str:
-        """Which of its entity tags the client has; empty for none (RFC 9110, section 13.1.2)."""
-        if if_none_match is None:
-            return ""
-        if if_none_match.strip() == "*":
-            return selected
-        own = {self._entity_tag(coding) for coding in ("", *_BESIDE)}
-        for listed in if_none_match.split(","):
-            tag = listed.strip().removeprefix("W/")
-            if tag in own:
-                return tag
-        return ""
-
-    def _body(self, coding: str) -> bytes:
-        body = self._bodies.get(coding)
-        if body is None:
-            # The time is left out, so that every process sends the same bytes under the tag.
-            body = gzip.compress(self._bodies[""], mtime=0)
-            self._bodies[coding] = body
-        return body
 
 
 def _among(folder: Path) -> dict[str, Path]:

@@ -373,7 +373,7 @@ class Dispatcher(Caller):
                 counts = {}
                 self._running_by = counts
             counts[handler] = counts.get(handler, 0) + 1
-        workers: Workers = self.nsp.server.workers
+        workers: Workers = self.nsp.server.runners
         workers.start(self._connection.session.loop, awaitable, running)
 
     def handler_ended(self, handler: Handler) -> None:

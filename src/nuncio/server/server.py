@@ -20,11 +20,15 @@ from nuncio.engine.session import Session
 from nuncio.errors import DisconnectReason, OptionError
 from nuncio.handlers.binding import bind
 from nuncio.handlers.handler import Handler
-from nuncio.options import build, unknown_option
+from nuncio.options import HOUR, build, seconds, unknown_option
+from nuncio.presence.options import presence_options
+from nuncio.presence.presence import Presence
 from nuncio.server.broadcasting import promises
 from nuncio.server.classes import check_unregistered, checked_name, register_methods
 from nuncio.server.client_files import ClientFiles
 from nuncio.server.connection import Connection
+from nuncio.server.console import ConsoleSite, answer_off
+from nuncio.server.console_access import parse_console
 from nuncio.server.delivery import Undelivered, UndeliveredEvent
 from nuncio.server.facade import Facade
 from nuncio.server.factories import check_factory, make_namespace
@@ -36,6 +40,8 @@ from nuncio.server.oldclients import OldConnection
 from nuncio.server.options import ServerOptions, recovery_options
 from nuncio.server.parent import ParentNamespace
 from nuncio.server.participation import Participants
+from nuncio.server.peering import PEERS_NAMESPACE, Peering
+from nuncio.workers.group import Worker, folder_of
 
 N = TypeVar("N", bound=Namespace)
 
@@ -45,7 +51,7 @@ _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
 _ENGINE_OPTIONS = [field.name for field in dataclasses.fields(EngineOptions)]
 
 
-class Server(Facade[D, U], Hints):
+class Server(Facade[D, U], Peering, Hints):
     """A Socket.IO server (Socket.IO protocol v5 over Engine.IO protocol v4).
 
         io = nuncio.Server()
@@ -105,16 +111,19 @@ class Server(Facade[D, U], Hints):
         self.engine.accept = self._accept
         self.engine.session_events = CONN_EVENTS
         self.engine.may_open = self._may_open
-        self.engine.on_host_starting = self._participants.start
+        self.engine.on_host_starting = self._start
         self.engine.on_host_stopping = self._stop
         self.engine.settle = self.settle
+        self._worker = self._make_worker()
         self._client_files = ClientFiles.parse(self.options.serve_client)
-        if self._client_files is not None:
-            self.engine.serve_file = self._serve_file
+        settings = parse_console(self.options.console)
+        self._console = None if settings is None else ConsoleSite(self, settings)
+        self.engine.serve_file = self._serve_file
         self._namespaces: dict[str, Namespace[D, U]] = {}
         self._listening: list[Any] = []
         self.threads.used = self.options.threads
         self._warned_undelivered = False
+        self._presences: dict[str, Presence] = {}
 
     def __class_getitem__(cls, parameters: Any) -> Any:
         return subscripted(cls, parameters)
@@ -241,9 +250,33 @@ class Server(Facade[D, U], Hints):
         self._participants.added(nsp)
         return nsp
 
+    def _make_worker(self) -> Worker | None:
+        folder = folder_of(self.options.workers)
+        if folder is None:
+            return None
+        worker = Worker(self.engine, folder)
+        self.engine.worker = worker
+        self.engine.new_id = worker.own_id
+        return worker
+
+    @property
+    def presence(self) -> Presence:
+        """Who is in the rooms of the default namespace, on all servers; see `nuncio.Presence`."""
+        return self.presence_of(self.of("/"))
+
+    def presence_of(self, nsp: Any) -> Presence:
+        """Who is in the rooms of a namespace; made when first asked for."""
+        presence = self._presences.get(nsp.name)
+        if presence is None:
+            presence = Presence(nsp, presence_options(self.options.presence))
+            self._presences[nsp.name] = presence
+        return presence
+
     def make_adapter(self, nsp: Any) -> Adapter:
         """The adapter of a new namespace."""
-        make = MemoryAdapter if self.options.adapter is None else self.options.adapter
+        make = self.options.adapter
+        if make is None:
+            make = MemoryAdapter if self._worker is None else self._worker.adapter
         adapter = make(nsp)
         if not isinstance(adapter, Adapter):
             raise OptionError(
@@ -261,7 +294,7 @@ class Server(Facade[D, U], Hints):
         Returns:
             The namespace, or None; or an awaitable of these.
         """
-        if self._too_many_children():
+        if name == PEERS_NAMESPACE or self._too_many_children():
             return None
         for index, parent in enumerate(self.parents):
             try:
@@ -307,6 +340,9 @@ class Server(Facade[D, U], Hints):
         if self._namespaces.get(nsp.name) is nsp:
             del self._namespaces[nsp.name]
             nsp.parent.children.pop(nsp.name, None)
+            presence = self._presences.pop(nsp.name, None)
+            if presence is not None:
+                presence.end()
             self.spawn(nsp.participation.end(self.report_adapter))
 
     def undelivered(
@@ -395,7 +431,8 @@ class Server(Facade[D, U], Hints):
             options: `app` (the ASGI application served beside), `ssl_certfile`, `ssl_keyfile`,
                 `ssl_keyfile_password`, `uds` (a Unix socket's path), `backlog`,
                 `forwarded_allow_ips` (proxies to be trusted), `log_level`, `shutdown_timeout`
-                (seconds that a stop may take).
+                (seconds that a stop may take), `webtransport` (see
+                `nuncio.webtransport.WebTransportOptions`).
 
         Raises:
             OptionError: for a wrong option, files of TLS that cannot be used, or when an event loop
@@ -449,12 +486,37 @@ class Server(Facade[D, U], Hints):
             await listening.close()
         self._listening.clear()
 
+    async def drain(self, window: float = 10.0, timeout: float = 10.0) -> None:
+        """Send the clients to other servers, spread over a time, then close.
+
+        Nobody is let in any more, and no connection is accepted. Each client's connection ends in
+        order, at a moment of its own; it connects again, to a server that accepts it.
+
+        Args:
+            window: seconds over which the clients are sent away.
+            timeout: see `close`.
+        """
+        seconds("window", window, most=HOUR)
+        await self.engine.drain(window)
+        await self.close(timeout)
+
     async def settle(self, seconds: float) -> None:
         """See `Tasks.settle`; at last the namespaces leave the cluster."""
         loop = asyncio.get_running_loop()
         limit = loop.time() + seconds
         await super().settle(seconds)
+        for presence in self._presences.values():
+            presence.end()
         await self._participants.leave(limit - loop.time())
+        if self._worker is not None:
+            await self._worker.stop()
+
+    async def _start(self) -> None:
+        if self._worker is not None:
+            await self._worker.start()
+        await self._participants.start()
+        for presence in self._presences.values():
+            presence.begin()
 
     def _stop(self) -> None:
         # Who reconnects while the last handlers end is told to come back later.
@@ -469,8 +531,12 @@ class Server(Facade[D, U], Hints):
     # What the engine asks.
 
     def _serve_file(self, exchange: Exchange) -> bool:
-        files = self._client_files
-        return files is not None and files.serve(exchange, self.engine.path)
+        files, path = self._client_files, self.engine.path
+        if files is not None and files.serve(exchange, path):
+            return True
+        if self._console is None:
+            return answer_off(exchange, path)
+        return self._console.serve(exchange, path)
 
     def _may_open(self) -> bool:
         return self.handshakes < self.limits.handshakes

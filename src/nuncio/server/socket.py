@@ -525,6 +525,9 @@ class Socket(Asker, Generic[D, U]):
         self.nsp.remove(self)
         self._connection.forget(self)
         self.connected = False
+        peering: Any = self.nsp.server.peering
+        if peering is not None:
+            peering.left(self, said)
         self.fire("disconnect", [said, description])
         if self._acks is not None:
             self.fail_acks(Disconnected(reason))

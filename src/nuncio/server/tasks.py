@@ -46,7 +46,7 @@ class Tasks:
     def __init__(self) -> None:
         self.threads = Threads()
         self.running: set[asyncio.Future[Any]] = set()
-        self.workers = Workers(self.running)
+        self.runners = Workers(self.running)
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._on_error: list[Handler] = []
         self._exception_handlers: dict[type[Exception], Handler] = {}
@@ -384,7 +384,7 @@ class Tasks:
             if late:
                 # Their `finally` blocks run before anything else ends.
                 await asyncio.wait(late, timeout=CANCEL_SECONDS)
-        spare = self.workers.drop_spare()
+        spare = self.runners.drop_spare()
         if spare is not None:
             await asyncio.wait([spare])
         if self._executor is not None:

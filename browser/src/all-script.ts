@@ -1,0 +1,4 @@
+/** For `<script>`: `io`, with all transports. */
+
+import "./all.js";
+import "./script.js";

@@ -1,0 +1,100 @@
+"""One worker: its place in the mesh, and what it passes on or takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nuncio.errors import OptionError
+from nuncio.ids import new_id
+from nuncio.workers import rendezvous
+from nuncio.workers.adapter import WorkersAdapter
+from nuncio.workers.forwarder import Forwarder
+from nuncio.workers.link import Link
+from nuncio.workers.mesh import Mesh
+from nuncio.workers.messages import Answered, Begun, Close, Granted, Piece, Reading, Sent
+from nuncio.workers.owner import Owner
+
+if TYPE_CHECKING:
+    from nuncio.engine.engine import Engine
+
+# Where `nuncio serve --workers` says that its workers meet.
+VARIABLE: Final = "NUNCIO_WORKERS"
+
+_FROM_OWNER: Final = (Sent, Answered, Granted, Reading, Close, Begun, Piece)
+
+
+class Worker:
+    """This process among those that serve together.
+
+    Args:
+        engine: whose sessions they share.
+        folder: where they meet.
+    """
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.mesh = Mesh(folder)
+        self.forwarder = Forwarder(engine, self.mesh)
+        self._owner = Owner(engine)
+        self.mesh.on_message = self._received
+        self.mesh.on_lost = self._lost
+
+    def adapter(self, nsp: Any) -> WorkersAdapter:
+        """The adapter of a namespace, where the application names no other."""
+        return WorkersAdapter(nsp, self.mesh)
+
+    def own_id(self, id: str | None = None) -> str:
+        """The id of a new session: it says which worker holds it.
+
+        Args:
+            id: what the application would have it be.
+        """
+        if id is None:
+            return self.mesh.tag + new_id()[rendezvous.TAG_LENGTH :]
+        return self.mesh.tag + id
+
+    async def start(self) -> None:
+        """Join the others.
+
+        Raises:
+            OptionError: when the folder where they meet cannot be used.
+        """
+        await self.mesh.start()
+
+    async def stop(self) -> None:
+        """Leave them."""
+        await self.mesh.stop()
+
+    def _received(self, link: Link, message: Any) -> None:
+        if isinstance(message, _FROM_OWNER):
+            self.forwarder.received(link, message)
+        else:
+            self._owner.received(link, message)
+
+    def _lost(self, link: Link) -> None:
+        self.forwarder.lost(link)
+        self._owner.lost(link)
+
+
+def folder_of(option: object) -> Path | None:
+    """What the option `workers` means; None where a process serves alone.
+
+    Args:
+        option: None, for what `nuncio serve --workers` says; False; True, for the processes that
+            have the same parent; or a folder.
+
+    Raises:
+        OptionError: for anything else, or where there are no Unix sockets.
+    """
+    if option is None:
+        option = os.environ.get(VARIABLE) or False
+    if option is False:
+        return None
+    if os.name != "posix":
+        raise OptionError("workers: they meet over Unix sockets, which this system does not have")
+    if option is True:
+        return rendezvous.usual_folder()
+    if isinstance(option, (str, os.PathLike)):
+        return Path(option)
+    raise OptionError(f"workers must be True, False or a folder, not {option!r}")
