@@ -39,9 +39,9 @@ const classic = (entry, name = "io") => ({
 });
 
 // Names that begin with an underscore are ours alone, except for those that the official client's users
-// know, or its transports. They get short names that no class built on ours will have by chance.
+// know, or its transports in Node. They get short names that no class built on ours will have by chance.
 const PRIVATE = /\b_[a-z]\w*/g;
-const KEPT = ["_close", "_placeholder", "_upgrades", "_pingTimeout", "_maxPayload", "_cookieJar"];
+const KEPT = ["_close", "_placeholder", "_cookieJar"];
 
 function shortNames() {
   const files = readdirSync(join(here, "src"), { recursive: true, encoding: "utf8" });

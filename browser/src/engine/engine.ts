@@ -14,14 +14,13 @@ import type { EngineOptions } from "./options.js";
 import { type BinaryType, type Packet, type PacketType, sizeOf } from "./packet.js";
 import { type Cookies, platform } from "./platform.js";
 import { Probe } from "./probe.js";
-import { race } from "./race.js";
 import { type CloseDetails, Transport, type TransportClass } from "./transport.js";
 import { choose, ORDER } from "./transports.js";
 
 export type CloseReason = "transport close" | "transport error" | "ping timeout" | "forced close";
 
 /** What the server says when a session opens. */
-interface Handshake {
+export interface Handshake {
   sid: string;
   upgrades: string[];
   pingInterval: number;
@@ -79,17 +78,11 @@ export class Engine extends Emitter<{}, Events> {
   readonly timers: Timers;
   /** When the server is taken for dead: see `_hasPingExpired`. */
   _pingTimeoutTime = Infinity;
-  // What the server said, under the names that transports know from the official client.
   /** @internal */
-  _upgrades: string[] = [];
-  /** @internal */
-  _pingTimeout?: number;
-  /** @internal */
-  _maxPayload?: number;
+  _handshake?: Handshake;
 
   private readonly _classes: Map<string, TransportClass>;
   private readonly _leave: (() => void)[] = [];
-  private _silence = 0;
   private _silenceTimer: Timer;
   /** How many packets of the buffer the transport is busy with. */
   private _sending = 0;
@@ -126,13 +119,7 @@ export class Engine extends Emitter<{}, Events> {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    const name = remembered ? "websocket" : this.transports[0]!;
-    const transport = this._create(name);
-    if (name === "webtransport" && this._classes.has("websocket")) {
-      this.transport = transport;
-      return race(this, transport);
-    }
-    this._use(transport).open();
+    this._use(this._create(remembered ? "websocket" : this.transports[0]!)).open();
   }
 
   /** Send a message; `sent` is called when it has been handed to the transport. */
@@ -240,7 +227,8 @@ export class Engine extends Emitter<{}, Events> {
 
   /** How many packets go into one request. */
   private _fitting(): number {
-    const { writeBuffer, _maxPayload: max } = this;
+    const { writeBuffer } = this;
+    const max = this._handshake?.maxPayload;
     if (!max || this.transport.name !== "polling") return writeBuffer.length;
     let size = 1;
     for (let count = 0; count < writeBuffer.length; count++) {
@@ -279,16 +267,14 @@ export class Engine extends Emitter<{}, Events> {
   private _onHandshake(data: string): void {
     let handshake: Handshake;
     try {
-      handshake = JSON.parse(data);
+      this._handshake = handshake = JSON.parse(data);
     } catch {
       return this._onError(garbage("parser error"));
     }
     this.emit("handshake", handshake);
     this.id = this.transport.query.sid = handshake.sid;
-    this._silence = handshake.pingInterval + (this._pingTimeout = handshake.pingTimeout);
-    this._maxPayload = handshake.maxPayload;
     // Those that are ours, too.
-    this._upgrades = handshake.upgrades.filter((name) => this._classes.has(name));
+    handshake.upgrades = handshake.upgrades.filter((name) => this._classes.has(name));
     this._onOpen();
     this._listenForPing();
   }
@@ -300,14 +286,16 @@ export class Engine extends Emitter<{}, Events> {
     this.emit("open");
     this.flush();
     if (this.readyState !== "open" || !this.opts.upgrade) return;
-    for (const name of this._upgrades) new Probe(this, name);
+    for (const name of this._handshake!.upgrades) new Probe(this, name);
   }
 
   private _listenForPing(): void {
     this.timers.stop(this._silenceTimer);
     if (this.readyState === "closed") return;
-    this._pingTimeoutTime = Date.now() + this._silence;
-    this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), this._silence);
+    const { pingInterval, pingTimeout } = this._handshake!;
+    const silence = pingInterval + pingTimeout;
+    this._pingTimeoutTime = Date.now() + silence;
+    this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), silence);
   }
 
   /** @internal */

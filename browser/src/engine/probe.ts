@@ -43,7 +43,7 @@ export class Probe {
       // Another transport was faster.
       upgrading: (winner) => winner === this._transport || this._stop(),
     });
-    if (name !== "webtransport" && _engine._upgrades.includes("webtransport")) {
+    if (name !== "webtransport" && _engine._handshake!.upgrades.includes("webtransport")) {
       _engine.timers.start(() => this._over || this._transport.open(), HEAD_START);
     } else this._transport.open();
   }

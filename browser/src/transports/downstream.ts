@@ -15,6 +15,7 @@ import { Transport } from "../engine/transport.js";
 import { type Timer, timersFor } from "../timers.js";
 import { writeQuery } from "../url.js";
 import { type Place, place } from "./crowd.js";
+import { handshakeOf, notice } from "./handshake.js";
 import { afterBetter } from "./patience.js";
 import { request } from "./request.js";
 
@@ -200,6 +201,7 @@ export abstract class DownStream extends Transport {
 
   private _take(packet: Packet, counted: boolean): void {
     const { type, data } = packet;
+    notice(this.socket, packet);
     if (type === "open") this._mute = false;
     if (this.readyState === "opening" && (type === "open" || this.query.sid)) {
       this._timers.stop(this._timer);
@@ -229,9 +231,8 @@ export abstract class DownStream extends Transport {
 
   /** Whether the server, if it lives, has given the session up. */
   private _isLate(failures: number, since: number): boolean {
-    // Both clients keep what the server said under this name.
-    const { _pingTimeout: timeout = PING_TIMEOUT } = this.socket;
-    return failures > FEW && Date.now() - since > timeout;
+    const { pingTimeout = PING_TIMEOUT } = handshakeOf(this.socket);
+    return failures > FEW && Date.now() - since > pingTimeout;
   }
 
   private _fail(status: number, context: unknown, what = ""): void {
@@ -263,12 +264,12 @@ export abstract class DownStream extends Transport {
 
   /** Packets for one request each: no more bytes than the server takes, except for a single packet. */
   private _split(packets: Packet[]): Packet[][] {
-    const { _maxPayload: max = MAX_PAYLOAD } = this.socket;
+    const { maxPayload = MAX_PAYLOAD } = handshakeOf(this.socket);
     const parts: Packet[][] = [];
     let size = Infinity;
     for (const packet of packets) {
       const own = sizeOf(packet.data) + HEADER;
-      if ((size += own) > max) {
+      if ((size += own) > maxPayload) {
         parts.push([]);
         size = own;
       }

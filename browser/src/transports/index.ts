@@ -3,3 +3,4 @@
 export { Stream } from "./stream.js";
 export { SSE } from "./sse.js";
 export { Forever } from "./forever.js";
+export { WebTransport } from "./webtransport.js";

@@ -36,6 +36,11 @@ _BUNDLES: Final = (
     "socket.io.min.js",
     "socket.io.esm.min.js",
     "socket.io.msgpack.min.js",
+    # The client with all transports, and its transports for the official client.
+    "socket.io.all.min.js",
+    "socket.io.all.esm.min.js",
+    "nuncio-transports.min.js",
+    "nuncio-transports.esm.min.js",
 )
 NAMES: Final = tuple([name + suffix for name in _BUNDLES for suffix in ("", ".map")])
 

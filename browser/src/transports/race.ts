@@ -5,14 +5,20 @@
  */
 
 import { subscribe } from "../subscribe.js";
-import type { Engine } from "./engine.js";
-import type { Transport } from "./transport.js";
+import type { Engine } from "../engine/engine.js";
+import type { Transport } from "../engine/transport.js";
 
 /** How much earlier WebTransport sets out, in milliseconds. */
 const HEAD_START = 250;
 
-/** Open a session over whichever of two transports opens first. */
-export function race(engine: Engine, first: Transport): void {
+/**
+ * Open a session over whichever of two transports opens first.
+ *
+ * @param engine the session's.
+ * @param first its transport so far.
+ * @param begin opens that.
+ */
+export function race(engine: Engine, first: Transport, begin: () => unknown): void {
   const leave: (() => void)[] = [];
   const running = new Set<Transport>();
   let joined = false;
@@ -22,7 +28,7 @@ export function race(engine: Engine, first: Transport): void {
     for (const stop of leave) stop();
     for (const loser of running) if (loser !== winner) loser.removeAllListeners().close();
   };
-  const run = (transport: Transport) => {
+  const run = (transport: Transport, open: () => unknown) => {
     running.add(transport);
     const fail = (error: any) => {
       running.delete(transport);
@@ -43,14 +49,17 @@ export function race(engine: Engine, first: Transport): void {
         close: () => fail(undefined),
       }),
     );
-    transport.open();
+    open();
   };
   const join = () => {
     if (joined) return;
     joined = true;
-    run(engine._create("websocket"));
+    const second = engine._create("websocket");
+    run(second, () => second.open());
   };
   const timer = engine.timers.start(join, HEAD_START);
   leave.push(subscribe(engine, { close: () => end() }));
-  run(first);
+  // The engine is not to hear of it before it is known who wins.
+  first.removeAllListeners();
+  run(first, begin);
 }
