@@ -14,7 +14,6 @@ import type { EngineOptions } from "./options.js";
 import { type BinaryType, type Packet, type PacketType, sizeOf } from "./packet.js";
 import { type Cookies, platform } from "./platform.js";
 import { Probe } from "./probe.js";
-import { race } from "./race.js";
 import { type CloseDetails, Transport, type TransportClass } from "./transport.js";
 import { choose, ORDER } from "./transports.js";
 
@@ -120,13 +119,7 @@ export class Engine extends Emitter<{}, Events> {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    const name = remembered ? "websocket" : this.transports[0]!;
-    const transport = this._create(name);
-    if (name === "webtransport" && this._classes.has("websocket")) {
-      this.transport = transport;
-      return race(this, transport);
-    }
-    this._use(transport).open();
+    this._use(this._create(remembered ? "websocket" : this.transports[0]!)).open();
   }
 
   /** Send a message; `sent` is called when it has been handed to the transport. */

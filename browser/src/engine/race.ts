@@ -11,8 +11,14 @@ import type { Transport } from "./transport.js";
 /** How much earlier WebTransport sets out, in milliseconds. */
 const HEAD_START = 250;
 
-/** Open a session over whichever of two transports opens first. */
-export function race(engine: Engine, first: Transport): void {
+/**
+ * Open a session over whichever of two transports opens first.
+ *
+ * @param engine the session.
+ * @param first its transport.
+ * @param open opens that.
+ */
+export function race(engine: Engine, first: Transport, open: () => void): void {
   const leave: (() => void)[] = [];
   const running = new Set<Transport>();
   let joined = false;
@@ -22,7 +28,7 @@ export function race(engine: Engine, first: Transport): void {
     for (const stop of leave) stop();
     for (const loser of running) if (loser !== winner) loser.removeAllListeners().close();
   };
-  const run = (transport: Transport) => {
+  const run = (transport: Transport, open: () => void) => {
     running.add(transport);
     const fail = (error: any) => {
       running.delete(transport);
@@ -43,14 +49,17 @@ export function race(engine: Engine, first: Transport): void {
         close: () => fail(undefined),
       }),
     );
-    transport.open();
+    open();
   };
   const join = () => {
     if (joined) return;
     joined = true;
-    run(engine._create("websocket"));
+    const second = engine._create("websocket");
+    run(second, () => second.open());
   };
   const timer = engine.timers.start(join, HEAD_START);
   leave.push(subscribe(engine, { close: () => end() }));
-  run(first);
+  // What it tells is for the engine only once it has won.
+  first.removeAllListeners();
+  run(first, open);
 }

@@ -56,8 +56,7 @@ function lock(locks: LockManager, name: string): Promise<(() => void) | undefine
 function isNarrow(url: string): boolean {
   const { origin, protocol } = new URL(url);
   if (protocol === "http:") return true;
-  const entries = ["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type));
-  const used = (entries as PerformanceResourceTiming[])
+  const used = (performance.getEntries() as PerformanceResourceTiming[])
     .filter(({ name, nextHopProtocol }) => nextHopProtocol && name.startsWith(origin + "/"))
     .at(-1)?.nextHopProtocol;
   return !used || used.startsWith("http/");

@@ -7,6 +7,7 @@
 
 import { encodeFrames, FrameReader } from "../engine/frames.js";
 import type { Packet } from "../engine/packet.js";
+import { race } from "../engine/race.js";
 import { Transport } from "../engine/transport.js";
 import { bracketed, writeQuery } from "../url.js";
 
@@ -62,6 +63,14 @@ export class WT extends Transport {
     return `https://${bracketed(hostname)}${number === 443 ? "" : ":" + number}${path}?${writeQuery(this.query)}`;
   }
 
+  override open(): this {
+    const { socket, query } = this;
+    // The official engine offers no way to try two.
+    if (query.sid || !socket._create || !socket.transports.includes("websocket")) return super.open();
+    race(socket, this, () => super.open());
+    return this;
+  }
+
   protected doOpen(): void {
     this._open().catch((error) => this._failed(error));
   }
@@ -69,11 +78,9 @@ export class WT extends Transport {
   private async _open(): Promise<void> {
     const hashes = await this._hashes();
     if (this.readyState !== "opening") return;
-    const { allowPooling, congestionControl, requireUnreliable } = this.opts as WebTransportTransportOptions;
-    const options = { allowPooling, congestionControl, requireUnreliable, serverCertificateHashes: hashes };
-    const given = Object.entries(options).filter(([, value]) => value !== undefined);
-    const Class = (globalThis as any).WebTransport;
-    const session: Session = (this._session = new Class(this.uri(), Object.fromEntries(given)));
+    // Of the other options, browsers take what they know; `protocols` are WebSocket's.
+    const options = { ...this.opts, protocols: undefined, serverCertificateHashes: hashes };
+    const session: Session = (this._session = new (globalThis as any).WebTransport(this.uri(), options));
     // Whatever is promised is caught: a page does not want to hear of a session that it has ended.
     session.closed.then(
       (info) => this._ended(info),
