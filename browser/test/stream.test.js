@@ -241,7 +241,7 @@ test("whoever holds back the response is found out", async (t) => {
   await settled();
   server.gets.shift().begin();
   await settled();
-  t.mock.timers.tick(5000);
+  t.mock.timers.tick(8000);
   assert.match(seen[0][2].description.message, /in time/);
 });
 

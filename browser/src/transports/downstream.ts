@@ -28,8 +28,8 @@ const LOST_AFTER = 1.5;
 const END = "end";
 /** What has failed no more often is not given up, though much time has gone by: the page may have slept. */
 const FEW = 3;
-/** What comes later than this is held back by somebody on the way. */
-const OPEN_WITHIN = 5000;
+/** What comes later than this is held back by somebody on the way, and not only by other tabs. */
+const OPEN_WITHIN = 8000;
 /** Time to come back, and bytes of one POST, where the server has not told. */
 const PING_TIMEOUT = 20_000;
 const MAX_PAYLOAD = 100_000;
