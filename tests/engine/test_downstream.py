@@ -688,6 +688,23 @@ def test_who_has_not_got_everything_asks_again_before_it_leaves(name: str) -> No
 
 
 @every_way
+def test_who_is_behind_may_leave_as_well(name: str) -> None:
+    there = Down(name)
+    there.first.slow = True
+    there.push("a", "b")
+    wire = FakeTransport("websocket")
+    there.session.probe(wire)
+    wire.receive(b"2probe")
+    body = Body(name, there.first.body)
+    assert body.ended
+    # What is no packet to the client has no number.
+    assert there.down._last == body.count
+    wire.receive(b"5")
+    packets = body.packets + [data.decode() for data in wire.take()[1:]]
+    assert packets == ["0{}", "4a", "4b"]
+
+
+@every_way
 def test_an_attempt_that_fails_leaves_everything_as_it_was(name: str) -> None:
     there = Down(name)
     wire = FakeTransport("websocket")
@@ -705,6 +722,7 @@ def test_an_attempt_that_fails_leaves_everything_as_it_was(name: str) -> None:
 @every_way
 def test_a_client_comes_from_another_transport(name: str) -> None:
     wire = FakeTransport("polling")
+    wire.asked = True
     there = Bench(wire)
     settings = Down(name).settings
     down = DownTransport(name, there.flusher, there.wheel, settings, None, True)

@@ -194,7 +194,6 @@ class DownTransport(UploadTransport):
             self._drop(before)
         self._out = []
         self._out_size = 0
-        self.asked = True
         self.open(exchange, framing, seconds)
         self._begin(exchange, framing)
         self._repeat(exchange, framing)
@@ -279,14 +278,16 @@ class DownTransport(UploadTransport):
             self._end_response()
         elif exchange.behind:
             self.writable = False
-            # It is the peer that has to be waited for.
-            self.asked = False
+
+    @property
+    def behind(self) -> bool:
+        """See `Transport.behind`."""
+        return self._down is not None and not self.writable
 
     def caught_up(self, exchange: Exchange) -> None:
         """The client reads again; see `Receiver.caught_up`."""
         if exchange is not self._down or self.writable:
             return
-        self.asked = True
         self.writable = True
         sink = self.sink
         if sink is not None:
@@ -329,7 +330,6 @@ class DownTransport(UploadTransport):
         self._out = []
         self._out_size = 0
         self.writable = False
-        self.asked = True
         if not self._lingers and self.sink is not None:
             self._wheel.arm(self._watch, self._settings.absent_seconds)
 

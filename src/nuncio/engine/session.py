@@ -165,8 +165,9 @@ class Session(PacketSink):
         """Whether the peer is behind: messages wait in the buffer."""
         if self._state == CLOSED:
             return False
+        transport = self.transport
         return self._buffer is not None or (
-            not self.transport.writable and not self.transport.asked
+            not transport.writable and (not transport.asked or transport.behind)
         )
 
     @property

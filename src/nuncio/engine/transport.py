@@ -75,6 +75,11 @@ class Transport:
         """
 
     @property
+    def behind(self) -> bool:
+        """Whether it is not writable because the peer does not read what it asked for."""
+        return False
+
+    @property
     def lingering(self) -> bool:
         """Whether it is closed, and the peer has yet to fetch its goodbye."""
         return False
