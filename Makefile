@@ -12,7 +12,7 @@ RUN := .venv/bin/python
 
 .PHONY: help
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-16s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: .venv/.done-package ## Run the chat example on http://localhost:3000 (ONCE=1: prove it works, then end)
@@ -43,6 +43,10 @@ browser: ## Build the browser client, whose served files are committed
 bench: .venv/.done-package .venv/.done-test benchmarks/sioload ## Measure Nuncio beside its peers (options in ARGS)
 	@scripts/npm.sh benchmarks
 	@$(RUN) benchmarks/run.py $(ARGS)
+
+.PHONY: bench-transports
+bench-transports: .venv/.done-package .venv/.done-test ## Measure the transports beside each other (options in ARGS)
+	@$(RUN) benchmarks/transports.py $(ARGS)
 
 .PHONY: docs
 docs: .venv/.done-docs ## Build the documentation into site/

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -49,21 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(machine.describe(), cpus.note, sep="\n", flush=True)
     void = 0
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for turn in range(1, options.rounds + 1):
-            for mode in _MODES:
-                for name in options.transports:
-                    print(f"{mode} {turn}/{options.rounds} {name}:", end=" ", flush=True)
-                    try:
-                        run = _measure(options, name, mode, cpus, Path(folder))
-                    except Failed as error:
-                        run = {"errors": 1, "first_error": str(error)}
-                    if run["errors"]:
-                        void += 1
-                        print(f"VOID: {run['first_error']}", flush=True)
-                        continue
-                    found.setdefault((name, mode), []).append(run)
-                    print(_outcome(run), flush=True)
+    for turn in range(1, options.rounds + 1):
+        for mode in _MODES:
+            for name in options.transports:
+                print(f"{mode} {turn}/{options.rounds} {name}:", end=" ", flush=True)
+                try:
+                    run = _measure(options, name, mode, cpus)
+                except Failed as error:
+                    run = {"errors": 1, "first_error": str(error)}
+                if run["errors"]:
+                    void += 1
+                    print(f"VOID: {run['first_error']}", flush=True)
+                    continue
+                found.setdefault((name, mode), []).append(run)
+                print(_outcome(run), flush=True)
     text = _report(options, found, cpus)
     print(f"\n{text}")
     if options.markdown is not None:
@@ -76,14 +73,12 @@ def _measure(
     name: str,
     mode: str,
     cpus: machine.Cpus,
-    folder: Path,
 ) -> dict[str, Any]:
     python = options.python
     work, conns = _MODES[mode]
     program = [python, str(BENCHMARKS / "servers" / "nuncio_server.py")]
     served = dict.fromkeys((name, "websocket"))
-    extra, special = _special(python, name, folder)
-    command = [*program, "--transports", ",".join(served), *extra]
+    command = [*program, "--transports", ",".join(served)]
     with server(command, {}, cpus.tested) as (process, port):
         load = [
             python,
@@ -91,15 +86,9 @@ def _measure(
             work,
             *("--transport", name, "--port", str(port), "--server-pid", str(process.pid)),
             *("--conns", str(conns), "--seconds", str(options.seconds)),
-            *("--special", json.dumps(special)),
         ]
         seconds = options.seconds + _SPARE_SECONDS
         return figures(load, {}, cpus.other, seconds, process.pid)
-
-
-def _special(python: str, name: str, folder: Path) -> tuple[list[str], dict[str, Any]]:
-    """What one transport needs besides its name: options of the server, and of the client."""
-    return [], {}
 
 
 def _outcome(run: dict[str, Any]) -> str:

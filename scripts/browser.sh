@@ -7,6 +7,3 @@ have node || fail "node is not installed, and the browser client is built by it"
 scripts/npm.sh browser
 say "building the browser client"
 node browser/build.mjs
-for file in src/nuncio/browser/*.min.js; do
-  printf '    %s: %s bytes, %s compressed\n' "$file" "$(wc -c <"$file")" "$(gzip -9 -c "$file" | wc -c)"
-done

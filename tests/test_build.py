@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import types
+import zipfile
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -127,9 +128,15 @@ def test_without_a_compiler_the_build_is_plain_and_says_so_once(tmp_path: Path) 
     assert len(said) == 1
     assert "plain Python" in said[0]
     assert "no C compiler" in said[0]
-    assert [path.name for path in tmp_path.glob("*.whl")] == [
-        f"nuncio-{nuncio.__version__}-py3-none-any.whl"
-    ]
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name == f"nuncio-{nuncio.__version__}-py3-none-any.whl"
+    # What servers serve is in it.
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+    for folder in ("browser", "console"):
+        files = {path.name for path in (ROOT / "src/nuncio" / folder).iterdir() if path.is_file()}
+        assert files
+        assert {f"nuncio/{folder}/{name}" for name in files} <= packed
 
 
 @pytest.mark.slow

@@ -117,6 +117,7 @@ def main() -> None:
         allow_eio3=options.eio3,
         connection_state_recovery=options.recovery,
         transports=options.transports.split(","),
+        webrtc={"addresses": ["127.0.0.1"]},
     )
     if options.asynchronous:
         register_async(io)
@@ -127,7 +128,11 @@ def main() -> None:
     else:
         register(io)
     if options.host == "native":
-        io.run(host="127.0.0.1", port=options.port)
+        beside = {}
+        if "webtransport" in options.transports:
+            # A certificate made for the occasion; the client asks for its hash.
+            beside["webtransport"] = {"dev": True}
+        io.run(host="127.0.0.1", port=options.port, **beside)
         return
     uvicorn.run(
         io.asgi(),

@@ -213,6 +213,8 @@ export class FakeConnection {
     offerer.channel.other = answerer.channel;
     answerer.ondatachannel({ channel: answerer.channel });
     answerer.channel.open();
+    // Browsers may tell of one that was open when it came, and we look whether it is.
+    answerer.channel.onopen?.();
     offerer.channel.open();
   }
 

@@ -348,6 +348,20 @@ test("direct peers outlive the server, relayed ones do not", async () => {
   assert.equal(to.connected, false);
 });
 
+test("who is gone with its server is missed soon", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { hub, bob, from } = await connected();
+  const seen = record(from, ...EVENTS);
+  const channel = [...FakeConnection.all.values()].at(-2).channel;
+  channel.onmessage = () => {};
+  hub.tell(bob, "peer:bye", { link: [...hub.links.keys()][0], from: null, reason: "peer:left", lost: true });
+  await settled();
+  t.mock.timers.tick(4999);
+  assert.deepEqual(seen, []);
+  t.mock.timers.tick(1);
+  assert.deepEqual(seen, [["disconnect", "transport close"]]);
+});
+
 test("who is shown out, or leaves on purpose, loses its peers", async () => {
   for (const reason of ["io server disconnect", "io client disconnect"]) {
     const { ada, to } = await connected();

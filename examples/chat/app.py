@@ -26,10 +26,14 @@ CLIENT_MISSING = (
     "    npm --prefix examples/chat ci\n"
 )
 
+CONSOLE = "/socket.io/console/"
+
 io = nuncio.Server(
     max_http_buffer_size=IMAGE_BYTES + 16 * 1024,
     # The page loads /socket.io/socket.io.min.js.
     serve_client=CLIENT if CLIENT.exists() else False,
+    # A page for trying it by hand, at /socket.io/console/, for browsers on this machine.
+    console={"auth": False},
 )
 names = Names()
 lasting = ("Lobby", "Ideas", "Music")
@@ -183,7 +187,7 @@ def main() -> None:
     options = arguments.parse_args()
     if not CLIENT.exists():
         print(CLIENT_MISSING)
-    print(f"Chat on http://localhost:{options.port}", flush=True)
+    print(f"Chat on http://localhost:{options.port}, its console at {CONSOLE}", flush=True)
     io.run(host=options.host, port=options.port, app=site)
 
 

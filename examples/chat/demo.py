@@ -19,7 +19,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import nuncio
-from app import CLIENT, CLIENT_MISSING, io
+from app import CLIENT, CLIENT_MISSING, CONSOLE, io
 from pages import site
 from printer import Printer
 from rawclient import RawClient, Refused, http
@@ -195,6 +195,9 @@ async def main(port: int | None, once: bool) -> int:
             if not CLIENT.exists():
                 printer.note(CLIENT_MISSING)
             printer.note(f"The chat is on  http://localhost:{server.port}   Ctrl-C ends it.")
+            printer.note(
+                f"Its console, to try events by hand:  http://localhost:{server.port}{CONSOLE}"
+            )
             await stop.wait()
             printer.note("Goodbye.")
     except StepFailed:

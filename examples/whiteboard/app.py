@@ -72,9 +72,9 @@ class Refused(Exception):
     """Something that was not done. Its text is for the person at the page."""
 
 
-@io.exception_handler(Refused)
-def refused(error: Refused) -> Answer:
-    """The acknowledgement of whatever a handler refuses."""
+@io.exception_handler(Refused, nuncio.ArgumentError, nuncio.RateLimited)
+def refused(error: Exception) -> Answer:
+    """The acknowledgement of what a handler refuses, or Nuncio before it: always of one form."""
     return {"ok": False, "error": str(error)}
 
 

@@ -13,6 +13,7 @@ from nuncio.client.inbox import Event as Event
 from nuncio.client.limits import ClientLimits as ClientLimits
 from nuncio.client.manager import Manager as Manager
 from nuncio.client.socket import ClientSocket as ClientSocket
+from nuncio.cluster.emitter import Emitter as Emitter
 from nuncio.cluster.recovery_options import RecoveryOptions as RecoveryOptions
 from nuncio.cluster.remote import RemoteSocket as RemoteSocket
 from nuncio.engine.counters import Counters as Counters
@@ -42,6 +43,9 @@ from nuncio.handlers.binding import AckCallback as AckCallback
 from nuncio.handlers.dependencies import Depends as Depends
 from nuncio.handlers.handler import Ack as Ack
 from nuncio.limits import Limits as Limits
+from nuncio.presence import Presence as Presence
+from nuncio.presence import PresenceOptions as PresenceOptions
+from nuncio.presence import Present as Present
 from nuncio.protocol.msgpack import MsgPackParser as MsgPackParser
 from nuncio.protocol.parser import JSONParser as JSONParser
 from nuncio.protocol.parser import Parser as Parser
@@ -82,6 +86,7 @@ __all__ = [
     "DisconnectReason",
     "Disconnected",
     "Dropped",
+    "Emitter",
     "Event",
     "EventError",
     "Exchange",
@@ -98,6 +103,9 @@ __all__ = [
     "PacketError",
     "ParentNamespace",
     "Parser",
+    "Presence",
+    "PresenceOptions",
+    "Present",
     "Rate",
     "RateLimited",
     "ReceiveTimeout",

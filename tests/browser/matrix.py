@@ -201,7 +201,9 @@ class Site:
     async def open(cls, browser: Browser, transports: list[str], **options: Any) -> Site:
         """Start it."""
         io = make_server(transports, **options)
-        certificate = {"webtransport": {"dev": True}} if "webtransport" in transports else {}
+        certificate: dict[str, Any] = (
+            {"webtransport": {"dev": True}} if "webtransport" in transports else {}
+        )
         listening = await io.listen(0, app=site, **certificate)
         proxy = FaultProxy(listening.port)
         await proxy.accept()

@@ -31,6 +31,7 @@ OBJECTS = {
     "nuncio.Limits()": nuncio.Limits(),
     "nuncio.JSONParser()": nuncio.JSONParser,
     "nuncio.Rate(10, burst=1000)": nuncio.Rate(10, burst=1000),
+    "nuncio.Rate(20, burst=400)": nuncio.Rate(20, burst=400),
 }
 
 

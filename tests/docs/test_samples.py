@@ -362,6 +362,17 @@ def test_the_page_names_a_client_that_is_served(tmp_path: Path) -> None:
         run_async(check)(port)
 
 
+def test_the_page_on_the_console_says_how_to_sign_in(tmp_path: Path) -> None:
+    async def check(port: int) -> None:
+        target = "/socket.io/console/login"
+        form = b"user=ada&secret=correct+horse+battery"
+        assert "Sign in" in (await fetch(port, target)).text
+        assert (await fetch(port, target, "POST", None, form)).status == 303
+
+    with program_running("console", tmp_path) as (port, _):
+        run_async(check)(port)
+
+
 def test_the_tests_of_the_page_on_testing_pass(tmp_path: Path) -> None:
     text = marked("testing").text
     (tmp_path / "test_chat.py").write_text(text)
@@ -397,7 +408,7 @@ def test_the_blocking_client_talks(tmp_path: Path) -> None:
 
 def test_every_marked_sample_is_run() -> None:
     names = {block.mark for page in PAGES for block in blocks_of(page) if block.mark}
-    others = {"busy", "client", "page", "graceful", "talk", "testing", "blocking"}
+    others = {"busy", "client", "console", "page", "graceful", "talk", "testing", "blocking"}
     assert names == {program.name for program in PROGRAMS} | others
 
 

@@ -150,7 +150,7 @@ def test_much_does_not_wait_for_the_end_of_the_turn(name: str) -> None:
 
 @every_way
 def test_listeners_of_headers_see_each_response(name: str) -> None:
-    seen = []
+    seen: list[FakeExchange] = []
     there = Down(name, decorate=seen.append)
     again = there.get()
     assert seen == [there.first, again]

@@ -12,6 +12,7 @@ from tests.support.fakes import (
     FakeExchange,
     FakeTransport,
     Recorder,
+    Wire,
     a_request,
 )
 
@@ -339,3 +340,176 @@ def test_what_waits_of_a_payload_is_dropped_with_the_session() -> None:
     assert above.heard == [b"4a"]
     assert [reason for reason, _ in above.ends] == ["transport close"]
     bench.no_timer_is_left()
+
+
+# Away from a WebSocket, where something may always be under way.
+
+
+class Leaving(Wire):
+    """A session over a WebSocket whose client opens another frame transport."""
+
+    def __init__(self, **overrides: float) -> None:
+        super().__init__(**overrides)
+        self.other = FakeTransport("webrtc")
+        self.session.probe(self.other)
+
+    def ask(self) -> None:
+        """The client asks whether the other one works, and is answered on both."""
+        self.other.receive(b"2probe")
+        assert self.other.take() == [b"3probe"]
+        assert self.wire.take() == [b"6"]
+
+
+def test_nothing_follows_the_last_packet_over_a_websocket_that_is_left() -> None:
+    bench = Leaving()
+    bench.session.push(text("a"))
+    assert bench.wire.take() == [b"4a"]
+    bench.ask()
+    sent = bench.session.push(text("b"))
+    bench.session.push(text("c"))
+    assert bench.wire.take() == []
+    assert not sent.taken and bench.session.congested
+    bench.wire.receive(b"6")
+    bench.other.receive(b"5")
+    assert bench.other.take() == [b"4b", b"4c"]
+    assert sent.taken
+    assert bench.wire.ending == ["discard"]
+
+
+def test_what_is_under_way_over_the_websocket_goes_before_all_else() -> None:
+    bench = Leaving()
+    bench.ask()
+    bench.other.receive(b"5")
+    assert not bench.other.reading
+    bench.wire.receive(b"4a")
+    bench.wire.receive_binary(b"b")
+    assert bench.wire.ending == []
+    bench.wire.receive(b"6")
+    assert bench.other.reading
+    assert bench.wire.ending == ["discard"]
+    bench.other.receive(b"4c")
+    assert bench.above.heard == [b"4a", b"b", b"4c"]
+
+
+def test_the_websocket_may_close_before_the_client_says_that_it_has_moved() -> None:
+    bench = Leaving()
+    bench.ask()
+    bench.wire.receive(b"4a")
+    bench.wire.receive(b"6")
+    bench.wire.lose()
+    assert bench.ended is None
+    bench.other.receive(b"5")
+    bench.session.push(text("b"))
+    assert bench.other.take() == [b"4b"]
+    assert bench.other.reading
+    assert bench.ended is None
+
+
+def test_a_websocket_that_is_closed_behind_its_last_packet_was_the_last() -> None:
+    bench = Leaving()
+    bench.ask()
+    bench.wire.receive(b"6")
+    bench.wire.lose()
+    bench.other.lose()
+    assert bench.ended == "transport close"
+    bench.no_timer_is_left()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_websocket_that_is_cut_while_it_is_left_ends_the_session(moved: bool) -> None:
+    bench = Leaving()
+    bench.ask()
+    if moved:
+        bench.other.receive(b"5")
+    bench.wire.lose()
+    assert bench.ended == "transport close"
+    assert bench.other.ending == ["discard"]
+    bench.no_timer_is_left()
+
+
+def test_after_an_attempt_that_came_to_nothing_the_websocket_goes_on() -> None:
+    bench = Leaving()
+    bench.ask()
+    bench.session.push(text("a"))
+    waiting = bench.session.drain()
+    bench.other.lose()
+    assert bench.wire.take() == [b"4a"]
+    assert waiting.done() and not bench.session.congested
+    bench.session.push(text("b"))
+    assert bench.wire.take() == [b"4b"]
+    # And another attempt may succeed.
+    bench.other = FakeTransport("webrtc")
+    bench.session.probe(bench.other)
+    bench.ask()
+    bench.wire.receive(b"6")
+    bench.other.receive(b"5")
+    assert bench.session.transport is bench.other
+
+
+def test_a_websocket_that_is_behind_when_the_attempt_fails_is_not_written_to() -> None:
+    bench = Leaving()
+    bench.wire.writable = False
+    bench.ask()
+    bench.session.push(text("a"))
+    bench.other.lose()
+    assert bench.wire.take() == []
+    bench.wire.drain()
+    assert bench.wire.take() == [b"4a"]
+
+
+def test_a_websocket_that_catches_up_while_it_is_left_is_not_written_to() -> None:
+    bench = Leaving()
+    bench.wire.writable = False
+    bench.session.push(text("a"))
+    bench.ask()
+    bench.wire.drain()
+    assert bench.wire.take() == []
+    bench.wire.receive(b"6")
+    bench.other.receive(b"5")
+    assert bench.other.take() == [b"4a"]
+
+
+def test_a_client_that_asks_again_and_again_gets_one_last_packet() -> None:
+    bench = Leaving()
+    bench.ask()
+    for _ in range(3):
+        bench.other.receive(b"2probe")
+    assert bench.wire.take() == []
+
+
+def test_a_client_that_never_moves_costs_what_a_slow_one_costs() -> None:
+    bench = Leaving(outgoing_bytes=1000)
+    bench.ask()
+    for _ in range(20):
+        bench.session.push(text("x" * 100))
+    assert bench.ended == "slow consumer"
+    bench = Leaving()
+    bench.ask()
+    bench.session.push(text("a"))
+    bench.loop.advance(UPGRADE_TIMEOUT + TICKS)
+    assert bench.wire.take() == [b"4a"]
+
+
+def test_reading_that_is_paused_holds_what_is_left_first() -> None:
+    bench = Leaving()
+    bench.ask()
+    bench.session.pause_reading()
+    bench.other.receive(b"5")
+    assert not bench.wire.reading and not bench.other.reading
+    bench.session.resume_reading()
+    assert bench.wire.reading and not bench.other.reading
+    bench.wire.receive(b"6")
+    assert bench.other.reading
+
+
+def test_a_session_that_closes_while_it_moves_sends_its_rest_first() -> None:
+    bench = Leaving()
+    bench.ask()
+    bench.session.push(text("a"))
+    bench.session.close()
+    assert bench.ended is None
+    bench.wire.receive(b"6")
+    bench.other.receive(b"5")
+    assert bench.other.take() == [b"4a"]
+    assert bench.other.ending[0] == "close"
+    assert bench.ended == "forced close"

@@ -8,7 +8,10 @@ from fastapi import FastAPI, WebSocket
 import nuncio
 
 # Any file will do for a client.
-io = nuncio.Server(serve_client={"socket.io.js": __file__})
+io = nuncio.Server(
+    serve_client={"socket.io.js": __file__},
+    transports=["polling", "websocket", "stream", "sse", "forever"],
+)
 api = FastAPI()
 app = io.asgi(api)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 import websockets
 
+import nuncio
 from tests.hosts.process import python, running
-from tests.support.aio import run_async, within
+from tests.support.aio import eventually, run_async, within
+from tests.support.down import NAMES, sid_of
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
 from tests.support.ports import free_port
 
@@ -62,6 +65,69 @@ async def test_what_every_application_does(node: Node, port: int, way: Way) -> N
         assert [await client.next("echo") for _ in range(200)] == [[n] for n in range(200)]
         await client.emit("leave")
         assert (await client.next("disconnect"))[0] == "io server disconnect"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@run_async
+async def test_over_responses_that_stay_open(port: int, name: str) -> None:
+    url = f"http://127.0.0.1:{port}"
+    for transports in ([name], ["polling", name], [name, "websocket"]):
+        async with nuncio.connect(url, transports=transports, reconnection=False) as client:
+            echoed: list[object] = []
+            client.on("echo", echoed.append)
+            for number in range(300):
+                client.emit("echo", number)
+            client.emit("echo", b"\x00\xff" * 50_000)
+            last = transports[-1]
+            await eventually(lambda: client.io.engine.transport.name == last)  # noqa: B023
+            client.emit("echo", "last")
+            await eventually(lambda: len(echoed) == 302)  # noqa: B023
+            assert echoed == [*range(300), b"\x00\xff" * 50_000, "last"]
+            assert await client.emit_with_ack("who") == ["127.0.0.1", False]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, program: Callable[[str], str]) -> list[str]:
+    """Options of hypercorn for TLS, and with it HTTP/2."""
+    command = [program("openssl"), "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
+    command += ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=localhost"]
+    crt, key = str(tmp_path / "crt"), str(tmp_path / "key")
+    subprocess.run([*command, "-keyout", key, "-out", crt], check=True, capture_output=True)
+    return ["--certfile", crt, "--keyfile", key]
+
+
+@run_async
+async def test_many_responses_stay_open_on_one_connection_of_http_2(certificate: list[str]) -> None:
+    port = free_port()
+    served = python("-m", "hypercorn", *certificate, "--bind", f"127.0.0.1:{port}", APP)
+    url = f"https://127.0.0.1:{port}/socket.io/?EIO=4&k=1&transport="
+    async with AsyncExitStack() as stack:
+        stack.enter_context(running(served, port))
+        client = httpx.AsyncClient(http1=False, http2=True, verify=False)
+        http = await stack.enter_async_context(client)
+        there = []
+        # More than six: that limit is HTTP/1.1's.
+        for name in (*NAMES, *NAMES, *NAMES):
+            response = await stack.enter_async_context(http.stream("GET", url + name))
+            assert (response.http_version, response.status_code) == ("HTTP/2", 200)
+            assert "connection" not in response.headers
+            body = response.aiter_raw()
+            sid = sid_of(await _until(body, b"pingInterval"))
+            there.append((f"{url}{name}&sid={sid}&seq=", body))
+        for up, body in there:
+            assert (await http.post(f"{up}1", content=b"40")).text == "ok"
+            assert await _until(body, b"40{")
+        for up, body in there:
+            assert (await http.post(f"{up}2", content=b"1")).text == "ok"
+            assert await _until(body, b"6end")
+
+
+async def _until(body: AsyncIterator[bytes], word: bytes) -> bytes:
+    """A body up to a word."""
+    got = b""
+    while word not in got:
+        got += await within(anext(body))
+    return got
 
 
 @run_async

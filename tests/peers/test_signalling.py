@@ -8,6 +8,7 @@ import pytest
 
 from nuncio import ConnectError, Limits, Rate, RemoteSocket, Server, Socket
 from nuncio.cluster import LocalBus
+from nuncio.cluster.messages import Kind
 from tests.peers.browsers import CANDIDATE, FINGERPRINT, SDP, Page, linked
 from tests.support.aio import eventually, run_async
 from tests.support.memory import Client
@@ -548,6 +549,31 @@ async def test_who_cannot_be_reached_on_another_server_is_unavailable() -> None:
         else:
             assert ada.told()[1]["reason"] == "peer:unavailable"
     assert one.peering.links == two.peering.links == 0
+
+
+@run_async
+async def test_other_servers_are_asked_for_ids_only_never_for_rooms() -> None:
+    one, two = cluster()
+    for io in (one, two):
+        io.peers(anybody)
+    ada, bob = await start(one, two)
+    for room in ("lobby", "x" * 20):
+        bob.socket.join(room)
+    asked: list[Any] = []
+    handlers: Any = two.sockets.adapter._handlers  # type: ignore[attr-defined]  # of a cluster
+    handle = handlers[Kind.FETCH_SOCKETS]
+
+    def count(message: Any) -> None:
+        asked.append(message)
+        handle(message)
+
+    handlers[Kind.FETCH_SOCKETS] = count
+    for to in ("lobby", "x" * 20):
+        number = ada.ask(to)
+        await eventually(lambda: ada.answer(number))  # noqa: B023  # it has ended before the next
+        # Who is in a room of the name of an id is not who has the id.
+        assert ada.answer(number)["error"] == "peer:unavailable"
+    assert len(asked) == 1
 
 
 @run_async

@@ -295,9 +295,9 @@ class NodeSide:
         """See `Side`."""
         return await self._run(
             "const [socket] = await io.in(rest[0]).fetchSockets();"
-            "const [method, ...given] = rest.slice(1);"
-            "if (method === 'emitWithAck') return socket.timeout(30000).emitWithAck(...given);"
-            "socket[method](...given)",
+            "const [method, ...more] = rest.slice(1);"
+            "if (method === 'emitWithAck') return socket.timeout(30000).emitWithAck(...more);"
+            "socket[method](...more)",
             *(id, method, *args),
         )
 

@@ -43,6 +43,22 @@ http {{
             proxy_buffering off;
             proxy_read_timeout 60s;
         }}
+        # As nginx comes, and with all that may hold a response back.
+        location /careless/ {{
+            proxy_pass http://127.0.0.1:{behind}/socket.io/;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering on;
+            gzip on;
+            gzip_proxied any;
+            gzip_min_length 0;
+            gzip_types text/plain text/html text/event-stream application/octet-stream;
+        }}
+        # HTTP/1.0 to the server, nginx's default for years.
+        location /old/ {{
+            proxy_pass http://127.0.0.1:{behind}/socket.io/;
+            proxy_http_version 1.0;
+        }}
     }}
 }}
 """

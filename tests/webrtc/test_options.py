@@ -16,7 +16,7 @@ TRANSPORTS = ["polling", "webrtc"]
 
 
 def test_they_are_given_as_an_object_or_a_mapping() -> None:
-    servers = ["stun:stun.example:3478", {"urls": ["turn:t.example"], "username": "u"}]
+    servers: list[Any] = ["stun:stun.example:3478", {"urls": ["turn:t.example"], "username": "u"}]
     for given in (WebRTCOptions(ice_servers=servers), {"ice_servers": servers}):
         io = nuncio.Server(transports=TRANSPORTS, webrtc=given)
         assert WebRTCOptions.of(io.engine.options.webrtc).ice_servers == servers

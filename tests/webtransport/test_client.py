@@ -45,7 +45,8 @@ async def connected(
 def name_of(client: nuncio.ClientSocket) -> str:
     engine = client.io.engine
     assert engine is not None and engine.transport is not None
-    return engine.transport.name
+    name: str = engine.transport.name
+    return name
 
 
 async def moved(client: nuncio.ClientSocket) -> str:
@@ -122,7 +123,7 @@ async def test_certificates_are_checked() -> None:
         assert "cannot be trusted" in str(await why(listening, **{hashes: []}))
         other = make_certificate().hash
         assert f"is none of {hashes}" in str(await why(listening, **{hashes: [other]}))
-        options = {"reject_unauthorized": False, hashes: []}
+        options: dict[str, Any] = {"reject_unauthorized": False, hashes: []}
         async with connected(listening, **options) as client:
             assert client.connected
         own: dict[str, Any] = {"webtransport": {hashes: [listening.certificate_hash]}}
@@ -136,7 +137,7 @@ async def test_a_name_that_is_not_the_certificate_s_is_refused(tmp_path: Path) -
     made.write(tmp_path / "cert.pem", tmp_path / "key.pem")
     options = {"certificate": tmp_path / "cert.pem", "key": tmp_path / "key.pem"}
     async with await listen_with(a_server(), webtransport=options) as listening:
-        given = {"ca": str(tmp_path / "cert.pem"), "server_certificate_hashes": []}
+        given: dict[str, Any] = {"ca": str(tmp_path / "cert.pem"), "server_certificate_hashes": []}
         assert "cannot be trusted" in str(await why(listening, **given))
         async with connected(listening, server_hostname="elsewhere.example", **given) as client:
             assert client.connected
@@ -295,11 +296,11 @@ async def test_who_loses_the_race_leaves_nothing() -> None:
             log.append(f"{self.label} is cut")
 
     dial: Any = None
-    first = Fake("first", 0.01)
+    first: Any = Fake("first", 0.01)
     assert await Race(first, Fake("second", 0)).open(dial) is first
     assert log == ["first begins"]
     log.clear()
-    second = Fake("second", 0)
+    second: Any = Fake("second", 0)
     assert await Race(Fake("first", 60), second).open(dial) is second
     assert log == ["first begins", "second begins", "first is called back"]
     log.clear()

@@ -1,4 +1,4 @@
-"""What strangers may do, and what it costs: their own connection at most, and no line in the log."""
+"""What strangers may do, and what it costs: their own connection at most, and nothing logged."""
 
 from __future__ import annotations
 
@@ -130,11 +130,11 @@ async def test_windows_slide_and_do_not_grow() -> None:
         await client.next(stream)
         for number in range(4):
             placeholder = '{"_placeholder":true,"num":0}'
-            client.send(stream, f'451-{number}["size",{placeholder}]', bytes(3_000_000))
+            client.send(stream, f'451-{number}["size",{placeholder}]', bytes(900_000))
             answer = await client.next(stream)
-            assert answer == f"43{number}[3000000]"
+            assert answer == f"43{number}[900000]"
         sent = granted.sender.highest_offset
-        assert sent > 12_000_000
+        assert sent > 3_600_000
         assert granted.max_stream_data_remote <= sent + WINDOW
         assert client._quic._remote_max_data <= client._quic._remote_max_data_used + 2 * WINDOW
 
@@ -183,9 +183,8 @@ async def test_a_server_that_does_not_come_to_reading_lets_the_client_wait() -> 
         await client.next(stream)
         client.send(stream, "40")
         await client.next(stream)
-        total = 4000
-        for number in range(total):
-            client.send(stream, f'42["work",{number},"{"x" * 1000}"]')
+        total = 2500
+        client.send(stream, *(f'42["work",{number},"{"x" * 1000}"]' for number in range(total)))
         sender = client._quic._streams[stream].sender
         await eventually(
             lambda: (
@@ -199,7 +198,8 @@ async def test_a_server_that_does_not_come_to_reading_lets_the_client_wait() -> 
         assert 0 < held <= WINDOW + SMALL_WINDOW
         go.set()
         await eventually(lambda: len(heard) == total, "all were handled")
-        assert heard == list(range(total))
+        # So many begin together.
+        assert sorted(heard) == list(range(total))
 
 
 @pytest.mark.parametrize("what", ["headers", "settings", "capsules", "unknown"])
@@ -254,10 +254,9 @@ async def test_any_bytes_after_the_open_packet_end_at_most_that_session() -> Non
         await eventually(lambda: not io.engine.sessions, "none is left")
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="descriptors cannot be counted")
 @run_async
 async def test_no_descriptor_is_left() -> None:
-    if not os.path.isdir("/proc/self/fd"):
-        pytest.skip("there is no list of descriptors here")
     io = Server(transports=list(ALL))
 
     async def once() -> None:

@@ -79,7 +79,10 @@ async def test_the_server_s_own_certificate_serves_both(tmp_path: Path) -> None:
     made = make_certificate()
     made.write(tmp_path / "cert.pem", tmp_path / "key.pem")
     io = Server(transports=list(ALL))
-    options = {"ssl_certfile": tmp_path / "cert.pem", "ssl_keyfile": tmp_path / "key.pem"}
+    options: dict[str, Any] = {
+        "ssl_certfile": tmp_path / "cert.pem",
+        "ssl_keyfile": tmp_path / "key.pem",
+    }
     async with await io.listen(0, **options) as listening:
         assert listening.certificate_hash == made.hash64
         async with nuncio.connect(

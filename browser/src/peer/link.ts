@@ -24,6 +24,9 @@ const MOST_CANDIDATES = 256;
 /** Time for what was sent last to leave. */
 const LINGER = 500;
 
+/** Time in which a peer has to answer, when it or this side has lost the server. */
+const PROBE = 5000;
+
 /** Why a link ended, for who was connected. */
 export type PeerReason =
   /** This side has closed it. */
@@ -247,7 +250,8 @@ export class Link implements LinkListener {
   private async _verify(connection: RTCPeerConnection, channel: Channel): Promise<void> {
     try {
       const valid = await hasFingerprint(connection, this.fingerprint!);
-      if (channel !== this._channel || !this._is("agreed")) return;
+      // A channel that was open when it came may be told of twice.
+      if (channel !== this._channel || channel === this._pipe || !this._is("agreed")) return;
       if (!valid) return this._fail("fingerprint");
     } catch {
       // It has ended meanwhile.
@@ -329,11 +333,14 @@ export class Link implements LinkListener {
   private _receive(pipe: Pipe, { type, data }: Packet): void {
     if (this._is("over")) return;
     const isOpen = this._is("open");
+    // Whatever comes, there is somebody.
+    if (isOpen) this._stopTimer();
     if (type === "message" && isOpen) this._owner.received(data);
+    else if (type === "ping" && isOpen) void pipe.send([{ type: "pong" }]);
     else if (type === "open" && this._is("agreed") && !this._greeted) this._greet(pipe);
     else if (type === "upgrade" && this._offer && this._greeted && this._is("agreed")) this._open();
     else if (type === "close" && isOpen) this._end("peer disconnect");
-    else if (type !== "noop") this.violated();
+    else if (!(type === "pong" && isOpen)) this.violated();
   }
 
   private _greet(pipe: Pipe): void {
@@ -368,14 +375,14 @@ export class Link implements LinkListener {
   bye({ reason, lost }: Bye): void {
     this._detach();
     // Who is connected directly does not need the server.
-    if (lost && this._isDirect()) return;
+    if (lost && this._isDirect()) return this._probe();
     this._end(ENDS[reason] ?? "transport error", failure(reason));
   }
 
   /** This side's socket has left the server, or only lost the connection to it. */
   left(lost: boolean): void {
     this._detach();
-    if (lost && this._isDirect()) return;
+    if (lost && this._isDirect()) return this._probe();
     this._end("socket disconnect", new PeerError("the socket has been disconnected", "peer:disconnected"));
   }
 
@@ -392,6 +399,12 @@ export class Link implements LinkListener {
   /** Whether both sides get along without the server. */
   private _isDirect(): boolean {
     return this._is("open") && !this.relayed;
+  }
+
+  /** See whether the peer is still there: browsers take half a minute to find out. */
+  private _probe(): void {
+    void this._pipe!.send([{ type: "ping" }]);
+    this._after(PROBE, () => this._end("transport close"));
   }
 
   /** The server knows nothing of it any longer. */

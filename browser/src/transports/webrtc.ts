@@ -127,10 +127,12 @@ export class WebRTC extends Transport {
   /** @param why an error, or an answer of the server. */
   private _fail(why: unknown): void {
     if (this.readyState === "closed" || !this.readyState) return;
+    const connection = this._connection;
     const answer = why as Partial<Response> | undefined;
     this.onError("webrtc error", answer?.status ?? why, why);
-    // Who listens has closed it; nobody else needs it.
     this.close();
+    // Nothing more can leave.
+    connection?.close();
   }
 
   private _cleanUp(): void {

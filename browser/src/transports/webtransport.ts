@@ -7,8 +7,8 @@
 
 import { encodeFrames, FrameReader } from "../engine/frames.js";
 import type { Packet } from "../engine/packet.js";
-import { race } from "../engine/race.js";
 import { Transport } from "../engine/transport.js";
+import { race } from "./race.js";
 import { bracketed, writeQuery } from "../url.js";
 
 /** A certificate that is trusted without any authority; text is base64. */
@@ -63,28 +63,32 @@ export class WT extends Transport {
     return `https://${bracketed(hostname)}${number === 443 ? "" : ":" + number}${path}?${writeQuery(this.query)}`;
   }
 
+  /** Where a session begins that may also use WebSocket, the two are tried together. */
   override open(): this {
-    const { socket, query } = this;
-    // The official engine offers no way to try two.
-    if (query.sid || !socket._create || !socket.transports.includes("websocket")) return super.open();
+    const { socket } = this;
+    // The official client's engine lets nobody do so; it has no such method.
+    const ours = (socket as Partial<typeof socket>)._use;
+    if (!ours || socket.id || !socket.transports.includes("websocket")) return super.open();
     race(socket, this, () => super.open());
     return this;
   }
 
   protected doOpen(): void {
-    this._open().catch((error) => this._failed(error));
+    this._open().catch((error) => this._fail(error));
   }
 
   private async _open(): Promise<void> {
     const hashes = await this._hashes();
     if (this.readyState !== "opening") return;
-    // Of the other options, browsers take what they know; `protocols` are WebSocket's.
-    const options = { ...this.opts, protocols: undefined, serverCertificateHashes: hashes };
-    const session: Session = (this._session = new (globalThis as any).WebTransport(this.uri(), options));
+    const { allowPooling, congestionControl, requireUnreliable } = this.opts as WebTransportTransportOptions;
+    const options = { allowPooling, congestionControl, requireUnreliable, serverCertificateHashes: hashes };
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    const Class = (globalThis as any).WebTransport;
+    const session: Session = (this._session = new Class(this.uri(), Object.fromEntries(given)));
     // Whatever is promised is caught: a page does not want to hear of a session that it has ended.
     session.closed.then(
-      (info) => this._ended(info),
-      (error) => this._failed(error),
+      (info) => this._end(info),
+      (error) => this._fail(error),
     );
     await session.ready;
     const { readable, writable } = await session.createBidirectionalStream();
@@ -119,7 +123,7 @@ export class WT extends Transport {
     for (;;) {
       const { value, done } = await reader.read();
       if (this.readyState === "closed") return;
-      if (done) return this._ended({});
+      if (done) return this._end({});
       for (const packet of frames.feed(value)) this.onPacket(packet);
     }
   }
@@ -157,14 +161,14 @@ export class WT extends Transport {
     this._writer.close().then(said, said);
   }
 
-  private _ended({ closeCode, reason }: { closeCode?: number; reason?: string }): void {
+  private _end({ closeCode, reason }: { closeCode?: number; reason?: string }): void {
     if (this.readyState === "closed") return;
     // A server that refuses says why, with a status of HTTP.
     if (closeCode) return void this.onError("webtransport error", closeCode, { responseText: reason });
     this.onClose({ description: "webtransport connection closed", context: reason });
   }
 
-  private _failed(error: unknown): void {
+  private _fail(error: unknown): void {
     if (this.readyState !== "closed") this.onError("webtransport error", error);
   }
 }

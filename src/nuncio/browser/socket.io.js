@@ -231,9 +231,8 @@ var Probe = class {
   /**
    * @param _engine the session.
    * @param name of the new transport.
-   * @param offered all that are tried.
    */
-  constructor(_engine, name, offered) {
+  constructor(_engine, name) {
     this._engine = _engine;
     this._over = false;
     this._transport = _engine._create(name);
@@ -249,7 +248,7 @@ var Probe = class {
       // Another transport was faster.
       upgrading: (winner) => winner === this._transport || this._stop()
     });
-    if (name !== "webtransport" && offered.includes("webtransport")) {
+    if (name !== "webtransport" && _engine._upgrades.includes("webtransport")) {
       _engine.timers.start(() => this._over || this._transport.open(), HEAD_START);
     } else this._transport.open();
   }
@@ -278,7 +277,7 @@ var Probe = class {
   _fail(reason) {
     if (this._over) return;
     const { _engine: engine, _transport: transport } = this;
-    const text = typeof reason === "string" ? reason : reason.message;
+    const text = reason.message ?? reason;
     this._stop();
     if (engine.readyState !== "closed" && this._resting) {
       engine.upgrading = false;
@@ -298,6 +297,50 @@ var Probe = class {
     this._leave();
   }
 };
+
+// src/engine/race.ts
+var HEAD_START2 = 250;
+function race(engine, first) {
+  const leave = [];
+  const running = /* @__PURE__ */ new Set();
+  let joined = false;
+  const end = (winner) => {
+    engine.timers.stop(timer);
+    for (const stop of leave) stop();
+    for (const loser of running) if (loser !== winner) loser.removeAllListeners().close();
+  };
+  const run = (transport) => {
+    running.add(transport);
+    const fail = (error) => {
+      running.delete(transport);
+      transport.removeAllListeners().close();
+      if (!joined) join();
+      else if (!running.size) {
+        end();
+        engine._onError(error ?? new Error("transport closed"));
+      }
+    };
+    leave.push(
+      subscribe(transport, {
+        open: () => {
+          end(transport);
+          engine._use(transport);
+        },
+        error: fail,
+        close: () => fail(void 0)
+      })
+    );
+    transport.open();
+  };
+  const join = () => {
+    if (joined) return;
+    joined = true;
+    run(engine._create("websocket"));
+  };
+  const timer = engine.timers.start(join, HEAD_START2);
+  leave.push(subscribe(engine, { close: () => end() }));
+  run(first);
+}
 
 // src/engine/transport.ts
 var TransportError = class extends Error {
@@ -357,6 +400,11 @@ var Transport = class extends Emitter {
   onClose(details) {
     this.readyState = "closed";
     this.emit("close", details);
+  }
+  /** @internal Headers for a request: those of the options, and cookies where no browser keeps them. */
+  _headers() {
+    const cookie = this.socket.cookies?.header();
+    return { ...this.opts.extraHeaders, ...cookie && { cookie } };
   }
   /**
    * The URL, with the session's id and what else the query needs.
@@ -456,7 +504,7 @@ var Polling = class extends Transport {
       const text = await response.text();
       if (response.ok) return text;
       ({ status } = response);
-      context = Object.assign(response, { readyState: 4, responseText: text });
+      context = contextOf(response, text);
     } catch (error) {
       context = error;
     }
@@ -464,22 +512,23 @@ var Polling = class extends Transport {
     return void 0;
   }
   async _fetch(body, last) {
-    const { extraHeaders, withCredentials, requestTimeout } = this.opts;
-    const { cookies } = this.socket;
-    const cookie = cookies?.header();
+    const { withCredentials, requestTimeout } = this.opts;
     const response = await fetch(this.uri(), {
       method: body === void 0 ? "GET" : "POST",
       body,
       // The last words are said even when the page is gone.
       keepalive: last,
-      headers: { ...extraHeaders, ...cookie && { cookie } },
+      headers: this._headers(),
       credentials: withCredentials ? "include" : "same-origin",
       signal: requestTimeout ? AbortSignal.timeout(requestTimeout) : void 0
     });
-    cookies?.take(response);
+    this.socket.cookies?.take(response);
     return response;
   }
 };
+function contextOf(response, responseText) {
+  return Object.assign(response, { readyState: 4, responseText });
+}
 
 // src/engine/websocket.ts
 var WS = class extends Transport {
@@ -491,11 +540,8 @@ var WS = class extends Transport {
     return this.createUri("ws", this.opts.timestampRequests);
   }
   doOpen() {
-    const { protocols, extraHeaders } = this.opts;
-    const cookie = this.socket.cookies?.header();
     try {
-      const headers = { ...extraHeaders, ...cookie && { cookie } };
-      this._listen(this.ws = platform.connect(this.uri(), protocols, headers));
+      this._listen(this.ws = platform.connect(this.uri(), this.opts.protocols, this._headers()));
     } catch (error) {
       queueMicrotask(() => this.onError("websocket error", error));
     }
@@ -562,8 +608,10 @@ var Engine = class extends Emitter {
     this.upgrading = false;
     /** When the server is taken for dead: see `_hasPingExpired`. */
     this._pingTimeoutTime = Infinity;
-    this._leave = [];
+    // What the server said, under the names that transports know from the official client.
+    /** @internal */
     this._upgrades = [];
+    this._leave = [];
     this._silence = 0;
     /** How many packets of the buffer the transport is busy with. */
     this._sending = 0;
@@ -591,9 +639,13 @@ var Engine = class extends Emitter {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    const transport = this._create(remembered ? "websocket" : this.transports[0]);
-    this._use(transport);
-    transport.open();
+    const name = remembered ? "websocket" : this.transports[0];
+    const transport = this._create(name);
+    if (name === "webtransport" && this._classes.has("websocket")) {
+      this.transport = transport;
+      return race(this, transport);
+    }
+    this._use(transport).open();
   }
   /** Send a message; `sent` is called when it has been handed to the transport. */
   send(data, options, sent) {
@@ -648,8 +700,7 @@ var Engine = class extends Emitter {
   /** @internal Go on with a transport. */
   _use(transport) {
     this.transport?.removeAllListeners();
-    this.transport = transport;
-    transport.on("drain", () => this._onDrain()).on("packet", (packet) => this._onPacket(packet)).on("error", (error) => this._onError(error)).on("close", (details) => this._onClose("transport close", details));
+    return (this.transport = transport).on("drain", () => this._onDrain()).on("packet", (packet) => this._onPacket(packet)).on("error", (error) => this._onError(error)).on("close", (details) => this._onClose("transport close", details));
   }
   /** @internal */
   _send(type, data, options, sent) {
@@ -726,9 +777,9 @@ var Engine = class extends Emitter {
     }
     this.emit("handshake", handshake);
     this.id = this.transport.query.sid = handshake.sid;
-    this._silence = handshake.pingInterval + handshake.pingTimeout;
+    this._silence = handshake.pingInterval + (this._pingTimeout = handshake.pingTimeout);
     this._maxPayload = handshake.maxPayload;
-    this._upgrades = this._filterUpgrades(handshake.upgrades);
+    this._upgrades = handshake.upgrades.filter((name) => this._classes.has(name));
     this._onOpen();
     this._listenForPing();
   }
@@ -738,11 +789,7 @@ var Engine = class extends Emitter {
     this.emit("open");
     this.flush();
     if (this.readyState !== "open" || !this.opts.upgrade) return;
-    for (const name of this._upgrades) new Probe(this, name, this._upgrades);
-  }
-  /** Which of the transports that the server offers are ours, too. */
-  _filterUpgrades(offered) {
-    return offered.filter((name) => this._classes.has(name));
+    for (const name of this._upgrades) new Probe(this, name);
   }
   _listenForPing() {
     this.timers.stop(this._silenceTimer);
@@ -750,6 +797,7 @@ var Engine = class extends Emitter {
     this._pingTimeoutTime = Date.now() + this._silence;
     this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), this._silence);
   }
+  /** @internal */
   _onError(error) {
     memory.websocket = false;
     if (this.opts.tryAllTransports && this.transports.length > 1 && this.readyState === "opening") {
@@ -1553,5 +1601,5 @@ var io = Object.assign(lookup, {
 
 // src/script.ts
 publish(io);
-})(io=>{typeof module=="object"&&module.exports?module.exports=io:typeof define=="function"&&define.amd?define(()=>io):globalThis.io=io});
+})(it=>{typeof module=="object"&&module.exports?module.exports=it:typeof define=="function"&&define.amd?define(()=>it):globalThis.io=it});
 //# sourceMappingURL=socket.io.js.map

@@ -68,6 +68,14 @@ class Options(msgspec.Struct, rename={"excepted": "except"}):
     flags: Flags | None = msgspec.field(default_factory=Flags)
 
 
+class EmittedOptions(msgspec.Struct, rename={"excepted": "except"}):
+    """The same in the order in which official emitters write it."""
+
+    rooms: list[Room] | None
+    flags: Flags | None
+    excepted: list[Room] | None
+
+
 class Broadcast(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"request": "requestId"}):
     """An event; with a request its acknowledgements are wanted."""
 

@@ -2,14 +2,7 @@
 //
 // It uses the public interface of the client alone, so what it shows is what every page would see.
 
-import * as client from "./client.js";
 import { bytesOf } from "./values.js";
-
-const { Manager } = client;
-const known = { ...client.transports };
-
-/** Names of the transports that the client of this page has. */
-export const KNOWN = Object.keys(known);
 
 const ROUND_TRIPS = 50;
 const MOST_PACKET = 2000;
@@ -28,6 +21,7 @@ export class Connection {
 
   #manager = null;
   #engine = null;
+  #client;
   #log;
   #changed;
   #settings;
@@ -35,10 +29,12 @@ export class Connection {
   #attempt = 0;
 
   /**
+   * @param client `Manager`, `transports`, and `whole`, whether each message is a packet.
    * @param log called with each entry.
    * @param changed called when something has become different.
    */
-  constructor(log, changed) {
+  constructor(client, log, changed) {
+    this.#client = client;
     this.#log = log;
     this.#changed = changed;
   }
@@ -52,10 +48,10 @@ export class Connection {
   connect(settings) {
     this.#settings = settings;
     this.trips = [];
-    const manager = new Manager(location.origin, {
+    const manager = new this.#client.Manager(location.origin, {
       ...settings.options,
       autoConnect: false,
-      transports: settings.transports.filter((name) => Object.hasOwn(known, name)),
+      transports: settings.transports.filter((name) => Object.hasOwn(this.#client.transports, name)),
     });
     this.#manager = manager;
     this.state = "connecting";
@@ -236,7 +232,8 @@ export class Connection {
     this.state = again ? "waiting" : "closed";
     this.transport = this.trying = "";
     if (!again) this.#manager = this.#engine = null;
-    const more = details?.description ? `${reason} (${details.description})` : reason;
+    const ours = reason === "forced close";
+    const more = ours ? "no namespace was left" : details?.description ? `${reason} (${details.description})` : reason;
     // Why a namespace was left, which may be the cause, is told first.
     queueMicrotask(() => this.#tell({ kind: "way", name: "closed", note: more }));
     this.#changed();
@@ -283,7 +280,7 @@ export class Connection {
     if (type !== "message") return;
     const size = typeof data === "string" ? data.length : (bytesOf(data)?.length ?? 0);
     // A text begins a message, and its attachments follow.
-    this.#size = typeof data === "string" ? size : this.#size + size;
+    this.#size = typeof data === "string" || this.#client.whole ? size : this.#size + size;
   }
 
   #onPacket(name, { type, data }) {
@@ -299,7 +296,8 @@ export class Connection {
   }
 
   #tell(entry) {
-    this.#log({ nsp: "", ...entry });
+    entry.nsp ??= "";
+    this.#log(entry);
   }
 }
 
@@ -320,6 +318,8 @@ function sizeOf(values) {
 
 function describe(error) {
   const { message, description } = error;
+  // Browsers do not tell pages why there was no answer.
+  if (description === 0) return `${message}: no answer from the server`;
   if (typeof description === "number") {
     const said = error.context?.responseText ?? "";
     const why = /"message":"([^"]{1,200})"/.exec(said);

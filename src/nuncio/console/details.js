@@ -76,6 +76,8 @@ export class Details {
 
   #contents({ args, kind }) {
     if (!args.length) return [el("p", { className: "hint" }, kind === "ack" || kind === "answer" ? "An empty acknowledgement." : "No arguments.")];
+    // A packet's text is what travels, and no value of its own.
+    if (kind === "packet" && typeof args[0] === "string") return [el("pre", {}, args[0])];
     const parts = args.map((value, index) => this.#value(value, args.length > 1 ? index : -1));
     const binaries = binariesIn(args);
     parts.push(...binaries.slice(0, MOST_BINARIES).map((bytes) => this.#binary(bytes)));
@@ -84,7 +86,7 @@ export class Details {
   }
 
   #value(value, index) {
-    const text = typeof value === "string" && value.includes("\n") && index < 0 ? JSON.stringify(value) : toJSON(value);
+    const text = toJSON(value);
     const place = el("pre", { className: "json" });
     const fill = (shown) => place.replaceChildren(...coloured(shown));
     fill(text.slice(0, SHOWN));

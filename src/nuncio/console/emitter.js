@@ -10,12 +10,18 @@ const MOST_KEPT = 4000;
 
 export class EmitForm {
   #send;
+  #known;
   #files = [];
   #history = [];
+  #suggested = null;
 
-  /** @param send called with the namespace, event, arguments and seconds; it tells whether that was done. */
-  constructor(send) {
+  /**
+   * @param send called with the namespace, event, arguments and seconds; it tells whether that was done.
+   * @param known what the server has handlers for: by namespace and event, the names of the arguments.
+   */
+  constructor(send, known) {
     this.#send = send;
+    this.#known = known;
     $("emit").addEventListener("submit", (event) => this.#submit(event));
     $("emit").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
@@ -24,6 +30,7 @@ export class EmitForm {
       }
     });
     $("args").addEventListener("input", () => this.check());
+    $("event").addEventListener("input", () => this.suggest());
     $("format").addEventListener("click", () => this.#format());
     $("pick").addEventListener("click", () => $("files").click());
     $("files").addEventListener("change", () => {
@@ -63,10 +70,28 @@ export class EmitForm {
     return !problem;
   }
 
+  /** Name the events that the server knows, and the arguments of the one that stands there. */
+  suggest() {
+    const { [$("target").value]: events = {} } = this.#known;
+    const names = [...new Set([...Object.keys(events), ...this.#history.map(({ event }) => event)])];
+    const now = names.join("\n");
+    if (now !== this.#suggested) {
+      this.#suggested = now;
+      $("events").replaceChildren(...names.map((value) => el("option", { value })));
+    }
+    const args = Object.hasOwn(events, $("event").value) ? events[$("event").value] : null;
+    $("args-names").textContent = args?.length ? args.join(", ") : "JSON, with commas between";
+  }
+
   /** Fill the form, as a link or the history has it. */
-  fill({ nsp, event, text, seconds }) {
+  fill({ nsp, event, text, seconds, files }) {
+    if (files) {
+      this.#files = [...files];
+      this.#drawFiles();
+    }
     if (nsp && [...$("target").options].some((option) => option.value === nsp)) $("target").value = nsp;
     if (event !== undefined) $("event").value = event;
+    this.suggest();
     if (text !== undefined) $("args").value = text;
     if (seconds !== undefined) {
       $("ack").checked = seconds > 0;
@@ -83,7 +108,7 @@ export class EmitForm {
 
   /** Keep what was emitted without the form, too. */
   remember(record) {
-    const same = (other) => other.nsp === record.nsp && other.event === record.event && other.text === record.text;
+    const same = (other) => ["nsp", "event", "text"].every((key) => other[key] === record[key]) && !record.files.length && !other.files.length;
     this.#history = [record, ...this.#history.filter((other) => !same(other))].slice(0, MOST_HISTORY);
     this.#keep();
   }
@@ -92,16 +117,25 @@ export class EmitForm {
     event.preventDefault();
     if (!this.check()) return $("args").focus();
     const { value: text } = $("args");
-    let values = readValues(text);
-    if (this.#files.length) {
-      const contents = await Promise.all(this.#files.map((file) => file.arrayBuffer()));
-      values = placed(values, contents);
+    const record = { nsp: $("target").value, event: $("event").value, text, seconds: this.seconds, files: this.#files };
+    if (!(await this.#emit(record))) return;
+    // They were for this event; the history has them for another time.
+    this.#files = [];
+    this.#drawFiles();
+  }
+
+  async #emit(record) {
+    const { nsp, event, text, seconds, files } = record;
+    let contents;
+    try {
+      contents = await Promise.all(files.map((file) => file.arrayBuffer()));
+    } catch {
+      toast("A file cannot be read any more. Choose it again.");
+      return false;
     }
-    const nsp = $("target").value;
-    const name = $("event").value;
-    if (this.#send(nsp, name, values, this.seconds)) {
-      this.remember({ nsp, event: name, text, seconds: this.seconds, files: this.#files.length });
-    }
+    const done = this.#send(nsp, event, placed(readValues(text), contents), seconds);
+    if (done) this.remember(record);
+    return done;
   }
 
   #format() {
@@ -143,7 +177,7 @@ export class EmitForm {
   }
 
   #keep() {
-    const small = this.#history.filter(({ text, files }) => text.length <= MOST_KEPT && !files);
+    const small = this.#history.filter(({ text, files }) => text.length <= MOST_KEPT && !files.length);
     kept.set("history", JSON.stringify(small));
     this.#draw();
   }
@@ -152,8 +186,7 @@ export class EmitForm {
     $("history-empty").hidden = this.#history.length > 0;
     $("forget").hidden = this.#history.length === 0;
     $("history").replaceChildren(...this.#history.map((record) => this.#drawRecord(record)));
-    const names = [...new Set(this.#history.map(({ event }) => event))];
-    $("events").replaceChildren(...names.map((value) => el("option", { value })));
+    this.suggest();
   }
 
   #drawRecord(record) {
@@ -166,18 +199,13 @@ export class EmitForm {
     }
     const fill = el("button", { type: "button", className: "again", title: "Fill the form with it" });
     fill.append(el("b", {}, event), " ", el("small", {}, nsp === "/" ? "" : nsp), " ", el("span", {}, line));
-    if (files) fill.append(" ", el("small", {}, `+ ${files} file${files > 1 ? "s" : ""}`));
+    if (files.length) fill.append(" ", el("small", {}, `+ ${files.map((file) => file.name).join(", ")}`));
     fill.addEventListener("click", () => {
       this.fill(record);
       $("args").focus();
     });
     const again = el("button", { type: "button", className: "plain", "aria-label": `Emit ${event} again` }, "Again");
-    again.addEventListener("click", () => {
-      if (files) {
-        this.fill(record);
-        toast("Choose the files again, then emit.");
-      } else if (this.#send(nsp, event, readValues(text), record.seconds)) this.remember(record);
-    });
+    again.addEventListener("click", () => this.#emit(record));
     return el("li", {}, fill, again);
   }
 }

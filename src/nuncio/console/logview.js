@@ -108,6 +108,9 @@ export class LogView {
     this.window.style.transform = `translateY(${first * height}px)`;
     for (let index = 0; index < count; index++) this.#fill(this.#row(index), store.shown.at(first + index), first + index);
     for (let index = count; index < this.#rows.length; index++) this.#rows[index].hidden = true;
+    const active = this.#rows.find((row) => !row.hidden && row.entry === this.chosen);
+    if (active) log.setAttribute("aria-activedescendant", active.id);
+    else log.removeAttribute("aria-activedescendant");
     this.#tellNewer(length);
   }
 
@@ -143,19 +146,19 @@ export class LogView {
   #fill(row, entry, index) {
     const chosen = entry === this.chosen;
     row.setAttribute("aria-selected", chosen);
-    if (chosen) this.log.setAttribute("aria-activedescendant", row.id);
     row.setAttribute("aria-posinset", index + 1);
     row.setAttribute("aria-setsize", this.store.shown.length);
     if (row.entry === entry && row.note === entry.note) return;
     row.entry = entry;
     row.note = entry.note;
     row.dataset.kind = entry.kind;
+    row.toggleAttribute("data-failed", failed(entry));
     const [time, sign, nsp, name, text, meta] = row.children;
     time.textContent = entry.time ??= timeOfDay(entry.at);
     sign.textContent = SIGNS[entry.kind];
     nsp.textContent = entry.nsp;
     name.textContent = entry.name;
-    entry.line ??= preview(entry.args);
+    entry.line ??= lineOf(entry);
     text.textContent = [entry.kind === "in" || entry.kind === "out" ? "" : (entry.note ?? ""), entry.line].filter(Boolean).join("  ");
     meta.textContent = entry.answer ? "wants an answer" : metaOf(entry);
     row.setAttribute("aria-label", `${inWords(entry)} ${entry.line.slice(0, 120)}`);
@@ -212,6 +215,16 @@ export class LogView {
     if (top < log.scrollTop) log.scrollTop = top;
     else if (top + this.#height > log.scrollTop + log.clientHeight) log.scrollTop = top + this.#height - log.clientHeight;
   }
+}
+
+/** Whether an answer says by its form that something was not done. */
+function failed({ kind, args: [answer] }) {
+  return kind === "ack" && !!answer && typeof answer === "object" && (answer.ok === false || !!answer.error);
+}
+
+/** The values of an entry on one line; a packet's text as it is. */
+function lineOf({ kind, args }) {
+  return kind === "packet" && typeof args[0] === "string" ? args[0].slice(0, 300) : preview(args);
 }
 
 function metaOf({ ms, size }) {

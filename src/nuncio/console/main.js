@@ -1,7 +1,8 @@
 // The page's beginning: it learns what the server is like, and ties the parts together.
 
 import { read, write } from "./address.js";
-import { Connection, KNOWN } from "./connection.js";
+import { loadClient } from "./client-loader.js";
+import { Connection } from "./connection.js";
 import { Details } from "./details.js";
 import { $, announce, copy, el, kept, onceAFrame, toast } from "./dom.js";
 import { EmitForm } from "./emitter.js";
@@ -10,16 +11,19 @@ import { listen, showHelp } from "./keys.js";
 import { inWords, LogView } from "./logview.js";
 import { Store } from "./store.js";
 import { Tabs } from "./tabs.js";
-import { inTime, toJSON } from "./values.js";
+import { inTime, preview, toJSON } from "./values.js";
 
 const ORDER = ["polling", "websocket", "webtransport", "stream", "sse", "forever", "webrtc"];
 const USUAL = ["polling", "websocket"];
 const GROUPS = { in: "Received", out: "Sent", ack: "Acks", link: "Connection", packet: "Packets" };
 const SHOWN = ["in", "out", "ack", "link"];
 const STATES = { closed: "not connected", connecting: "connecting", open: "connected", waiting: "reconnecting" };
+const SMALL = matchMedia("(max-width: 820px)");
 const THEMES = { system: "as the system", light: "light", dark: "dark" };
 
 const config = await load();
+const client = await loadClient(config.parser);
+const KNOWN = Object.keys(client.transports);
 const folder = new URL("..", location.href).pathname;
 const usualTransports = USUAL.filter((name) => config.transports.includes(name));
 const DEFAULTS = {
@@ -37,12 +41,13 @@ const store = new Store(() => {
   view.update();
   counts();
 });
-const connection = new Connection(log, onceAFrame(draw));
+const connection = new Connection(client, log, onceAFrame(draw));
 const details = new Details(sendAgain, () => $("log").focus());
 const view = new LogView(store, $("log"), $("newer"), (entry) => details.show(entry));
-const form = new EmitForm(send);
+const form = new EmitForm(send, config.events);
 const tabs = new Tabs(connection, () => {
   if (tabs.at !== null) $("target").value = tabs.at;
+  form.suggest();
   choose();
 });
 const counts = onceAFrame(drawCounts);
@@ -70,7 +75,7 @@ function begin() {
   $("logout").hidden = !config.signedIn;
   $("version").textContent = `Nuncio ${config.version}`;
   $("namespaces").replaceChildren(...config.namespaces.map((value) => el("option", { value })));
-  if (!config.json) notice("This server writes packets in another way than JSON (its option parser), which this page does not understand.");
+  if (!config.parser) notice("This server writes packets in a way of its own (its option parser), which this page does not understand.");
   drawTransports();
   drawKinds();
   setUp({ ...DEFAULTS, ...read(location.hash) });
@@ -178,6 +183,7 @@ function wire() {
   $("fold").addEventListener("click", () => fold($("fold").ariaExpanded === "true"));
   $("target").addEventListener("change", () => {
     if (tabs.at !== null) tabs.choose($("target").value);
+    form.suggest();
   });
   for (const button of document.querySelectorAll(".switch button")) button.addEventListener("click", () => showPart(button.dataset.to));
   addEventListener("beforeunload", () => connection.disconnect());
@@ -214,6 +220,8 @@ function connect() {
       reconnection: $("reconnect").checked,
       // What cannot connect by its first transport says so, and does not try the others in silence.
       tryAllTransports: false,
+      // The page came from that server, so it may as well say which certificate is its own.
+      transportOptions: { webtransport: { fetchCertificateHashes: true } },
     },
   });
 }
@@ -271,7 +279,10 @@ function choose() {
 function log(entry) {
   store.push(entry);
   if (entry.kind !== "packet") announceEntry(entry);
-  if (document.body.dataset.view !== "log" && entry.kind === "in") unread++;
+  if (document.body.dataset.view === "log") return;
+  if (entry.kind === "in") unread++;
+  // Where the log is not beside, answers and problems are told for a moment.
+  if (SMALL.matches && ["ack", "error"].includes(entry.kind)) toast(`${inWords(entry)} ${preview(entry.args, 60)}`);
 }
 
 /** Say what has come; when much comes, only how much. */
@@ -294,19 +305,20 @@ function draw() {
   $("latency").hidden = !trips.length;
   if (trips.length) {
     const middle = [...trips].sort((a, b) => a - b)[Math.floor(trips.length / 2)];
-    $("latency").textContent = `ack ${inTime(trips.at(-1))}`;
+    $("latency").replaceChildren(el("span", { className: "word" }, "ack "), inTime(trips.at(-1)));
     $("latency").title = `Round trip of the last acknowledgement; median of ${trips.length}: ${inTime(middle)}`;
   }
   $("connect-button").textContent = active ? (state === "open" ? "Disconnect" : "Stop") : "Connect";
   $("connect-button").classList.toggle("primary", !active);
   // Once connected, the room is for what one came for.
-  if (state !== shownState && (state === "open" || shownState === "open")) fold(state === "open");
+  if (state !== shownState && (state === "open" || state === "closed")) fold(state === "open");
   shownState = state;
   for (const field of [$("path"), $("query"), $("reconnect"), ...$("transports").querySelectorAll("input")]) {
     field.disabled = active || (field.type === "checkbox" && field.value !== "on" && !KNOWN.includes(field.value));
   }
   document.title = `${active ? `${STATES[state]} · ` : ""}Nuncio console`;
   tabs.draw();
+  form.suggest();
   $("log").dataset.all = tabs.at === null && connection.namespaces.size > 1;
   if (loaded) keepAddress();
 }
@@ -328,7 +340,7 @@ function drawCounts() {
 function drawRate() {
   const rate = store.events - before;
   before = store.events;
-  $("rate").textContent = rate ? `${rate} event${rate > 1 ? "s" : ""} in the last second` : "";
+  $("rate").textContent = rate ? `${rate} event${rate > 1 ? "s" : ""}/s` : "";
 }
 
 function notice(text) {

@@ -57,7 +57,9 @@ export class Tabs {
     const tabs = [[null, null], ...namespaces].map(([name, namespace]) => this.#tab(name, namespace));
     $("tabs").replaceChildren(...tabs);
     $("panel").setAttribute("aria-labelledby", tabs.find((tab) => tab.ariaSelected === "true").id);
-    if (focused) $("tabs").querySelector('[aria-selected="true"]').focus();
+    const selected = $("tabs").querySelector('[aria-selected="true"]');
+    selected.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (focused) selected.focus();
     const before = $("target").value;
     $("target").replaceChildren(...[...namespaces.keys()].map((value) => el("option", { value }, value)));
     $("target").value = namespaces.has(before) ? before : [...namespaces.keys()][0];

@@ -24,6 +24,9 @@ from nuncio.engine.wheel import Timer, TimerWheel
 from nuncio.protocol.bytestream import split_frames
 from nuncio.protocol.engineio import Message
 
+# From this size messages are not written as one piece, of which all or nothing arrives.
+PIECE_BYTES: Final = 8192
+
 # What a binary packet begins with once it is taken out of a body; no text in UTF-8 does.
 _BINARY: Final = 0xFF
 _BINARY_MARK: Final = b"\xff"
@@ -215,18 +218,18 @@ class DownTransport(UploadTransport):
     def _repeat(self, exchange: Exchange, framing: Framing) -> None:
         """Send everything again that the client may not have."""
         number = self._acked
-        messages: list[Message] = []
+        some: list[Message] = []
         size = 0
         for message in self._sent:
-            messages.append(message)
+            some.append(message)
             size += message.size
             number += packets_of(message)
             if size > WRITE_THROUGH:
-                self._write(exchange, framing.packets(messages, number))
-                messages = []
+                self._write(exchange, pieces(framing, some, number))
+                some = []
                 size = 0
-        if messages:
-            self._write(exchange, framing.packets(messages, number))
+        if some:
+            self._write(exchange, pieces(framing, some, number))
 
     # Packets leave.
 
@@ -253,9 +256,13 @@ class DownTransport(UploadTransport):
             self._begin(exchange, framing)
         out = self._out
         if out:
+            size = self._out_size
             self._out = []
             self._out_size = 0
-            self._write(exchange, framing.packets(out, self._last))
+            if size > PIECE_BYTES:
+                self._write(exchange, pieces(framing, out, self._last))
+            else:
+                self._write(exchange, framing.packets(out, self._last))
             self._look(exchange)
 
     def _write(self, exchange: Exchange, data: bytes) -> None:
@@ -491,6 +498,33 @@ def packets_of(message: Message) -> int:
     attachments = message.attachments
     count = 0 if message.text is None else 1
     return count if attachments is None else count + len(attachments)
+
+
+def pieces(framing: Framing, messages: list[Message], last: int) -> bytes:
+    """Messages in several pieces, so that some are there when the response is cut.
+
+    Args:
+        framing: how each piece is written.
+        messages: at least one.
+        last: the number of their last packet.
+    """
+    number = last
+    for message in messages:
+        number -= packets_of(message)
+    parts: list[bytes] = []
+    piece: list[Message] = []
+    size = 0
+    for message in messages:
+        piece.append(message)
+        size += message.size
+        number += packets_of(message)
+        if size > PIECE_BYTES:
+            parts.append(framing.packets(piece, number))
+            piece = []
+            size = 0
+    if piece:
+        parts.append(framing.packets(piece, number))
+    return b"".join(parts)
 
 
 def without(message: Message, count: int) -> Message:

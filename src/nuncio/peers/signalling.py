@@ -16,6 +16,7 @@ rest only what this module knows.
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from nuncio.cluster.remote import RemoteSocket
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from nuncio.peers.policy import Allow, Identify
 
 logger = logging.getLogger("nuncio")
+
+# As Nuncio and the reference make them.
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{20}")
 
 CHUNK_BYTES: Final = 64 * 1024
 
@@ -187,7 +191,8 @@ class Peers:
         """The socket of a namespace with this id, wherever it is."""
         nsp = sender.nsp
         found: Any = nsp.sockets.get(id)
-        if found is None:
+        # Only for what can be an id, for a room may be large, and all of it would be told.
+        if found is None and _ID.fullmatch(id) is not None:
             try:
                 there = await nsp.to(id).fetch_sockets()
             except ClusterTimeout as error:

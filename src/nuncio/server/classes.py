@@ -43,6 +43,7 @@ OVERRIDABLE: Final = frozenset(
         "on",
         "on_server",
         "once",
+        "presence",
         "send",
         "server_side_emit",
         "server_side_emit_with_ack",

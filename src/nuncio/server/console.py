@@ -1,9 +1,9 @@
 """The console: a page for trying the server by hand, under the path of the server.
 
 It is off unless the option `console` says who may use it (see `console_access`). Then everything
-below `/socket.io/console/` is answered here: the files of `nuncio/console/` and the browser's client
-under fixed names, `config.json` with what the page must know of the server, and signing in and out.
-No request reaches the file system with a name of its own.
+below `/socket.io/console/` is answered here: the files of `nuncio/console/` and the browser's
+client under fixed names, `config.json` with what the page must know of the server, and signing in
+and out. No request reaches the file system with a name of its own.
 
 The page uses the server as every client does. It has no rights there that others do not have, and
 the middlewares of the application see what it connects.
@@ -24,6 +24,7 @@ import msgspec
 from nuncio._build import __version__
 from nuncio.engine.origins import is_own, parse_origin
 from nuncio.engine.request import Exchange, Receiver, Request
+from nuncio.protocol.msgpack import MsgPackParser
 from nuncio.protocol.parser import JSONParser
 from nuncio.server.client_files import BUNDLED
 from nuncio.server.console_access import Access, Console
@@ -37,8 +38,11 @@ logger = logging.getLogger("nuncio")
 FILES: Final = Path(__file__).resolve().parent.parent / "console"
 FOLDER: Final = "/console"
 
-# The client, best one first: with all transports, where there is such a bundle.
-CLIENTS: Final = ("socket.io.all.esm.min.js", "socket.io.esm.min.js")
+# The browser's client, by the name that the page asks for.
+CLIENTS: Final = {
+    "client.js": "socket.io.all.esm.min.js",
+    "client-msgpack.js": "socket.io.msgpack.min.js",
+}
 
 _KINDS: Final = {
     ".css": "text/css; charset=utf-8",
@@ -53,6 +57,10 @@ PUBLIC: Final = frozenset({"icon.svg", "login.css", "login.js"})
 FORM_BYTES: Final = 4096
 FORM_SECONDS: Final = 10.0
 MOST_NAMESPACES: Final = 200
+MOST_EVENTS: Final = 500
+
+# Those that the page knows.
+_PARSERS: Final[dict[type, str]] = {JSONParser: "json", MsgPackParser: "msgpack"}
 
 _NO_STORE: Final = "no-store"
 _CHECK: Final = "private, no-cache"
@@ -76,9 +84,8 @@ class ConsoleSite:
             for path in sorted(FILES.iterdir())
             if path.suffix in _KINDS and path.name != "login.html"
         }
-        client = next((BUNDLED / name for name in CLIENTS if (BUNDLED / name).is_file()), None)
-        if client is not None:
-            self._files["client.js"] = StaticFile(client, _KINDS[".js"])
+        for name, bundle in CLIENTS.items():
+            self._files[name] = StaticFile(BUNDLED / bundle, _KINDS[".js"])
         self._headers = _security_headers("forever" in server.engine.options.transports)
 
     @property
@@ -150,7 +157,8 @@ class ConsoleSite:
         """What the page must know of the server."""
         server = self._server
         options = server.engine.options
-        names = [nsp.name for nsp in server.all_namespaces() if nsp not in server.parents]
+        namespaces = [nsp for nsp in server.all_namespaces() if nsp not in server.parents]
+        names = [nsp.name for nsp in namespaces]
         return {
             "version": __version__,
             "path": server.engine.path or "/",
@@ -159,8 +167,17 @@ class ConsoleSite:
             "allowUpgrades": options.allow_upgrades,
             "maxPayload": options.max_http_buffer_size,
             "pingInterval": round(options.ping_interval * 1000),
-            "json": type(server.parser) is JSONParser,
+            "parser": _PARSERS.get(type(server.parser), ""),
             "namespaces": sorted({"/", *names})[:MOST_NAMESPACES],
+            # What has handlers, and how they call the arguments.
+            "events": {
+                nsp.name: {
+                    event: handlers[0].names
+                    for event, handlers in list(nsp.handlers.items())[:MOST_EVENTS]
+                    if handlers
+                }
+                for nsp in namespaces[:MOST_NAMESPACES]
+            },
             "signedIn": self._access.asks,
         }
 

@@ -35,6 +35,7 @@ MOST_ADDRESSES: Final = 10_000
 _ROUNDS: Final = 200_000
 
 _NONCE_BYTES: Final = 16
+_ATTEMPTS: Final = Rate(10, per=60)
 _MOST_COOKIE: Final = 256
 
 # A proxy on this machine makes everybody's requests come from here.
@@ -66,7 +67,7 @@ class Console:
     token: str | None = field(default=None, repr=False)
     auth: bool = True
     session: float = 12 * 3600.0
-    attempts: Rate = Rate(10, per=60)
+    attempts: Rate = _ATTEMPTS
 
     def __post_init__(self) -> None:
         given = [self.user, self.password, self.token]

@@ -102,6 +102,11 @@ class Namespace(Broadcaster[D, U]):
         self.begin(server, name)
         self.concurrency = concurrency
 
+    @property
+    def presence(self) -> Any:
+        """Who is in its rooms, on all servers; see `nuncio.Presence`."""
+        return self.server.presence_of(self)
+
     def __repr__(self) -> str:
         return f"<Namespace {self.name!r} with {len(self.sockets)} sockets>"
 

@@ -9,6 +9,7 @@ from typing import Any
 from nuncio.cluster.recovery_options import RecoveryOptions
 from nuncio.errors import OptionError
 from nuncio.options import HOUR, build, named_options, seconds, whole
+from nuncio.presence.options import presence_options
 from nuncio.protocol.parser import JSONParser, Parser
 from nuncio.server.client_files import AUTO, ServeClientOption
 from nuncio.server.console_access import ConsoleOption
@@ -39,6 +40,7 @@ class ServerOptions:
         workers: whether this process is one of several that serve together on one machine: True
             for those that have the same parent process, a folder where they meet, or None for what
             `nuncio serve --workers` says.
+        presence: when users are taken for gone: a `PresenceOptions` or a mapping; see `Presence`.
         serve_client: which browser's client is served under the path of the server: `"auto"`, the
             one that comes with Nuncio, where one does; True, the same, and it must be there; False;
             a folder, a file or a mapping from names to files.
@@ -58,6 +60,7 @@ class ServerOptions:
     slow_consumer: Any = "disconnect"
     adapter: Any = None
     workers: Any = None
+    presence: Any = None
     serve_client: ServeClientOption = AUTO
     # Not in its repr: a mapping would show its password.
     console: ConsoleOption = field(default=None, repr=False)
@@ -76,6 +79,7 @@ class ServerOptions:
         seconds("connect_timeout", self.connect_timeout, most=HOUR)
         whole("concurrency", self.concurrency)
         policy_of(self.slow_consumer, "slow_consumer")
+        presence_options(self.presence)
         if isinstance(self.parser, type) and issubclass(self.parser, Parser):
             raise OptionError(
                 f"parser must be an object: write parser={self.parser.__qualname__}()"

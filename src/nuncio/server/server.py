@@ -21,6 +21,8 @@ from nuncio.errors import DisconnectReason, OptionError
 from nuncio.handlers.binding import bind
 from nuncio.handlers.handler import Handler
 from nuncio.options import HOUR, build, seconds, unknown_option
+from nuncio.presence.options import presence_options
+from nuncio.presence.presence import Presence
 from nuncio.server.broadcasting import promises
 from nuncio.server.classes import check_unregistered, checked_name, register_methods
 from nuncio.server.client_files import ClientFiles
@@ -121,6 +123,7 @@ class Server(Facade[D, U], Peering, Hints):
         self._listening: list[Any] = []
         self.threads.used = self.options.threads
         self._warned_undelivered = False
+        self._presences: dict[str, Presence] = {}
 
     def __class_getitem__(cls, parameters: Any) -> Any:
         return subscripted(cls, parameters)
@@ -256,6 +259,19 @@ class Server(Facade[D, U], Peering, Hints):
         self.engine.new_id = worker.own_id
         return worker
 
+    @property
+    def presence(self) -> Presence:
+        """Who is in the rooms of the default namespace, on all servers; see `nuncio.Presence`."""
+        return self.presence_of(self.of("/"))
+
+    def presence_of(self, nsp: Any) -> Presence:
+        """Who is in the rooms of a namespace; made when first asked for."""
+        presence = self._presences.get(nsp.name)
+        if presence is None:
+            presence = Presence(nsp, presence_options(self.options.presence))
+            self._presences[nsp.name] = presence
+        return presence
+
     def make_adapter(self, nsp: Any) -> Adapter:
         """The adapter of a new namespace."""
         make = self.options.adapter
@@ -324,6 +340,9 @@ class Server(Facade[D, U], Peering, Hints):
         if self._namespaces.get(nsp.name) is nsp:
             del self._namespaces[nsp.name]
             nsp.parent.children.pop(nsp.name, None)
+            presence = self._presences.pop(nsp.name, None)
+            if presence is not None:
+                presence.end()
             self.spawn(nsp.participation.end(self.report_adapter))
 
     def undelivered(
@@ -412,7 +431,8 @@ class Server(Facade[D, U], Peering, Hints):
             options: `app` (the ASGI application served beside), `ssl_certfile`, `ssl_keyfile`,
                 `ssl_keyfile_password`, `uds` (a Unix socket's path), `backlog`,
                 `forwarded_allow_ips` (proxies to be trusted), `log_level`, `shutdown_timeout`
-                (seconds that a stop may take).
+                (seconds that a stop may take), `webtransport` (see
+                `nuncio.webtransport.WebTransportOptions`).
 
         Raises:
             OptionError: for a wrong option, files of TLS that cannot be used, or when an event loop
@@ -485,6 +505,8 @@ class Server(Facade[D, U], Peering, Hints):
         loop = asyncio.get_running_loop()
         limit = loop.time() + seconds
         await super().settle(seconds)
+        for presence in self._presences.values():
+            presence.end()
         await self._participants.leave(limit - loop.time())
         if self._worker is not None:
             await self._worker.stop()
@@ -493,6 +515,8 @@ class Server(Facade[D, U], Peering, Hints):
         if self._worker is not None:
             await self._worker.start()
         await self._participants.start()
+        for presence in self._presences.values():
+            presence.begin()
 
     def _stop(self) -> None:
         # Who reconnects while the last handlers end is told to come back later.

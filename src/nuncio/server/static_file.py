@@ -1,4 +1,4 @@
-"""One file that is served over HTTP: read once, compressed at most once, known to caches by a tag."""
+"""One file that is served over HTTP: read once, compressed once, known to caches by a tag."""
 
 from __future__ import annotations
 

@@ -8,8 +8,9 @@ It is a front of the asyncio client, which runs in a thread that all blocking cl
 """
 
 from nuncio.sync.connect import connect as connect
+from nuncio.sync.emitter import Emitter as Emitter
 from nuncio.sync.manager import Manager as Manager
 from nuncio.sync.socket import ClientOperator as ClientOperator
 from nuncio.sync.socket import ClientSocket as ClientSocket
 
-__all__ = ["ClientOperator", "ClientSocket", "Manager", "connect"]
+__all__ = ["ClientOperator", "ClientSocket", "Emitter", "Manager", "connect"]

@@ -1,6 +1,6 @@
 """aiortc: where it comes from, and what of it has to be steered from inside.
 
-It is written for peers that know each other. Towards strangers four things are missing, and it has
+It is written for peers that know each other. Towards strangers some things are missing, and it has
 no other place for them than its inner methods, so what is used of those stands here, and it is
 looked whether they are there before anybody relies on it:
 
@@ -8,6 +8,7 @@ looked whether they are there before anybody relies on it:
 * what is kept of datagrams, and of addresses that a peer sends from;
 * back-pressure: a peer whose messages wait is told so, and what it sends in spite of that is not
   taken (RFC 9260, sections 6.1 and 6.2);
+* how much is under way at once: more than the other socket holds is lost, which costs seconds;
 * bytes that it does not expect, which it answers with an exception in a task of its own.
 """
 
@@ -26,8 +27,15 @@ MOST_DATAGRAMS: Final = 1024
 # Addresses of one peer.
 MOST_ADDRESSES: Final = 48
 
+# Bytes that are sent before some are acknowledged. Sockets hold about twice as much.
+MOST_UNDER_WAY: Final = 131_072
+
 # Pieces of messages of one peer that wait for others.
 MOST_PIECES: Final = 4096
+
+# What is relied on.
+_SCTP: Final = ("_receive_data_chunk", "_receive_sack_chunk", "_handle_data", "_send_sack")
+_ICE: Final = ("get_component_candidates", "check_incoming")
 
 
 def load() -> Any:
@@ -43,8 +51,8 @@ def load() -> Any:
     from aioice import Connection
 
     for owner, names in (
-        (aiortc.RTCSctpTransport, ("_receive_data_chunk", "_handle_data", "_send_sack")),
-        (Connection, ("get_component_candidates", "check_incoming")),
+        (aiortc.RTCSctpTransport, _SCTP),
+        (Connection, _ICE),
     ):
         for name in names:
             if not callable(getattr(owner, name, None)):
@@ -106,6 +114,19 @@ def bound_what_is_kept(connection: Any) -> None:
             check(message, address, protocol)
 
     ice.check_incoming = check_incoming
+
+
+def bound_what_is_under_way(connection: Any) -> None:
+    """Send no more at once than the other side's socket holds."""
+    sctp = connection.sctp
+    receive = sctp._receive_sack_chunk
+
+    async def receive_sack_chunk(chunk: Any) -> None:
+        # Before, for it is sent within; there it grows by one packet at most.
+        sctp._cwnd = min(sctp._cwnd, MOST_UNDER_WAY)
+        await receive(chunk)
+
+    sctp._receive_sack_chunk = receive_sack_chunk
 
 
 def _ice(connection: Any) -> Any:

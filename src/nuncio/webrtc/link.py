@@ -16,6 +16,7 @@ from nuncio.errors import DisconnectReason, PacketError, TransportError
 from nuncio.webrtc.library import (
     Gate,
     bound_what_is_kept,
+    bound_what_is_under_way,
     choose_addresses,
     description,
     new_connection,
@@ -92,6 +93,7 @@ class Link:
         self._channel: Any = None
         self._closed = asyncio.Event()
         self._gate: Gate | None = None
+        self._describing: asyncio.Future[None] | None = None
         self._arrived: deque[bytes] = deque()
         self._reading = False
         self._delivering = False
@@ -113,7 +115,7 @@ class Link:
         try:
             await connection.setRemoteDescription(description("offer", offer.text(complete=False)))
             self._prepare()
-            await connection.setLocalDescription(await connection.createAnswer())
+            await self._describe(await connection.createAnswer())
         except Exception as error:
             if self._over:
                 raise PacketError("it has been given up") from error
@@ -125,7 +127,7 @@ class Link:
         connection = self._connection
         self._take(connection.createDataChannel(LABEL))
         self._prepare()
-        await connection.setLocalDescription(await connection.createOffer())
+        await self._describe(await connection.createOffer())
         return str(connection.localDescription.sdp)
 
     async def accept(self, answer: Offer) -> None:
@@ -141,6 +143,16 @@ class Link:
         except Exception as error:
             raise PacketError(f"the answer is none to the offer: {error!r}") from error
 
+    async def _describe(self, ours: Any) -> None:
+        """Take a description of our own, which makes sockets.
+
+        Were that cancelled in the middle, nobody would know those it has made.
+        """
+        self._describing = asyncio.ensure_future(self._connection.setLocalDescription(ours))
+        # Perhaps nobody waits for it any more when it fails.
+        self._describing.add_done_callback(_seen)
+        await asyncio.shield(self._describing)
+
     def _limit_messages(self, peer: Offer) -> None:
         self._message = min(peer.message or MESSAGE, MESSAGE)
 
@@ -148,6 +160,7 @@ class Link:
         connection = self._connection
         choose_addresses(connection, self._addresses, loopback=self._loopback)
         bound_what_is_kept(connection)
+        bound_what_is_under_way(connection)
         self._gate = Gate(connection, self._violated)
         connection.sctp.transport.on("statechange", self._look)
 
@@ -266,7 +279,10 @@ class Link:
 
     async def _close(self, *, gently: bool) -> None:
         channel = self._channel
+        describing = self._describing
         try:
+            if describing is not None:
+                await asyncio.wait((describing,))
             if gently and channel is not None and channel.readyState == "open":
                 channel.close()
                 async with asyncio.timeout(self._close_seconds):
@@ -305,3 +321,8 @@ class Link:
         self.abort()
         if owner is not None:
             owner.lost(reason, words)
+
+
+def _seen(task: asyncio.Future[None]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -80,6 +80,8 @@ class WebTransportTransport(Transport):
         self._out_size = 0
         self._arrived: deque[Packet] = deque()
         self._raw: list[bytes] = []
+        # How many bytes these two are.
+        self._waiting = 0
         self._held = True
         self._busy = False
         self._state = OPEN
@@ -92,7 +94,10 @@ class WebTransportTransport(Transport):
         if self._state != OPEN:
             return
         self._raw.append(data)
-        if not self._busy:
+        self._waiting += len(data)
+        if self._held:
+            self._link.used(self._waiting)
+        elif not self._busy:
             self._pump()
 
     def acknowledged(self) -> None:
@@ -131,10 +136,10 @@ class WebTransportTransport(Transport):
         finally:
             self._busy = False
         if self._state != CLOSED:
-            held = sum(map(len, self._raw))
+            self._waiting = sum(map(len, self._raw))
             for packet in arrived:
-                held += len(packet.data)
-            self._link.used(held)
+                self._waiting += len(packet.data)
+            self._link.used(self._waiting)
             if self._out:
                 self.flush()
 
@@ -264,6 +269,7 @@ class WebTransportTransport(Transport):
     def _drop_arrived(self) -> None:
         self._arrived.clear()
         self._raw.clear()
+        self._waiting = 0
 
     def _tell(self, reason: str, description: str) -> None:
         sink: PacketSink | None = self.sink

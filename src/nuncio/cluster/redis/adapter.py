@@ -6,8 +6,10 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from nuncio.cluster.base import ClusterAdapter
+from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.endpoint import Endpoint
+from nuncio.cluster.redis.sending import BlockingSender, LoopSender
 from nuncio.options import whole
 
 OUTGOING_BYTES: Final = 16 * 1024 * 1024
@@ -22,6 +24,7 @@ class RedisFactory:
     """
 
     def __init__(self, url: Any, outgoing_bytes: int) -> None:
+        self._where = url
         self._endpoint = Endpoint(url)
         self._outgoing_bytes = whole("outgoing_bytes", outgoing_bytes)
         self._buses: WeakKeyDictionary[Any, Bus] = WeakKeyDictionary()
@@ -33,6 +36,20 @@ class RedisFactory:
             bus = Bus(self._endpoint, self._outgoing_bytes)
             self._buses[server] = bus
         return bus
+
+    # Emitters.
+
+    def order(self, message: ClusterMessage) -> tuple[str, tuple[Any, ...]]:
+        """The command by which an emitter sends a message, and the key that it concerns."""
+        raise NotImplementedError
+
+    def sender(self) -> LoopSender:
+        """See `Target`."""
+        return LoopSender(Bus(self._endpoint, self._outgoing_bytes), self.order)
+
+    def blocking_sender(self) -> BlockingSender:
+        """See `Target`."""
+        return BlockingSender(self._where, self.order)
 
 
 class BusAdapter(ClusterAdapter):

@@ -346,7 +346,7 @@ class Bus:
                         continue
                     await self._follow(topology_of(told, self._endpoint.host))
                     break
-            if not self._down:
+            if not self._down and not any(one.strayed for one in self._subscribers.values()):
                 return
             await asyncio.sleep(_REFRESH_SECONDS)
 
@@ -358,11 +358,10 @@ class Bus:
         nodes = topology.nodes
         for (kind, channel), place in list(self._places.items()):
             present = self._place(kind, channel)
-            if present != place:
-                receiver = self._subscribers[place].wanted()[kind, channel.encode()]
-                self._subscribers[place].remove(kind, channel)
+            former = self._subscribers[place]
+            if present != place or (kind, channel.encode()) in former.strayed:
                 self._places[kind, channel] = present
-                self._subscriber(present).add(kind, channel, receiver)
+                former.move(kind, channel, self._subscriber(present))
         for address in [one for one in self._links if one not in nodes]:
             link = self._links.pop(address)
             for command in link.withdraw():

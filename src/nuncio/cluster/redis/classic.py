@@ -60,6 +60,17 @@ class RedisAdapter(RedisFactory):
         """The adapter of one server's namespace."""
         return ClassicAdapter(nsp, self.bus_of(nsp.server), self)
 
+    def order(self, message: ClusterMessage) -> tuple[str, tuple[Any, ...]]:
+        """See `RedisFactory.order`."""
+        channels = wire.Channels(self.key, message.nsp)
+        told = message.data
+        if message.type == Kind.BROADCAST:
+            channel = channels.for_rooms(told.opts.rooms)
+            data = wire.encode_broadcast(message.uid, message.nsp, told)
+        else:
+            channel, data = channels.request, wire.encode_request(message)
+        return "", ("PUBLISH", channel, data)
+
 
 def prefix(name: str, value: object) -> str:
     """A prefix of names in Redis, checked."""

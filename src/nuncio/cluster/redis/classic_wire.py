@@ -129,6 +129,8 @@ def encode_request(message: ClusterMessage) -> bytes:
         packet = {**told.packet, "nsp": message.nsp}
         return to_msgpack({**request, "packet": packet, "opts": told.opts})
     said: dict[str, Any] = {"uid": message.uid}
+    if message.uid == EMITTER and message.type != Kind.SERVER_SIDE_EMIT:
+        del said["uid"]
     if isinstance(told, FetchSockets):
         said |= {"requestId": told.request, "type": REMOTE_FETCH, "opts": _recipients(told.opts)}
     elif isinstance(told, SocketsRooms):

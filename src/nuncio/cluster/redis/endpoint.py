@@ -27,6 +27,13 @@ def library() -> ModuleType:
     return redis.asyncio
 
 
+def _blocking() -> ModuleType:
+    """The part of it that blocks, whose clients an emitter may be made of."""
+    import redis
+
+    return redis
+
+
 class Endpoint:
     """One of Redis' servers, from whose address and credentials those of others follow.
 
@@ -46,12 +53,16 @@ class Endpoint:
             except ValueError as error:
                 raise OptionError(f"url: {where!r} is no address of Redis: {error}") from error
             self._kind, given = pool.connection_class, pool.connection_kwargs
-        elif isinstance(where, redis.Redis):
+        elif isinstance(where, (redis.Redis, _blocking().Redis)):
             pool = where.connection_pool
             self._kind, given = pool.connection_class, pool.connection_kwargs
         elif isinstance(where, redis.RedisCluster):
             node = (where.get_nodes() or where.startup_nodes)[0]
             self._kind, given = node.connection_class, node.connection_kwargs
+        elif isinstance(where, _blocking().RedisCluster):
+            node = where.get_nodes()[0]
+            pool = node.redis_connection.connection_pool
+            self._kind, given = pool.connection_class, pool.connection_kwargs
         else:
             raise OptionError(
                 "url must be an address such as 'redis://localhost:6379', or a client of "

@@ -13,9 +13,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from nuncio.cluster.redis.line import PULSE_SECONDS, Changed, Line, as_connection_error
+from nuncio.cluster.redis.line import (
+    PULSE_SECONDS,
+    Changed,
+    Line,
+    as_connection_error,
+    first_failure,
+)
 
-# Redis answers the commands of one write within this time, or is taken for lost.
+# Redis says something within this time while it owes answers, or is taken for lost.
 ANSWER_SECONDS: Final = 5.0
 
 _MOST_BYTES: Final = 1 << 20
@@ -90,6 +96,7 @@ class Link(Line):
         self._queued_bytes = 0
         self._sent: deque[Command] = deque()
         self._wake = asyncio.Event()
+        self._heard_at = 0.0
 
     def push(self, command: Command) -> bool:
         """Have a command sent; False when too much waits already."""
@@ -110,26 +117,37 @@ class Link(Line):
 
     async def use(self, connection: Any) -> None:
         """See `Line.use`."""
+        self._heard_at = asyncio.get_running_loop().time()
+        # Reading never stops, or nobody would notice that an idle connection is lost, and what is
+        # given next would be lost with it.
+        await first_failure(self._write(connection), self._read(connection), self._watch())
+
+    async def _write(self, connection: Any) -> None:
         while True:
-            await self._something()
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
             batch = self._take()
             packed = connection.pack_commands([command.args for command in batch])
+            if not self._sent:
+                self._heard_at = asyncio.get_running_loop().time()
             self._sent.extend(batch)
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await connection.send_packed_command(packed, check_health=False)
-                while self._sent:
-                    await self._answer(connection)
+            await connection.send_packed_command(packed, check_health=False)
 
-    async def _something(self) -> None:
-        """Wait until there is something to send; at last, a question whether Redis is there."""
-        if self._queue:
-            return
-        self._wake.clear()
-        try:
-            async with asyncio.timeout(PULSE_SECONDS):
-                await self._wake.wait()
-        except TimeoutError:
-            self.push(Command("", ("PING",)))
+    async def _read(self, connection: Any) -> None:
+        while True:
+            await self._answer(connection)
+
+    async def _watch(self) -> None:
+        """Notice when Redis says nothing any longer; ask it, where there was nothing to say."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(ANSWER_SECONDS / 4)
+            silence = loop.time() - self._heard_at
+            if self._sent and silence > ANSWER_SECONDS:
+                raise ConnectionError("Redis does not answer")
+            if not self._sent and silence > PULSE_SECONDS:
+                self.push(Command("", ("PING",)))
 
     def _take(self) -> list[Command]:
         batch: list[Command] = []
@@ -149,6 +167,7 @@ class Link(Line):
         try:
             value = await connection.read_response(disable_decoding=True, timeout=math.inf)
         except MovedError:
+            self._heard_at = asyncio.get_running_loop().time()
             command = self._sent.popleft()
             command.moves += 1
             self._moved(command)
@@ -161,6 +180,7 @@ class Link(Line):
                 # The server has become a replica: a new connection may find the right one.
                 raise
         else:
+            self._heard_at = asyncio.get_running_loop().time()
             self._sent.popleft().succeed(value)
 
     def lost(self, error: ConnectionError) -> None:

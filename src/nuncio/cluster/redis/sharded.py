@@ -70,6 +70,12 @@ class RedisShardedAdapter(RedisFactory):
         """The adapter of one server's namespace."""
         return ShardedAdapter(nsp, self.bus_of(nsp.server), self)
 
+    def order(self, message: ClusterMessage) -> tuple[str, tuple[Any, ...]]:
+        """See `RedisFactory.order`."""
+        main = well_formed(f"{self.channel_prefix}#{message.nsp}#")
+        channel = channel_of(main, self.subscription_mode, message)
+        return channel, ("SPUBLISH", channel, envelope.encode(message))
+
 
 class ShardedAdapter(BusAdapter):
     """See `RedisShardedAdapter`."""
@@ -106,12 +112,7 @@ class ShardedAdapter(BusAdapter):
 
     def publish(self, message: ClusterMessage) -> None:
         """See `ClusterAdapter.publish`."""
-        channel = self._main
-        told = message.data
-        if message.type == Kind.BROADCAST and told.request is None and len(told.opts.rooms) == 1:
-            (room,) = told.opts.rooms
-            if self._has_channel(room):
-                channel = self._channel(room)
+        channel = channel_of(self._main, self._mode, message)
         self.bus.send(channel, "SPUBLISH", channel, envelope.encode(message))
 
     def reply(self, uid: str, message: ClusterMessage) -> None:
@@ -140,15 +141,9 @@ class ShardedAdapter(BusAdapter):
     def _channel(self, room: Room) -> str:
         return well_formed(f"{self._main}{room}#")
 
-    def _has_channel(self, room: Room) -> bool:
-        """Whether broadcasts to one room go over a channel of its own."""
-        if self._mode != DYNAMIC:
-            return self._mode == DYNAMIC_PRIVATE
-        return not isinstance(room, str) or _length(room) != _ID_LENGTH
-
     def _follow(self, room: Room) -> asyncio.Future[None] | None:
         """Subscribe to a room's channel, or no longer, as members come and go."""
-        if not self._begun or not self._has_channel(room):
+        if not self._begun or not has_channel(self._mode, room):
             return None
         if self.has_room(room):
             if room not in self._subscribed:
@@ -192,6 +187,23 @@ class ShardedAdapter(BusAdapter):
         self._session_lost(session)
         for room in session.rooms:
             self._follow(room)
+
+
+def has_channel(mode: str, room: Room) -> bool:
+    """Whether broadcasts to one room go over a channel of its own."""
+    if mode != DYNAMIC:
+        return mode == DYNAMIC_PRIVATE
+    return not isinstance(room, str) or _length(room) != _ID_LENGTH
+
+
+def channel_of(main: str, mode: str, message: ClusterMessage) -> str:
+    """Where a message to all servers is published."""
+    told = message.data
+    if message.type == Kind.BROADCAST and told.request is None and len(told.opts.rooms) == 1:
+        (room,) = told.opts.rooms
+        if has_channel(mode, room):
+            return well_formed(f"{main}{room}#")
+    return main
 
 
 def _length(room: str) -> int:

@@ -91,6 +91,16 @@ class RedisStreamsAdapter(RedisFactory):
         kind = StreamsAdapter if nsp.server.recovery is None else RecoveringAdapter
         return kind(nsp, bus, hub, self)
 
+    def order(self, message: ClusterMessage) -> tuple[str, tuple[Any, ...]]:
+        """See `RedisFactory.order`: all that emitters say goes over streams."""
+        stream = stream_of(self.stream_name, self.stream_count, message.nsp)
+        return stream, self.entry(stream, envelope.to_fields(message, self.only_plaintext))
+
+    def entry(self, stream: str, fields: list[str]) -> tuple[Any, ...]:
+        """The command that adds an entry to a stream."""
+        limit = str(self.max_len)
+        return ("XADD", stream, "MAXLEN", "~", limit, "*", *map(well_formed, fields))
+
 
 def stream_of(name: str, count: int, nsp: str) -> str:
     """The stream of a namespace, as Node finds it: also where it finds one of a negative number."""
@@ -144,8 +154,7 @@ class StreamsAdapter(BusAdapter):
 
     def entry(self, fields: list[str]) -> tuple[Any, ...]:
         """The command that adds an entry to the stream."""
-        limit = str(self.settings.max_len)
-        return ("XADD", self.stream, "MAXLEN", "~", limit, "*", *map(well_formed, fields))
+        return self.settings.entry(self.stream, fields)
 
     def reply(self, uid: str, message: ClusterMessage) -> None:
         """See `ClusterAdapter.reply`."""

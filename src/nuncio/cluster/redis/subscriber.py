@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 from collections.abc import Callable
@@ -43,6 +44,9 @@ class Subscriber(Line):
         dial: see `Line`.
         changed: see `Line`.
         moved: called when a channel has moved to another of Redis' servers.
+
+    Attributes:
+        strayed: the channels that are wanted, and that this server of Redis does not have.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Subscriber(Line):
     ) -> None:
         super().__init__(dial, changed)
         self._moved = moved
+        self.strayed: set[Name] = set()
         self._wanted: dict[Name, Receiver] = {}
         self._confirmed: set[Name] = set()
         self._waiting: dict[Name, asyncio.Future[None]] = {}
@@ -86,6 +91,7 @@ class Subscriber(Line):
         if waiting is not None and not waiting.done():
             waiting.cancel()
         self._confirmed.discard(name)
+        self.strayed.discard(name)
         self._change(_UNSUBSCRIBE[kind], name)
 
     def _change(self, word: str, name: Name) -> None:
@@ -93,15 +99,26 @@ class Subscriber(Line):
             self._changes.append((word, name[1]))
             self._wake.set()
 
-    def wanted(self) -> dict[Name, Receiver]:
-        """All subscriptions, with who receives them."""
-        return dict(self._wanted)
+    def move(self, kind: str, channel: str, to: Subscriber) -> None:
+        """Have another one receive what is published on a channel."""
+        name = (kind, channel.encode())
+        receiver = self._wanted.pop(name)
+        waiting = self._waiting.pop(name, None)
+        self._confirmed.discard(name)
+        if name in self.strayed:
+            self.strayed.discard(name)
+        else:
+            self._change(_UNSUBSCRIBE[kind], name)
+        there = to.add(kind, channel, receiver)
+        if waiting is not None:
+            there.add_done_callback(functools.partial(_confirmed_there, waiting))
 
     async def begin(self, connection: Any) -> None:
         """See `Line.begin`: everything is subscribed to again."""
         self._changes.clear()
         self._asked.clear()
         self._confirmed.clear()
+        self.strayed.clear()
         names = list(self._wanted)
         if names:
             await self._send(connection, names)
@@ -157,7 +174,9 @@ class Subscriber(Line):
         except MovedError:
             self._heard += 1
             if self._asked:
-                self._confirmed.add(self._asked.pop(0))
+                name = self._asked.pop(0)
+                self._confirmed.add(name)
+                self.strayed.add(name)
             self._moved()
             return
         except ResponseError as error:
@@ -194,6 +213,7 @@ class Subscriber(Line):
                 waiting.set_result(None)
         elif word == "sunsubscribe" and (SHARD, channel) in self._wanted:
             # Not asked for: the channel's slot has gone to another server.
+            self.strayed.add((SHARD, channel))
             self._moved()
 
     def _refused(self, error: Exception) -> None:
@@ -207,3 +227,9 @@ class Subscriber(Line):
         waiting = self._waiting.pop(name, None)
         if waiting is not None and not waiting.done():
             waiting.set_exception(refusal)
+
+
+def _confirmed_there(waiting: asyncio.Future[None], there: asyncio.Future[None]) -> None:
+    """Who waits for one server of Redis is told when another has confirmed."""
+    if not waiting.done() and not there.cancelled():
+        waiting.set_result(None)

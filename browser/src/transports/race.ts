@@ -5,8 +5,8 @@
  */
 
 import { subscribe } from "../subscribe.js";
-import type { Engine } from "./engine.js";
-import type { Transport } from "./transport.js";
+import type { Engine } from "../engine/engine.js";
+import type { Transport } from "../engine/transport.js";
 
 /** How much earlier WebTransport sets out, in milliseconds. */
 const HEAD_START = 250;
@@ -14,11 +14,11 @@ const HEAD_START = 250;
 /**
  * Open a session over whichever of two transports opens first.
  *
- * @param engine the session.
- * @param first its transport.
- * @param open opens that.
+ * @param engine the session's.
+ * @param first its transport so far.
+ * @param begin opens that.
  */
-export function race(engine: Engine, first: Transport, open: () => void): void {
+export function race(engine: Engine, first: Transport, begin: () => unknown): void {
   const leave: (() => void)[] = [];
   const running = new Set<Transport>();
   let joined = false;
@@ -28,7 +28,7 @@ export function race(engine: Engine, first: Transport, open: () => void): void {
     for (const stop of leave) stop();
     for (const loser of running) if (loser !== winner) loser.removeAllListeners().close();
   };
-  const run = (transport: Transport, open: () => void) => {
+  const run = (transport: Transport, open: () => unknown) => {
     running.add(transport);
     const fail = (error: any) => {
       running.delete(transport);
@@ -59,7 +59,7 @@ export function race(engine: Engine, first: Transport, open: () => void): void {
   };
   const timer = engine.timers.start(join, HEAD_START);
   leave.push(subscribe(engine, { close: () => end() }));
-  // What it tells is for the engine only once it has won.
+  // The engine is not to hear of it before it is known who wins.
   first.removeAllListeners();
-  run(first, open);
+  run(first, begin);
 }

@@ -1,0 +1,289 @@
+"""Emitters: ours say what the official ones say, reach Node's servers, and the other way round."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis as redis_py
+
+import nuncio
+import nuncio.sync
+from nuncio import OptionError
+from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
+from nuncio.cluster.emitter import Emitting
+from nuncio.cluster.messages import ClusterMessage
+from tests.cluster import captures
+from tests.cluster.kinds import KINDS, NODE_CLIENTS
+from tests.support.aio import run_async, within
+from tests.support.clusters import NODE, OURS, Cluster, Kind
+from tests.support.nodeserver import NodeHome
+from tests.support.ports import free_port
+from tests.support.redis import Redis
+
+# What the captured emitters did, by the names of the captures.
+ACTIONS: dict[str, Callable[[Emitting[Any]], Any]] = {
+    "emitter_emit_all": lambda e: e.emit("em", 1, {"a": "b"}),
+    "emitter_emit_room": lambda e: e.to("room1").emit("em", 2),
+    "emitter_emit_rooms_except": lambda e: e.to(["room1", "room2"]).except_("room2").emit("em", 3),
+    "emitter_emit_binary": lambda e: e.emit("emb", b"\x01\x02\xff"),
+    "emitter_emit_volatile_compress": lambda e: e.volatile.compress(False).emit("emv", 1),
+    "emitter_emit_nsp": lambda e: e.of("chat").emit("emc", 1),
+    "emitter_sockets_join": lambda e: e.in_("room1").sockets_join("ej"),
+    "emitter_sockets_leave": lambda e: e.sockets_leave("ej"),
+    "emitter_server_side_emit": lambda e: e.server_side_emit("sse", "from-emitter"),
+    "emitter_disconnect_sockets": lambda e: e.of("/chat").disconnect_sockets(True),
+}
+
+
+class Orders:
+    """Keeps the commands that an emitter would send."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+        self.commands: list[tuple[Any, ...]] = []
+
+    def send(self, message: ClusterMessage) -> None:
+        """See `Sender.send`."""
+        self.commands.append(self._target.order(message)[1])
+
+    def close(self) -> None:
+        """See `Sender.close`."""
+
+
+def said(target: Any, action: str) -> tuple[Any, ...]:
+    """The command of an action."""
+    orders = Orders(target)
+    ACTIONS[action](Emitting(orders))
+    return orders.commands[0]
+
+
+def emitters(file: str) -> dict[str, dict[str, Any]]:
+    """What the captured emitter said."""
+    found = {one["action"]: one for one in captures.wire(file) if one["action"] in ACTIONS}
+    assert len(found) == len(ACTIONS)
+    return found
+
+
+# Of two rooms none is the first.
+ONE_ROOM = [action for action in ACTIONS if "rooms" not in action]
+
+
+@pytest.mark.parametrize("action", ONE_ROOM)
+def test_the_classic_emitter_is_node_s_byte_for_byte(action: str) -> None:
+    captured = emitters("redis-classic")[action]
+    command = said(RedisAdapter("redis://localhost"), action)
+    assert command[:2] == ("PUBLISH", captured["channel"])
+    assert command[2].hex() == captured["payload_hex"]
+
+
+@pytest.mark.parametrize("action", ONE_ROOM)
+def test_the_emitter_of_streams_is_node_s_byte_for_byte(action: str) -> None:
+    captured = emitters("redis-streams")[action]
+    command = said(RedisStreamsAdapter("redis://localhost"), action)
+    assert command[:6] == ("XADD", "socket.io", "MAXLEN", "~", "10000", "*")
+    fields = dict(zip(command[6::2], command[7::2], strict=True))
+    expected = dict(captured["fields"])
+    if action == "emitter_emit_binary":
+        # The same, as far as it is looked at.
+        assert set(fields) == set(expected)
+    else:
+        assert fields == expected
+
+
+def test_several_rooms() -> None:
+    command = said(RedisAdapter("redis://localhost"), "emitter_emit_rooms_except")
+    assert command[1] == "socket.io#/#"
+    assert b"room1" in command[2] and command[2].endswith(b"\xa6except\x91\xa5room2")
+
+
+@pytest.fixture(scope="module", params=[OURS, NODE])
+def at(request: pytest.FixtureRequest) -> str:
+    """Whose server hears it."""
+    found: str = request.param
+    return found
+
+
+def maker(kind: Kind, url: str) -> Any:
+    """The adapter of a row, for an emitter."""
+    return kind.ours(url)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@run_async
+async def test_our_emitter_reaches_clients_of_ours_and_node_s(
+    home: NodeHome, redis: Redis, kind: Kind, at: str
+) -> None:
+    cluster = Cluster(kind, redis.url, home.program)
+    try:
+        side = await cluster.side(at)
+        client, id = side.client, str(side.client.socket.id)
+        while await side.count() != 1:
+            await asyncio.sleep(0.01)
+        async with nuncio.Emitter(maker(kind, redis.url)) as emitter:
+            await emitter.emit("e", 1, {"a": [None]}, b"\x00")
+            assert await client.next("e") == [1, {"a": [None]}, b"\x00"]
+            await emitter.to(id).sockets_join(["x", 5])
+            while not {"x", 5} <= await side.rooms():
+                await asyncio.sleep(0.01)
+            await emitter.to("nobody").emit("e", 2)
+            await emitter.to(["x", "nobody"]).volatile.emit("e", 3)
+            assert await client.next("e") == [3]
+            await emitter.in_("x").sockets_leave("x")
+            while "x" in await side.rooms():
+                await asyncio.sleep(0.01)
+            emitter.except_(id).emit("e", 4)
+            emitter.server_side_emit("told", "from an emitter")
+            assert await side.told() == ["from an emitter"]
+        await asyncio.to_thread(say_blocking, maker(kind, redis.url))
+        assert await client.next("e") == ["blocking"]
+        # It counts as nobody.
+        assert await side.count() == 1
+        async with nuncio.Emitter(maker(kind, redis.url)) as emitter:
+            emitter.disconnect_sockets()
+        await client.next("disconnect")
+    finally:
+        await cluster.close()
+
+
+def say_blocking(adapter: Any) -> None:
+    """Emit without a loop."""
+    with nuncio.sync.Emitter(adapter) as emitter:
+        emitter.emit("e", "blocking")
+
+
+@run_async
+async def test_the_official_emitter_reaches_our_clients(home: NodeHome, redis: Redis) -> None:
+    kind = KINDS[0]
+    cluster = Cluster(kind, redis.url, home.program)
+    try:
+        ours = await cluster.our_side()
+        node = await cluster.node_side()
+        id = str(ours.client.socket.id)
+        await node.server.run(
+            NODE_CLIENTS + 'const { Emitter } = require("@socket.io/redis-emitter");'
+            "io.emitter = new Emitter(lines[0], { key: args[1] });",
+            redis.url,
+            kind.name,
+        )
+
+        async def emitter(code: str) -> None:
+            await node.server.run(f"io.emitter.{code}", id)
+
+        await emitter('emit("e", 1, Buffer.from([0, 255]), { a: "b" })')
+        assert await ours.client.next("e") == [1, b"\x00\xff", {"a": "b"}]
+        await emitter('in(args[0]).socketsJoin(["x", "y"])')
+        while await ours.rooms() != {id, "x", "y"}:
+            await asyncio.sleep(0.01)
+        await emitter('to("x").except("nobody").volatile.emit("e", 2)')
+        assert await ours.client.next("e") == [2]
+        await emitter('in("x").socketsLeave("y")')
+        while await ours.rooms() != {id, "x"}:
+            await asyncio.sleep(0.01)
+        await emitter('serverSideEmit("told", 3)')
+        assert await ours.told() == [3]
+        await emitter('in("x").disconnectSockets()')
+        await ours.client.next("disconnect")
+    finally:
+        await cluster.close()
+
+
+@run_async
+async def test_the_official_emitter_of_streams_reaches_our_clients(
+    home: NodeHome, redis: Redis
+) -> None:
+    # It is not on npm: what it said was recorded.
+    kind = next(one for one in KINDS if one.name == "streams")
+    cluster = Cluster(kind, redis.url, home.program)
+    try:
+        ours = await cluster.our_side()
+        heard: list[Any] = []
+        ours.io.on_server("sse", lambda *args: heard.append(list(args)))
+        await ours.join(["room1"])
+        for action, captured in emitters("redis-streams").items():
+            fields = [part for pair in captured["fields"].items() for part in pair]
+            await redis.command("XADD", kind.name, "*", *fields)
+            case = next(one for one in captures.replays("redis-streams") if one["action"] == action)
+            for expected in case["expected_on_B"]:
+                if expected["client"] == "B1" and "/chat" not in str(captured["fields"]):
+                    assert await ours.client.next(expected["event"]) == [
+                        bytes.fromhex(one["$binary"])
+                        if isinstance(one, dict) and "$binary" in one
+                        else one
+                        for one in expected["args"]
+                    ]
+        while not heard:
+            await asyncio.sleep(0.01)
+        assert heard == [["from-emitter"]]
+    finally:
+        await cluster.close()
+
+
+@run_async
+async def test_an_address_or_a_client_is_enough(home: NodeHome, redis: Redis) -> None:
+    kind = Kind("default", RedisAdapter)
+    cluster = Cluster(kind, redis.url, home.program)
+    client = redis.client()
+    blocking = redis_py.Redis(port=redis.port)
+    try:
+        side = await cluster.our_side()
+        for where in (redis.url, client):
+            async with nuncio.Emitter(where) as emitter:
+                await emitter.emit("e", 1)
+            assert await side.client.next("e") == [1]
+        for either in (redis.url, blocking):
+            nuncio.sync.Emitter(either).emit("e", 2)
+            assert await side.client.next("e") == [2]
+        heard: list[Any] = []
+        many = nuncio.sync.Emitter(redis.url)
+        threads = [threading.Thread(target=many.emit, args=("e", n)) for n in range(10)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            heard += await side.client.next("e")
+        many.close()
+        assert sorted(heard) == list(range(10))
+    finally:
+        await client.aclose()
+        blocking.close()
+        await cluster.close()
+
+
+@run_async
+async def test_what_is_emitted_while_redis_is_away_fails() -> None:
+    url = f"redis://127.0.0.1:{free_port()}"
+    async with nuncio.Emitter(url) as emitter:
+        with pytest.raises(ConnectionError):
+            await within(emitter.emit("e"))
+    with nuncio.sync.Emitter(url) as blocking, pytest.raises(ConnectionError):
+        blocking.emit("e")
+
+
+@pytest.mark.parametrize("where", [5, None, "localhost", "http://localhost", object()])
+def test_what_is_no_adapter_is_told(where: Any) -> None:
+    with pytest.raises(OptionError):
+        nuncio.Emitter(where)
+    with pytest.raises(OptionError):
+        nuncio.sync.Emitter(where)
+
+
+def test_wrong_use_is_told() -> None:
+    emitter: Any = nuncio.sync.Emitter(RedisShardedAdapter("redis://localhost"))
+    with pytest.raises(OptionError, match="reserved"):
+        emitter.emit("connect")
+    with pytest.raises(OptionError, match="callback"):
+        emitter.emit("e", lambda: None)
+    with pytest.raises(OptionError, match="callback"):
+        emitter.server_side_emit("e", lambda: None)
+    with pytest.raises(OptionError, match="rooms"):
+        emitter.to(None)
+    with pytest.raises(OptionError, match="nsp"):
+        emitter.of("")
+    with pytest.raises(TypeError):
+        emitter.emit("e", object())
+    with pytest.raises(OptionError, match="reason"):
+        emitter.disconnect_sockets(data=1)
+    emitter.close()
