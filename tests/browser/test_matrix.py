@@ -142,7 +142,8 @@ def test_packets_as_messagepack(run: Run, browser: Browser, name: str) -> None:
                 const socket = io({ transports: [classes[name]] });
                 const bytes = Uint8Array.of(1, 2);
                 const date = new Date(1700000000123);
-                const back = await socket.emitWithAck("echo", { bytes, date, text: "\u00e9", none: null });
+                const sent = { bytes, date, text: "\u00e9", none: null };
+                const back = await socket.emitWithAck("echo", sent);
                 socket.disconnect();
                 return [[...new Uint8Array(back.bytes)], back.date.getTime(), back.text, back.none];
             }""",
