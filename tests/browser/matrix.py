@@ -104,7 +104,11 @@ def applies(case: str, row: Row) -> bool:
 
 def page_html(client: str) -> bytes:
     """A page with one of the clients, and the transports as classes."""
-    script = "socket.io.all.min.js" if client == "nuncio" else "official.js"
+    script = {
+        "nuncio": "socket.io.all.min.js",
+        "msgpack": "socket.io.msgpack.min.js",
+        "official": "official.js",
+    }[client]
     return f"""<!doctype html><title>{client}</title><link rel="icon" href="data:,">
 <script src="/socket.io/{script}"></script>
 <script src="/socket.io/nuncio-transports.min.js"></script>
@@ -204,6 +208,9 @@ class Site:
         certificate: dict[str, Any] = {}
         if "webtransport" in transports:
             certificate["webtransport"] = {"dev": True}
+        certificate: dict[str, Any] = (
+            {"webtransport": {"dev": True}} if "webtransport" in transports else {}
+        )
         listening = await io.listen(0, app=site, **certificate)
         proxy = FaultProxy(listening.port)
         await proxy.accept()

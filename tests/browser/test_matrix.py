@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import nuncio
 from tests.browser.conftest import ARGUMENTS, missing
 from tests.browser.matrix import BURST, CASES, CLIENTS, OFFICIAL, TRANSPORTS, Row, Site, applies
 from tests.conftest import find_program
@@ -125,6 +126,33 @@ def test_several_pages_and_browsers_at_once(run: Run, matrix: Site, browser: Bro
     everything = sorted(f"from {at}" for at in range(2 * len(names)))
     assert [sorted(texts) for texts in heard] == [everything] * len(heard)
     assert [texts[-1] for texts in answers] == ["who is left?"] * len(names)
+
+
+@pytest.mark.parametrize("name", ["polling", "websocket", "stream"])
+def test_packets_as_messagepack(run: Run, browser: Browser, name: str) -> None:
+    """The bundle that has its parser in it, against a server that does the same."""
+
+    async def visit() -> Any:
+        site = await Site.open(browser, [name], parser=nuncio.MsgPackParser())
+        page = await site.page("msgpack")
+        found = await page.evaluate(
+            """async (name) => {
+                const { Polling, Stream, WebSocket } = nuncioTransports;
+                const classes = { polling: Polling, stream: Stream, websocket: WebSocket };
+                const socket = io({ transports: [classes[name]] });
+                const bytes = Uint8Array.of(1, 2);
+                const date = new Date(1700000000123);
+                const sent = { bytes, date, text: "\u00e9", none: null };
+                const back = await socket.emitWithAck("echo", sent);
+                socket.disconnect();
+                return [[...new Uint8Array(back.bytes)], back.date.getTime(), back.text, back.none];
+            }""",
+            name,
+        )
+        await site.close()
+        return found, site.errors
+
+    assert run(visit()) == ([[1, 2], 1700000000123, "\u00e9", None], [])
 
 
 def test_more_tabs_than_connections_hold_each_other_up_by_little(run: Run, matrix: Site) -> None:
