@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nuncio.engine.transport import Flusher
+from nuncio.engine.transport import Flusher, PacketSink
 from nuncio.engine.wheel import TimerWheel
 from nuncio.protocol.bytestream import encode_packet
 from nuncio.protocol.engineio import Message
@@ -12,10 +12,11 @@ from nuncio.webtransport.transport import WebTransportTransport
 from tests.support.clock import FakeLoop
 
 
-class Sink:
+class Sink(PacketSink):
     """Writes down what it is told."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.heard: list[Any] = []
         self.on_text: Any = None
 
@@ -44,12 +45,11 @@ class Wire:
         self.delivered = False
         self.held: list[int] = []
         self.closes: list[tuple[int, str]] = []
-        self.sink: Any = Sink()
+        self.sink = Sink()
         self.transport = WebTransportTransport(
             self, Flusher(self.loop), TimerWheel(self.loop), limit, high_water, 10.0
         )
-        sink: Any = self.sink
-        self.transport.sink = sink
+        self.transport.sink = self.sink
         self.transport.resume_reading()
         self.loop.advance(0)
 
