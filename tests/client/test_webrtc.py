@@ -12,6 +12,7 @@ import pytest
 import nuncio
 from nuncio.errors import OptionError
 from tests.support.aio import eventually, run_async
+from tests.support.live import HOSTS, listening
 
 pytest.importorskip("aiortc")
 
@@ -37,11 +38,11 @@ def server(**options: Any) -> nuncio.Server:
 
 
 @asynccontextmanager
-async def serving(io: nuncio.Server) -> AsyncIterator[str]:
+async def serving(io: nuncio.Server, host: str = "native") -> AsyncIterator[str]:
     """The URL of a server; at the end no task of it, or of a client, is left."""
     before = asyncio.all_tasks()
-    async with await io.listen(0) as listening:
-        yield f"http://127.0.0.1:{listening.port}"
+    async with listening(io, host) as port:
+        yield f"http://127.0.0.1:{port}"
     await eventually(lambda: asyncio.all_tasks() <= before, "every task has ended")
 
 
@@ -76,10 +77,11 @@ async def test_everything_comes_through(transports: list[str]) -> None:
         assert answers == list(range(2000))
 
 
+@pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("first", ["polling", "websocket"])
 @run_async
-async def test_nothing_is_lost_or_overtaken_while_it_moves(first: str) -> None:
-    async with serving(server()) as url, client(url, [first, "webrtc"]) as socket:
+async def test_nothing_is_lost_or_overtaken_while_it_moves(first: str, host: str) -> None:
+    async with serving(server(), host) as url, client(url, [first, "webrtc"]) as socket:
         back: list[int] = []
         socket.on("number", back.append)
         await eventually(lambda: socket.connected)

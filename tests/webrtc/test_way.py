@@ -282,6 +282,18 @@ async def test_who_goes_away_in_the_middle_of_an_offer_leaves_nothing(place: Pla
 
 
 @run_async
+async def test_an_offer_that_does_not_come_to_its_end_is_given_up(place: Place) -> None:
+    head = request(TARGET, "POST", [*SDP, ("Content-Length", "1000")])
+    async with await Connection.open(place.port) as connection:
+        await connection.send(head + b"v=0")
+        await eventually(lambda: place.way.offers.open == 1)
+        await eventually(lambda: place.way.offers.open == 0, "it is not waited for any longer")
+        if place.host == "native":
+            # Under ASGI that is told when the rest has come.
+            assert (await connection.response("POST")).status == 408
+
+
+@run_async
 async def test_a_peer_that_has_lost_its_session_meanwhile_is_sent_away(place: Place) -> None:
     opened = await fetch(place.port, "/socket.io/?EIO=4&transport=polling")
     sid = json.loads(opened.body[1:])["sid"]

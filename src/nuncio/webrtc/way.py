@@ -22,6 +22,7 @@ from nuncio.engine.request import Exchange, Receiver
 from nuncio.engine.session import Session
 from nuncio.engine.transport import Transport
 from nuncio.engine.ways import Way, revision_of
+from nuncio.engine.wheel import Timer
 from nuncio.errors import PacketError, TransportError
 from nuncio.webrtc import library
 from nuncio.webrtc.link import Link
@@ -209,6 +210,17 @@ def is_near(exchange: Exchange) -> bool:
     return client is None or client[0].startswith(_LOOPBACK)
 
 
+class _Limit(Timer):
+    """Ends an offer that is not complete in time."""
+
+    def __init__(self, attempt: _Attempt) -> None:
+        super().__init__()
+        self._attempt = attempt
+
+    def expire(self, now: float) -> None:
+        self._attempt.expire()
+
+
 class _Attempt(Receiver):
     """One offer, until its channel is open.
 
@@ -232,7 +244,9 @@ class _Attempt(Receiver):
         self.exchange = exchange
         self.id = id
         self.session = session
+        self._limit = _Limit(self)
         way.offers.begin(address)
+        way.engine.config().wheel.arm(self._limit, way.engine.options.upgrade_timeout)
 
     def when_ready(self, callback: Any) -> bool:
         """See `Receiver.when_ready`: there is always room."""
@@ -249,7 +263,7 @@ class _Attempt(Receiver):
     def body_end(self, exchange: Exchange) -> None:
         """See `Receiver.body_end`."""
         way = self._way
-        self._gathering = False
+        self._gathered()
         data = bytes(self._body)
         self._body.clear()
         try:
@@ -270,8 +284,18 @@ class _Attempt(Receiver):
         elif self._link is not None:
             self._link.abort()
 
-    def _over(self) -> None:
+    def expire(self) -> None:
+        """The offer does not come to its end."""
+        self._over()
+        self.exchange.respond(408, [("Connection", "close")], b"")
+
+    def _gathered(self) -> None:
         self._gathering = False
+        self._way.engine.config().wheel.cancel(self._limit)
+
+    def _over(self) -> None:
+        if self._gathering:
+            self._gathered()
         self._way.offers.end(self._address)
 
     async def _run(self, offer: Offer) -> None:
