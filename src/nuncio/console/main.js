@@ -302,7 +302,7 @@ function draw() {
   $("transport").hidden = !transport;
   $("transport").textContent = trying ? `${transport} → ${trying}…` : transport;
   $("transport").title = "The transport in use";
-  $("latency").hidden = !trips.length;
+  $("latency").hidden = !trips.length || !active;
   if (trips.length) {
     const middle = [...trips].sort((a, b) => a - b)[Math.floor(trips.length / 2)];
     $("latency").replaceChildren(el("span", { className: "word" }, "ack "), inTime(trips.at(-1)));
