@@ -32,7 +32,7 @@ ELSEWHERE = {
     "destroy_upgrade_timeout": _OTHER_PATHS,
     "cors_allowed_origins": 'write cors="https://…", or a list',
     "async_mode": "Nuncio always runs in asyncio",
-    "client_manager": "clusters are not part of Nuncio yet",
+    "client_manager": "servers are joined by adapter=nuncio.cluster.RedisAdapter(…)",
     "logger": "configure the loggers 'nuncio' and 'nuncio.engine'",
     "engineio_logger": "configure the logger 'nuncio.engine'",
 }

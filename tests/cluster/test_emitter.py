@@ -18,7 +18,7 @@ from nuncio.cluster.emitter import Emitting
 from nuncio.cluster.messages import ClusterMessage
 from tests.cluster import captures
 from tests.cluster.kinds import KINDS, NODE_CLIENTS
-from tests.support.aio import run_async, within
+from tests.support.aio import eventually, run_async, until, within
 from tests.support.clusters import NODE, OURS, Cluster, Kind
 from tests.support.nodeserver import NodeHome
 from tests.support.ports import free_port
@@ -121,20 +121,17 @@ async def test_our_emitter_reaches_clients_of_ours_and_node_s(
     try:
         side = await cluster.side(at)
         client, id = side.client, str(side.client.socket.id)
-        while await side.count() != 1:
-            await asyncio.sleep(0.01)
+        await until(side.count, 1)
         async with nuncio.Emitter(maker(kind, redis.url)) as emitter:
             await emitter.emit("e", 1, {"a": [None]}, b"\x00")
             assert await client.next("e") == [1, {"a": [None]}, b"\x00"]
             await emitter.to(id).sockets_join(["x", 5])
-            while not {"x", 5} <= await side.rooms():
-                await asyncio.sleep(0.01)
+            await until(side.rooms, {id, "x", 5})
             await emitter.to("nobody").emit("e", 2)
             await emitter.to(["x", "nobody"]).volatile.emit("e", 3)
             assert await client.next("e") == [3]
             await emitter.in_("x").sockets_leave("x")
-            while "x" in await side.rooms():
-                await asyncio.sleep(0.01)
+            await until(side.rooms, {id, 5})
             emitter.except_(id).emit("e", 4)
             emitter.server_side_emit("told", "from an emitter")
             assert await side.told() == ["from an emitter"]
@@ -176,13 +173,11 @@ async def test_the_official_emitter_reaches_our_clients(home: NodeHome, redis: R
         await emitter('emit("e", 1, Buffer.from([0, 255]), { a: "b" })')
         assert await ours.client.next("e") == [1, b"\x00\xff", {"a": "b"}]
         await emitter('in(args[0]).socketsJoin(["x", "y"])')
-        while await ours.rooms() != {id, "x", "y"}:
-            await asyncio.sleep(0.01)
+        await until(ours.rooms, {id, "x", "y"})
         await emitter('to("x").except("nobody").volatile.emit("e", 2)')
         assert await ours.client.next("e") == [2]
         await emitter('in("x").socketsLeave("y")')
-        while await ours.rooms() != {id, "x"}:
-            await asyncio.sleep(0.01)
+        await until(ours.rooms, {id, "x"})
         await emitter('serverSideEmit("told", 3)')
         assert await ours.told() == [3]
         await emitter('in("x").disconnectSockets()')
@@ -215,8 +210,7 @@ async def test_the_official_emitter_of_streams_reaches_our_clients(
                         else one
                         for one in expected["args"]
                     ]
-        while not heard:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: heard)
         assert heard == [["from-emitter"]]
     finally:
         await cluster.close()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from nuncio.errors import DisconnectReason
 from tests.cluster.kinds import KINDS
-from tests.support.aio import eventually, run_async, within
+from tests.support.aio import eventually, run_async, until, within
 from tests.support.clusters import NODE, OURS, PAIRS, Cluster, Kind, Side
 from tests.support.nodeserver import NodeHome
 from tests.support.redis import Redis
@@ -55,14 +54,6 @@ class Pair:
             found.append([[name, *args] for name, args in client.log if name in ("e", "q")])
             client.forget()
         return found[0], found[1]
-
-
-async def until(ask: Callable[[], Awaitable[Any]], expected: Any) -> None:
-    """Ask again and again until it is so."""
-    limit = asyncio.get_running_loop().time() + 20
-    while (found := await ask()) != expected:
-        assert asyncio.get_running_loop().time() < limit, f"{found!r} is not {expected!r}"
-        await asyncio.sleep(0.005)
 
 
 async def fetched(side: Side) -> int:

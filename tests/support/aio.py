@@ -86,6 +86,14 @@ async def eventually(condition: Callable[[], object], what: str = "") -> None:
         await asyncio.sleep(0.005)
 
 
+async def until(ask: Callable[[], Awaitable[Any]], expected: Any) -> None:
+    """Ask again and again until the answer is the one that is expected."""
+    limit = asyncio.get_running_loop().time() + DEADLINE / 3
+    while (found := await ask()) != expected:
+        assert asyncio.get_running_loop().time() < limit, f"{found!r} is not {expected!r}"
+        await asyncio.sleep(0.005)
+
+
 async def within(awaitable: Awaitable[T], seconds: float = DEADLINE / 3) -> T:
     """Await something with a deadline of its own."""
     async with asyncio.timeout(seconds):

@@ -18,7 +18,7 @@ import pytest
 from nuncio import AckTimeout, ClusterTimeout, ClusterUnavailable, OptionError, Server
 from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
 from nuncio.cluster.redis import link
-from tests.support.aio import eventually, run_async, within
+from tests.support.aio import eventually, run_async, until, within
 from tests.support.memory import Client
 from tests.support.ports import free_port
 from tests.support.redis import Redis
@@ -52,8 +52,7 @@ class Two:
 
         await within(attempts())
         assert f"2{heard}" in self.ada.take()
-        while await self.adapter().server_count() != 2:
-            await asyncio.sleep(0.01)
+        await until(self.adapter().server_count, 2)
 
 
 @asynccontextmanager
@@ -183,12 +182,10 @@ async def test_a_server_leaves_and_may_start_again(program: Any, maker: str) -> 
         pair.two.emit("last words")
         await pair.two.close(0.2)
         await eventually(lambda: '2["last words"]' in pair.ada.take())
-        while await pair.adapter().server_count() != 1:
-            await asyncio.sleep(0.01)
+        await until(pair.adapter().server_count, 1)
         assert await pair.one.fetch_sockets() == [pair.ada.socket]
         await pair.two.engine.start()
-        while await pair.adapter().server_count() != 2:
-            await asyncio.sleep(0.01)
+        await until(pair.adapter().server_count, 2)
 
 
 @run_async
@@ -261,8 +258,7 @@ async def test_a_server_dies_in_the_middle_of_a_request(program: Any, maker: str
         )
         assert third.stdout is not None
         assert await within(third.stdout.readline()) == b"ready\n"
-        while await pair.adapter().server_count() != 3:
-            await asyncio.sleep(0.01)
+        await until(pair.adapter().server_count, 3)
         pair.two.on_server("hang", lambda: "two")
         waiting = asyncio.ensure_future(pair.one.server_side_emit_with_ack("hang", timeout=1))
         os.kill(third.pid, signal.SIGSTOP)
@@ -276,8 +272,7 @@ async def test_a_server_dies_in_the_middle_of_a_request(program: Any, maker: str
         with pytest.raises(ClusterTimeout) as found:
             await within(asking)
         assert len(found.value.responses) == 2
-        while await pair.adapter().server_count() != 2:
-            await asyncio.sleep(0.01)
+        await until(pair.adapter().server_count, 2)
         assert len(await pair.one.fetch_sockets()) == 2
 
 
