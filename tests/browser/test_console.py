@@ -594,7 +594,7 @@ async def test_a_phone_shows_one_part_at_a_time(
         await page.tap("[data-to=emit]")
         await page.fill("#event", "echo")
         await page.tap("#send")
-        await page.wait_for_selector("#toast:has-text('acknowledged by the server / echo')")
+        await page.wait_for_selector("#toast:has-text('\u2713 echo')")
         await page.tap("[data-to=log]")
         await sees(page, "ack", "echo")
         assert await page.text_content("#unread") == ""

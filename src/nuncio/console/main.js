@@ -282,7 +282,9 @@ function log(entry) {
   if (document.body.dataset.view === "log") return;
   if (entry.kind === "in") unread++;
   // Where the log is not beside, answers and problems are told for a moment.
-  if (SMALL.matches && ["ack", "error"].includes(entry.kind)) toast(`${inWords(entry)} ${preview(entry.args, 60)}`);
+  if (!SMALL.matches) return;
+  if (entry.kind === "ack") toast(`✓ ${entry.name} ${preview(entry.args, 80)}`);
+  else if (entry.kind === "error") toast([entry.name, entry.note].join(": "));
 }
 
 /** Say what has come; when much comes, only how much. */
