@@ -158,6 +158,9 @@ def test_wrong_options_are_told(dist: Path, option: Any, text: str) -> None:
 
 def test_every_official_name_is_known() -> None:
     bundles = ["socket.io", "socket.io.min", "socket.io.esm.min", "socket.io.msgpack.min"]
+    # Nuncio's own beside them.
+    bundles += ["socket.io.all.min", "socket.io.all.esm.min"]
+    bundles += ["nuncio-transports.min", "nuncio-transports.esm.min"]
     assert sorted(NAMES) == sorted(f"{name}.js{map}" for name in bundles for map in ("", ".map"))
 
 

@@ -58,15 +58,18 @@ export class EmitForm {
   check() {
     let problem = "";
     let count = this.#files.length;
+    let lost;
     try {
       const values = readValues($("args").value);
       count = placed(values, this.#files.map((file) => file.name)).length;
+      lost = [...$("args").value.matchAll(/"\$([1-9]\d?)"/g)].find(([, number]) => number > this.#files.length);
     } catch (error) {
       problem = error.message;
     }
     $("args-problem").textContent = problem;
     $("args").setAttribute("aria-invalid", problem !== "");
-    $("args-count").textContent = problem ? "" : count === 0 ? "no arguments" : count === 1 ? "1 argument" : `${count} arguments`;
+    if (lost) $("args-count").textContent = `no file for ${lost[0]}: it is sent as text`;
+    else $("args-count").textContent = problem ? "" : count === 0 ? "no arguments" : count === 1 ? "1 argument" : `${count} arguments`;
     return !problem;
   }
 

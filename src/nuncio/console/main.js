@@ -282,7 +282,9 @@ function log(entry) {
   if (document.body.dataset.view === "log") return;
   if (entry.kind === "in") unread++;
   // Where the log is not beside, answers and problems are told for a moment.
-  if (SMALL.matches && ["ack", "error"].includes(entry.kind)) toast(`${inWords(entry)} ${preview(entry.args, 60)}`);
+  if (!SMALL.matches) return;
+  if (entry.kind === "ack") toast(`✓ ${entry.name} ${preview(entry.args, 80)}`);
+  else if (entry.kind === "error") toast([entry.name, entry.note].join(": "));
 }
 
 /** Say what has come; when much comes, only how much. */
@@ -302,7 +304,7 @@ function draw() {
   $("transport").hidden = !transport;
   $("transport").textContent = trying ? `${transport} → ${trying}…` : transport;
   $("transport").title = "The transport in use";
-  $("latency").hidden = !trips.length;
+  $("latency").hidden = !trips.length || !active;
   if (trips.length) {
     const middle = [...trips].sort((a, b) => a - b)[Math.floor(trips.length / 2)];
     $("latency").replaceChildren(el("span", { className: "word" }, "ack "), inTime(trips.at(-1)));
