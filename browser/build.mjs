@@ -11,6 +11,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
+import { minify } from "terser";
 
 import { packed, sizes } from "./sizes.mjs";
 
@@ -43,16 +44,25 @@ const classic = (entry, name = "io") => ({
 const PRIVATE = /\b_[a-z]\w*/g;
 const KEPT = ["_close", "_placeholder", "_cookieJar"];
 
+/** Short names begin with a capital, and folders whose sources pages may do without have the longer ones. */
+const FIRST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const SECOND = "abcdefghijklmnopqrstuvwxyz";
+const FURTHER = /^(transports|peer)\b/;
+
 function shortNames() {
-  const files = readdirSync(join(here, "src"), { recursive: true, encoding: "utf8" });
-  const sources = files.filter((name) => name.endsWith(".ts")).map((name) => join(here, "src", name));
-  const found = sources.flatMap((path) => readFileSync(path, "utf8").match(PRIVATE) ?? []);
   const uses = new Map();
-  for (const name of found) uses.set(name, (uses.get(name) ?? 0) + 1);
+  for (const file of readdirSync(join(here, "src"), { recursive: true, encoding: "utf8" })) {
+    if (!file.endsWith(".ts")) continue;
+    const weight = FURTHER.test(file) ? 1 : 1000;
+    for (const name of readFileSync(join(here, "src", file), "utf8").match(PRIVATE) ?? []) {
+      uses.set(name, (uses.get(name) ?? 0) + weight);
+    }
+  }
   for (const name of KEPT) uses.delete(name);
   // The most frequent get the shortest; the name decides between equals, so that builds are the same.
   const names = [...uses.keys()].sort((a, b) => uses.get(b) - uses.get(a) || (a < b ? -1 : 1));
-  return Object.fromEntries(names.map((name, index) => [name, `_${index.toString(36)}`]));
+  const all = [...FIRST, ...[...FIRST].flatMap((first) => [...SECOND].map((second) => first + second))];
+  return Object.fromEntries(names.map((name, index) => [name, all[index]]));
 }
 
 const small = { minify: true, mangleProps: /^_[a-z]/, mangleCache: shortNames() };
@@ -74,37 +84,53 @@ const SCRIPTS = {
   "socket.io.all.min.js": { ...classic("all-script.ts"), ...small },
   "socket.io.all.esm.min.js": { entry: "all.ts", format: "esm", ...small },
   "nuncio-transports.min.js": { ...classic("classes-script.ts", "nuncioTransports"), ...small },
+  "nuncio-peer.min.js": { ...classic("peer/script.ts", "nuncioPeer"), ...small },
+  "nuncio-peer.esm.min.js": { entry: "peer/index.ts", format: "esm", ...small },
   "nuncio-transports.esm.min.js": { entry: "classes.ts", format: "esm", ...small },
 };
 
 /** Entry points of the npm package whose source has another name. */
-const SOURCES = { msgpack: "parser/msgpack.ts" };
+const SOURCES = { msgpack: "parser/msgpack.ts", peer: "peer/index.ts" };
 /** The entry points of the npm package; those for bundlers and modules share what they have in common. */
 const TRANSPORTS = [...readFileSync(join(here, "src/transports/index.ts"), "utf8").matchAll(/"\.\/(\w+)\.js"/g)].map(
   ([, name]) => `transports/${name}`,
 );
 const PACKAGE = {
-  modules: { format: "esm", entries: ["index", "all", "classes", "msgpack", ...TRANSPORTS], splitting: true },
+  modules: { format: "esm", entries: ["index", "all", "classes", "msgpack", "peer", ...TRANSPORTS], splitting: true },
   node: { format: "esm", platform: "node", entries: ["node", "all-node"], suffix: ".mjs" },
   required: {
     format: "cjs",
     platform: "node",
-    entries: ["node", "all-node", "classes", "msgpack", ...TRANSPORTS],
+    entries: ["node", "all-node", "classes", "msgpack", "peer", ...TRANSPORTS],
     suffix: ".cjs",
   },
 };
 
 /** Build a script; `folder` is where it will lie, which is what its map tells paths from. */
 async function script(name, { entry, ...options }, folder) {
-  const outfile = join(folder, name);
   const { outputFiles } = await build({
     ...common,
     ...options,
     entryPoints: [join("src", entry)],
-    outfile,
+    outfile: join(folder, name),
     sourcemap: true,
   });
-  return outputFiles.map(({ path, contents }) => [basename(path), contents]);
+  const files = outputFiles.map(({ path, contents }) => [basename(path), contents]);
+  return options.minify ? smaller(name, Object.fromEntries(files), options) : files;
+}
+
+/** What esbuild has made small, smaller: it is what every page loads. */
+async function smaller(name, files, { footer }) {
+  const text = (contents) => Buffer.from(contents).toString();
+  const map = `${name}.map`;
+  const { code, map: mapped } = await minify(text(files[name]), {
+    // Footers close what makes it a script.
+    module: !footer,
+    compress: { passes: 2 },
+    format: { comments: /^!/ },
+    sourceMap: { content: text(files[map]), filename: name, url: map },
+  });
+  return [[name, Buffer.from(`${code}\n`)], [map, Buffer.from(mapped)]];
 }
 
 /** What is served: each script, its map, and the script compressed as far as it goes. */

@@ -1,4 +1,4 @@
 /** For `<script>`: `io`, with all transports. */
 
-import "./all.js";
+import "./register.js";
 import "./script.js";

@@ -134,7 +134,7 @@ test("it says what it needs: a page, from the server's origin", async (t) => {
     await until(() => seen.length);
     return seen[0][2].description.message;
   };
-  assert.equal(await failure("http://a.test"), "the transport forever needs a page");
+  assert.match(await failure("http://a.test"), /needs a page/);
   page(t);
   assert.match(await failure("http://b.test"), /own origin/);
 });

@@ -1,15 +1,16 @@
 "use strict";
-// Nuncio's own client in Node: node client_node.js CLIENT TRANSPORTS [URL]
+// A client in Node: node client_node.js CLIENT TRANSPORTS [URL [CLASSES]]
 //
-// The transports are names, or "official": the official client's classes. Without a URL it talks to the
-// official server, in this process. What it sees is printed as JSON.
+// The client is a file of Nuncio's, or "socket.io-client", the official one. The transports are names, or
+// "official": the official client's classes; with CLASSES, a file of Nuncio's, they are those by these
+// names. Without a URL it talks to the official server, in this process. What it sees is printed as JSON.
 
 const { createRequire } = require("module");
 const path = require("path");
 
-const [client, transports, given] = process.argv.slice(2);
-const { Manager } = require(client);
+const [client, transports, given, file] = process.argv.slice(2);
 const others = createRequire(path.join(__dirname, "../interop/driver.js"));
+const { Manager } = client === "socket.io-client" ? others(client) : require(client);
 
 const { NodeXHR, NodeWebSocket } = others("engine.io-client");
 
@@ -35,9 +36,17 @@ function official() {
   return io;
 }
 
+function chosen() {
+  if (transports === "official") return [NodeXHR, NodeWebSocket];
+  const names = transports.split(",");
+  if (!file) return names;
+  const classes = Object.values(require(file));
+  return names.map((name) => classes.find((one) => one.prototype.name === name));
+}
+
 async function talk(url) {
   const manager = new Manager(url, {
-    transports: transports === "official" ? [NodeXHR, NodeWebSocket] : transports.split(","),
+    transports: chosen(),
     reconnectionDelay: 1,
     withCredentials: true,
     query: { "a&": "=" },
@@ -50,7 +59,8 @@ async function talk(url) {
   const bytes = new Uint8Array(await socket.emitWithAck("echo", Uint8Array.of(1, 2, 3)));
   seen.bytes = [...bytes];
   seen.asked = await socket.emitWithAck("ask back");
-  if (/,|official/.test(transports) && manager.engine.transport.name !== "websocket") {
+  const last = transports === "official" ? "websocket" : transports.split(",").at(-1);
+  if (manager.engine.transport.name !== last) {
     await next(manager.engine, "upgrade");
   }
   seen.transport = manager.engine.transport.name;

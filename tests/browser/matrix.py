@@ -29,6 +29,13 @@ SCRIPT = HERE / "matrix_page.js"
 CLIENT = Path(os.environ.get("NUNCIO_CLIENT_FILES") or BUNDLED)
 
 CLIENTS = ("nuncio", "official")
+
+# The official client lets promises of a WebTransport session that has ended go unheard.
+TOLERATED = (
+    "The session is closed.",
+    "Opening handshake failed.",
+    "close() is called while connecting.",
+)
 BURST = 300
 
 
@@ -40,7 +47,8 @@ class Row:
         name: the transport's.
         resumes: whether a cut connection is no end of the session.
         better: whether sessions over it can move to WebSocket.
-        tcp: whether it is cut when TCP connections are; otherwise the server cuts it.
+        tcp: whether it is cut when TCP connections are. Otherwise the server cuts it, and there is
+            no proxy on its way.
         module: of the server, without which there is no such transport.
     """
 
@@ -114,14 +122,19 @@ async def site(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": page_html(client)})
 
 
-# What a page may lack. WebSockets it has, but none comes through: the official client does not
-# expect anything else.
+# What a page may lack. WebSocket and WebTransport it has, but nothing comes through: the official
+# client does not expect anything else.
 BLOCK = """
-for (const name of ["EventSource", "WebTransport", "RTCPeerConnection"]) delete globalThis[name];
+for (const name of ["EventSource", "RTCPeerConnection"]) delete globalThis[name];
 Object.defineProperty(Response.prototype, "body", { get: () => null });
 WebSocket = class extends WebSocket {
   constructor() {
     super("ws://127.0.0.1:PORT/");
+  }
+};
+WebTransport = class extends WebTransport {
+  constructor(url, options) {
+    super("https://127.0.0.1:PORT/", options);
   }
 };
 """.replace("PORT", str(free_port()))
@@ -180,7 +193,7 @@ class Site:
     io: nuncio.Server
     proxy: FaultProxy
     listening: Any
-    pages: dict[tuple[str, ...], Page] = field(default_factory=dict)
+    pages: dict[tuple[str, str, bool], Page] = field(default_factory=dict)
     contexts: list[BrowserContext] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -188,7 +201,8 @@ class Site:
     async def open(cls, browser: Browser, transports: list[str], **options: Any) -> Site:
         """Start it."""
         io = make_server(transports, **options)
-        listening = await io.listen(0, app=site)
+        certificate = {"webtransport": {"dev": True}} if "webtransport" in transports else {}
+        listening = await io.listen(0, app=site, **certificate)
         proxy = FaultProxy(listening.port)
         await proxy.accept()
         here = cls(browser, io, proxy, listening)
@@ -214,27 +228,41 @@ class Site:
                 if not resumes:
                     await eventually(lambda: not socket.connected)
 
-    async def page(self, client: str, kind: str = "") -> Page:
+    async def page(self, client: str, kind: str = "", *, direct: bool = False) -> Page:
         """The page of a client, the same for all cases.
 
         Args:
             client: whose script it has.
             kind: `blocked` for one without most APIs; the name of a transport for one where
                 its requests fail.
+            direct: whether it reaches the server without the proxy.
         """
-        page = self.pages.get((client, kind))
+        page = self.pages.get((client, kind, direct))
         if page is None:
-            context = await self.browser.new_context()
+            # Who may listen to the microphone may know the address of the machine.
+            context = await self.browser.new_context(permissions=["microphone"])
             self.contexts.append(context)
             page = await context.new_page()
-            page.on("pageerror", lambda error: self.errors.append(str(error)))
+            page.on("pageerror", self._page_error)
             if kind == "blocked":
                 await page.add_init_script(BLOCK)
             elif kind:
                 await page.route(f"**/*transport={kind}*", lambda route: route.abort())
-            await page.goto(f"{self.proxy.url}/{client}/{kind}")
-            self.pages[client, kind] = page
+            port = self.listening.port if direct else self.proxy.port
+            await page.goto(f"http://127.0.0.1:{port}/{client}/{kind}")
+            self.pages[client, kind, direct] = page
         return page
+
+    async def fresh(self, client: str) -> Page:
+        """A page of its own, in a context of its own."""
+        page = await self.browser.new_page()
+        page.on("pageerror", self._page_error)
+        await page.goto(f"{self.proxy.url}/{client}/")
+        return page
+
+    def _page_error(self, error: Any) -> None:
+        if not str(error).startswith(TOLERATED):
+            self.errors.append(str(error))
 
     async def close(self) -> None:
         """End it."""

@@ -24,10 +24,25 @@ function bytes(value) {
   return value instanceof ArrayBuffer ? [...new Uint8Array(value)] : `no bytes: ${value}`;
 }
 
+/** The official client has to be given the certificate's hash; ours asks the server. */
+let certificate;
+
+function transportOptions(client) {
+  if (client === "nuncio" || !certificate) return {};
+  const value = Uint8Array.from(atob(certificate), (char) => char.charCodeAt(0));
+  return { transportOptions: { webtransport: { serverCertificateHashes: [{ algorithm: "sha-256", value }] } } };
+}
+
 class Visit {
   constructor(client, names, options) {
     this.log = [];
-    this.socket = io({ forceNew: true, reconnectionDelay: 10, ...options, transports: choose(client, names) });
+    this.socket = io({
+      forceNew: true,
+      reconnectionDelay: 10,
+      ...transportOptions(client),
+      ...options,
+      transports: choose(client, names),
+    });
     this.socket.on("disconnect", (reason) => this.log.push(reason));
     this.socket.on("connect_error", (error) => this.log.push(error.message));
   }
@@ -185,6 +200,7 @@ async function fallBack(client, name) {
 
 /** What a case has seen. */
 globalThis.run = async (name, client, row) => {
+  ({ certificate } = row);
   if (name === "upgrade from polling") return move(client, "polling", row.name);
   if (name === "upgrade to websocket") return move(client, row.name, "websocket");
   if (name === "fallback when blocked") return fallBack(client, row.name);
@@ -195,4 +211,21 @@ globalThis.run = async (name, client, row) => {
   } finally {
     visit.socket.disconnect();
   }
+};
+
+/** Connect and stay; what all are told is kept. */
+globalThis.begin = async (client, name) => {
+  const visit = new Visit(client, [name]);
+  globalThis.socket = visit.socket;
+  const texts = [];
+  socket.on("told", (text) => texts.push(text));
+  globalThis.heard = (count) =>
+    within(
+      (async () => {
+        while (texts.length < count) await new Promise((resolve) => setTimeout(resolve, 5));
+        return texts;
+      })(),
+      () => `${count} texts; ${texts.length} have come; ${visit.log}`,
+    );
+  await visit.connected();
 };

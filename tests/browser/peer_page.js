@@ -16,7 +16,7 @@ const steps = {
     }
     await new Promise((resolve) => socket.on("connect", resolve));
     // Until the server knows that there are peers to be had here.
-    await nuncioPeer.peers(socket)._control.ready();
+    await nuncioPeer.peers(socket).ready();
     return socket.id;
   },
 

@@ -217,6 +217,32 @@ def test_without_a_direct_way_the_server_relays(
     run(visit())
 
 
+def test_pages_of_the_official_client_have_peers_too(run: Run, browser: Browser, part: str) -> None:
+    official = ROOT / "tests/interop/node_modules/socket.io-client/dist/socket.io.min.js"
+    if not official.exists():
+        missing("the official client is not installed: npm --prefix tests/interop ci")
+
+    async def visit() -> None:
+        io = server(serve_client={"socket.io.min.js": official})
+        async with visiting(part, browser, io) as visits:
+            ada, _ = await visits.open()
+            _, bob_id = await visits.open(WITHOUT_WEBRTC)
+            eve, eve_id = await visits.open()
+            assert await ask(ada, bob_id) == "connected"
+            assert await ada.evaluate("steps.talk(to)") == TALKED
+            assert await ask(ada, eve_id) == "connected"
+            assert await ada.evaluate("steps.talk(to)") == TALKED
+            assert await ada.evaluate("to.verified && !to.relayed")
+            # The connection ends with the last namespace of the application.
+            await ada.evaluate("socket.disconnect()")
+            await ada.wait_for_function("socket.io.engine.readyState === 'closed'")
+            await eve.wait_for_function("!got.connected")
+            # Whichever is told first: the server's word, or that the channel has ended.
+            assert await eve.evaluate("steps.log.at(-1)[1]") in ("peer left", "transport close")
+
+    run(visit())
+
+
 def test_who_leaves_is_missed_at_the_other_side(run: Run, browser: Browser, part: str) -> None:
     async def visit() -> None:
         io = server()
@@ -225,7 +251,7 @@ def test_who_leaves_is_missed_at_the_other_side(run: Run, browser: Browser, part
             # It closes its page; it is shown out.
             for leave, reasons in (
                 (lambda page, id: page.close(), ("transport close", "transport error")),
-                (lambda page, id: show_out(io, id), ("peer left", "peer disconnect")),
+                (lambda page, id: show_out(io, id), ("peer left", "transport close")),
             ):
                 bob, bob_id = await visits.open()
                 assert await ask(ada, bob_id) == "connected"

@@ -142,7 +142,7 @@ def test_from_long_polling(home: Home, name: str) -> None:
             await both_ways(socket, 1000)
             await over(socket, name)
             session = home.engine.sessions[socket.io.engine.id]
-            assert session.transport.name == name
+            await eventually(lambda: session.transport.name == name, "the server has moved, too")
             assert await within(socket.emit_with_ack("echo", b"x" * 100_000)) == b"x" * 100_000
 
     home.run(main())

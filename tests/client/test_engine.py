@@ -793,25 +793,25 @@ async def test_a_probe_that_fails_as_nobody_expected(caplog: pytest.LogCaptureFi
 @run_async
 async def test_the_next_better_one_is_tried() -> None:
     world = World()
-    third = [*ways(world), world.transport("webtransport")]
+    third = [*ways(world), world.transport("stream")]
     engine = world.engine(transports=third)
     trace = Trace(engine)
     engine.open()
-    await world.opened(upgrades=("websocket", "webtransport"))
+    await world.opened(upgrades=("websocket", "stream"))
     first = await world.accept()
     assert first.name == "websocket"
     assert await first.next() == "2probe"
     first.say("wrong")
     second = await world.accept()
-    assert second.name == "webtransport"
+    assert second.name == "stream"
     assert await second.next() == "2probe"
     second.say("3probe")
     await eventually(lambda: engine.upgraded)
     assert trace.take() == [
         "open",
         "upgrade_error probe error: a wrong answer",
-        "upgrading webtransport",
-        "upgrade webtransport",
+        "upgrading stream",
+        "upgrade stream",
     ]
     engine.close()
     await within(engine.wait_closed())

@@ -240,3 +240,13 @@ async def test_a_failure_behind_the_answer_complains_to_nobody() -> None:
     failing.ended(transport, "transport close", "")
     failing.text(transport, b"3probe")
     assert isinstance(failing.answer.exception(), TransportError)
+
+
+@run_async
+async def test_who_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nuncio.client.probe.ANSWER_SECONDS", 0.05)
+    there = Bench()
+    with pytest.raises(TransportError, match="no answer in time"):
+        await there.start()
+    assert there.session.transport is there.old
+    assert there.told == []

@@ -58,7 +58,7 @@ def test_each_is_chosen_once() -> None:
     ("transports", "words"),
     [
         (["websockets"], "did you mean 'websocket'?"),
-        (["webtransport"], "there is no 'webtransport'"),
+        (["pigeon"], "there is no 'pigeon'"),
         (["xyzzy"], "there are polling, websocket"),
         ([5], "there is no 5"),
         ([None], "there is no None"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +16,9 @@ from typing import Any
 import pytest
 import uvicorn
 
+from tests.hosts.process import python, running
 from tests.support.aio import eventually, run_async, within
+from tests.support.ports import free_port
 from tests.support.pytests import run_pytest
 from tests.support.rawclient import Peer, Polling, WebSocket, fetch, websocket_target
 
@@ -61,6 +65,24 @@ def test_the_demo_proves_itself_and_ends() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "steps passed" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["whiteboard", "game"])
+def test_an_example_of_one_page_and_one_file_runs_as_its_page_says(name: str) -> None:
+    port = free_port()
+    with running(python(f"examples/{name}/app.py", "--port", str(port)), port) as process:
+        for path, kind in (
+            ("", "text/html"),
+            ("socket.io/socket.io.min.js", "application/javascript"),
+        ):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=30) as answer:
+                assert answer.headers["content-type"].startswith(kind)
+                assert len(answer.read()) > 1000
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert f"on http://localhost:{port}" in said
+    assert "Traceback" not in said
+    assert process.returncode in (0, 130, -signal.SIGINT)
 
 
 def load(path: Path, name: str) -> ModuleType:

@@ -30,9 +30,9 @@ globalThis.steps = {
     const large = new Uint8Array(await socket.emitWithAck("echo", new Uint8Array(200_000).fill(9)));
     const numbers = [];
     socket.on("number", (number) => numbers.push(number));
-    for (let number = 0; number < 5000; number++) socket.emit("down", number);
+    for (let number = 0; number < 2000; number++) socket.emit("down", number);
     await socket.emitWithAck("echo", 0);
-    while (numbers.length < 5000) await next(socket, "number");
+    while (numbers.length < 2000) await next(socket, "number");
     const result = {
       text,
       binary,

@@ -301,10 +301,13 @@ async def test_who_loses_the_race_leaves_nothing() -> None:
     assert log == ["first begins"]
     log.clear()
     second: Any = Fake("second", 0)
-    assert await Race(Fake("first", 60), second).open(dial) is second
+    slow: Any = Fake("first", 60)
+    assert await Race(slow, second).open(dial) is second
     assert log == ["first begins", "second begins", "first is called back"]
     log.clear()
-    assert await Race(Fake("first", 0, fails=True), second).open(dial) is second
+    failing: Any = Fake("first", 0, fails=True)
+    other: Any = Fake("second", 0)
+    assert await Race(failing, other).open(dial) is other
     assert log == ["first begins", "second begins"]
     with pytest.raises(TransportError, match="second fails"):
         await Race(Fake("first", 0, True), Fake("second", 0, True)).open(dial)

@@ -4,6 +4,7 @@
  * It needs a Nuncio server with `io.peers(…)`, and works with sockets of the official client, too.
  */
 
+import type { AnyEvents, EventsMap } from "../events.js";
 import { Peer } from "./peer.js";
 import { Peers } from "./peers.js";
 import type { AnySocket, PeerOptions } from "./types.js";
@@ -21,7 +22,11 @@ export type { PeerOptions } from "./types.js";
  * @param id the peer's socket id, in the same namespace.
  * @param options how.
  */
-export function peer(socket: AnySocket, id: string, options?: PeerOptions): Peer<any, any> {
+export function peer<L extends EventsMap = AnyEvents, E extends EventsMap = L>(
+  socket: AnySocket,
+  id: string,
+  options?: PeerOptions,
+): Peer<L, E> {
   return Peers.of(socket).connect(id, options);
 }
 
@@ -59,10 +64,10 @@ export function install(client: { Socket: abstract new (...args: any[]) => any }
 declare module "../socket.js" {
   interface SocketReservedEvents {
     /** Somebody wants to be connected; after `install`. */
-    peer: (peer: Peer<any, any>) => void;
+    peer: (peer: Peer) => void;
   }
   interface Socket<ListenEvents, EmitEvents> {
     /** Be connected to a peer; after `install`. */
-    peer(id: string, options?: PeerOptions): Peer<any, any>;
+    peer<L extends EventsMap = AnyEvents, E extends EventsMap = L>(id: string, options?: PeerOptions): Peer<L, E>;
   }
 }

@@ -10,7 +10,7 @@ const all = new WeakMap<AnySocket, Peers>();
 /** After these the socket comes back by itself; it was neither told to go nor wanted to. */
 const LOST = ["transport close", "transport error", "ping timeout", "parse error", "forced close"];
 
-export class Peers extends Emitter<{ peer: (peer: Peer<any, any>) => void }> implements Home {
+export class Peers extends Emitter<{ peer: (peer: Peer) => void }> implements Home {
   /** Those of a socket. */
   static of(socket: AnySocket): Peers {
     let peers = all.get(socket);
@@ -34,6 +34,11 @@ export class Peers extends Emitter<{ peer: (peer: Peer<any, any>) => void }> imp
   /** All that are connected or about to be, by their socket ids. */
   get peers(): ReadonlyMap<string, Peer<any, any>> {
     return this._peers;
+  }
+
+  /** Until others can ask for this socket, too; fails where the server knows of no peers. */
+  ready(): Promise<void> {
+    return this._control.ready();
   }
 
   /**

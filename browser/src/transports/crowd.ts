@@ -2,16 +2,16 @@
  * Over HTTP/1.1 browsers open no more than six connections to a server, for all tabs of a site
  * together. Six that hold a response each would stop all else: pages, pictures, our own POSTs.
  *
- * So the first four of a site hold their responses as long as the server likes. The others ask for
+ * So the first three of a site hold their responses as long as the server likes. The others ask for
  * short ones, between which what waits gets its turn. Where tabs cannot count each other, which
  * takes a secure page, all ask for responses as long as a poll. Over HTTP/2 and HTTP/3, and where
  * there is no browser, no such thing is needed.
  */
 
 /** How many hold a connection for long. */
-const PLACES = 4;
+const PLACES = 3;
 /** Seconds that a response lasts which holds one in turn, or without knowing of others. */
-const SHORT = 5;
+const SHORT = 2;
 const POLL = 25;
 
 export interface Place {
@@ -56,8 +56,7 @@ function lock(locks: LockManager, name: string): Promise<(() => void) | undefine
 function isNarrow(url: string): boolean {
   const { origin, protocol } = new URL(url);
   if (protocol === "http:") return true;
-  const entries = ["navigation", "resource"].flatMap((type) => performance.getEntriesByType(type));
-  const used = (entries as PerformanceResourceTiming[])
+  const used = (performance.getEntries() as PerformanceResourceTiming[])
     .filter(({ name, nextHopProtocol }) => nextHopProtocol && name.startsWith(origin + "/"))
     .at(-1)?.nextHopProtocol;
   return !used || used.startsWith("http/");

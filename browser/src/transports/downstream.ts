@@ -5,7 +5,7 @@
  * breaks off, or that the server ends because it has lasted long enough, is followed by the next one
  * with nothing lost or twice. Our POSTs are numbered, too: one whose answer is lost is sent again.
  *
- * The classes also work in the official client. Of the engine only what both have is used.
+ * Of the engine only what the official one has is used, or can be given by `classes.ts`.
  */
 
 import { encodeFrames } from "../engine/frames.js";
@@ -15,7 +15,6 @@ import { Transport } from "../engine/transport.js";
 import { type Timer, timersFor } from "../timers.js";
 import { writeQuery } from "../url.js";
 import { type Place, place } from "./crowd.js";
-import { handshakeOf, notice } from "./handshake.js";
 import { afterBetter } from "./patience.js";
 import { request } from "./request.js";
 
@@ -29,8 +28,8 @@ const LOST_AFTER = 1.5;
 const END = "end";
 /** What has failed no more often is not given up, though much time has gone by: the page may have slept. */
 const FEW = 3;
-/** What comes later than this is held back by somebody on the way. */
-const OPEN_WITHIN = 5000;
+/** What comes later than this is held back by somebody on the way, and not only by other tabs. */
+const OPEN_WITHIN = 8000;
 /** Time to come back, and bytes of one POST, where the server has not told. */
 const PING_TIMEOUT = 20_000;
 const MAX_PAYLOAD = 100_000;
@@ -112,7 +111,6 @@ export abstract class DownStream extends Transport {
   }
 
   override pause(done: () => void): void {
-    const { socket } = this;
     this.readyState = "pausing";
     const rested = new Promise<void>((rest) => (this._rest = rest));
     const rest = this._rest;
@@ -120,16 +118,7 @@ export abstract class DownStream extends Transport {
       this._timers.stop(this._timer);
       this._rest!();
     }
-    // The official client does not say that it stays after all.
-    const stay = () => {
-      this.resume();
-      if (!socket.upgrading) return;
-      socket.upgrading = false;
-      socket.flush();
-    };
-    socket.once("upgradeError", stay);
     void Promise.all([rested, this._sending]).then(() => {
-      socket.off("upgradeError", stay);
       if (this._rest !== rest || this.readyState !== "pausing") return;
       this.readyState = "paused";
       this._leave();
@@ -201,7 +190,6 @@ export abstract class DownStream extends Transport {
 
   private _take(packet: Packet, counted: boolean): void {
     const { type, data } = packet;
-    notice(this.socket, packet);
     if (type === "open") this._mute = false;
     if (this.readyState === "opening" && (type === "open" || this.query.sid)) {
       this._timers.stop(this._timer);
@@ -231,7 +219,7 @@ export abstract class DownStream extends Transport {
 
   /** Whether the server, if it lives, has given the session up. */
   private _isLate(failures: number, since: number): boolean {
-    const { pingTimeout = PING_TIMEOUT } = handshakeOf(this.socket);
+    const { pingTimeout = PING_TIMEOUT } = this.socket._handshake ?? {};
     return failures > FEW && Date.now() - since > pingTimeout;
   }
 
@@ -264,7 +252,7 @@ export abstract class DownStream extends Transport {
 
   /** Packets for one request each: no more bytes than the server takes, except for a single packet. */
   private _split(packets: Packet[]): Packet[][] {
-    const { maxPayload = MAX_PAYLOAD } = handshakeOf(this.socket);
+    const { maxPayload = MAX_PAYLOAD } = this.socket._handshake ?? {};
     const parts: Packet[][] = [];
     let size = Infinity;
     for (const packet of packets) {

@@ -30,9 +30,9 @@ export class Forever extends DownStream {
   }
 
   protected listen(url: string, receiver: Receiver): () => void {
-    const problem = problemWith(url);
-    if (problem) {
-      queueMicrotask(() => receiver.refuse(0, new Error(problem)));
+    if (typeof document === "undefined" || new URL(url).origin !== location.origin) {
+      const error = new Error("the transport forever needs a page from the server's own origin");
+      queueMicrotask(() => receiver.refuse(0, error));
       return () => {};
     }
     const key = this._key;
@@ -59,11 +59,4 @@ export class Forever extends DownStream {
       setTimeout(() => frame.remove(), 0);
     };
   }
-}
-
-/** Why this cannot work here; empty when it can. */
-function problemWith(url: string): string {
-  if (typeof document === "undefined") return "the transport forever needs a page";
-  if (new URL(url).origin !== location.origin) return "the transport forever needs a page from the server's own origin";
-  return "";
 }

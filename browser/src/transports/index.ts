@@ -1,6 +1,12 @@
-/** All transports beyond polling and WebSocket. A line here is all that the builds need to know. */
+/** All transports beyond polling and WebSocket. A line here and one below is all that builds need. */
 
-export { Stream } from "./stream.js";
-export { SSE } from "./sse.js";
-export { Forever } from "./forever.js";
-export { WebTransport } from "./webtransport.js";
+import { Forever } from "./forever.js";
+import { SSE } from "./sse.js";
+import { Stream } from "./stream.js";
+import { WebRTC } from "./webrtc.js";
+import { WebTransport } from "./webtransport.js";
+
+export { Forever, SSE, Stream, WebRTC, WebTransport };
+
+/** The same, for those who take them all. */
+export const further = [Stream, SSE, Forever, WebTransport, WebRTC];

@@ -6,7 +6,6 @@
 import type { Engine } from "../engine/engine.js";
 import type { Transport } from "../engine/transport.js";
 import type { Timers } from "../timers.js";
-import { handshakeOf } from "./handshake.js";
 
 /** The best first; what is not among them comes last. */
 const PREFERENCE = ["webtransport", "websocket", "stream", "sse"];
@@ -25,9 +24,8 @@ const PATIENCE = 2000;
  */
 export function afterBetter(transport: Transport, socket: Engine, timers: Timers, open: () => void): () => void {
   const rank = PREFERENCE.indexOf(transport.name);
-  const { upgrades = [] } = transport.query.sid ? handshakeOf(socket) : {};
-  const isTried = (name: string) => upgrades.includes(name) && socket.transports.includes(name);
-  const better = new Set(PREFERENCE.filter((name, at) => (rank < 0 || at < rank) && isTried(name)));
+  const upgrades = (transport.query.sid && socket._handshake?.upgrades) || [];
+  const better = new Set(PREFERENCE.filter((name, at) => (rank < 0 || at < rank) && upgrades.includes(name)));
   if (!better.size) {
     open();
     return () => {};

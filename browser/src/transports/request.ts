@@ -3,12 +3,6 @@
 import { contextOf } from "../engine/polling.js";
 import type { Transport, TransportOptions } from "../engine/transport.js";
 
-/** Of the official client in Node: where it keeps cookies. */
-interface Jar {
-  appendCookies(headers: Headers): void;
-  parseCookies(lines: string[]): void;
-}
-
 /**
  * Make a request.
  *
@@ -24,8 +18,6 @@ export async function request(
   init: RequestInit,
 ): Promise<Response> {
   const headers = new Headers(transport._headers());
-  const jar: Jar | undefined = (socket as any)._cookieJar;
-  jar?.appendCookies(headers);
   const { body } = init;
   if (body && typeof body !== "string") headers.set("content-type", "application/octet-stream");
   const response = await fetch(url, {
@@ -36,7 +28,6 @@ export async function request(
     credentials: withCredentials ? "include" : "same-origin",
   });
   socket.cookies?.take(response);
-  jar?.parseCookies(response.headers.getSetCookie());
   return response;
 }
 

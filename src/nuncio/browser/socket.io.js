@@ -248,7 +248,7 @@ var Probe = class {
       // Another transport was faster.
       upgrading: (winner) => winner === this._transport || this._stop()
     });
-    if (name !== "webtransport" && _engine._upgrades.includes("webtransport")) {
+    if (name !== "webtransport" && _engine._handshake.upgrades.includes("webtransport")) {
       _engine.timers.start(() => this._over || this._transport.open(), HEAD_START);
     } else this._transport.open();
   }
@@ -297,50 +297,6 @@ var Probe = class {
     this._leave();
   }
 };
-
-// src/engine/race.ts
-var HEAD_START2 = 250;
-function race(engine, first) {
-  const leave = [];
-  const running = /* @__PURE__ */ new Set();
-  let joined = false;
-  const end = (winner) => {
-    engine.timers.stop(timer);
-    for (const stop of leave) stop();
-    for (const loser of running) if (loser !== winner) loser.removeAllListeners().close();
-  };
-  const run = (transport) => {
-    running.add(transport);
-    const fail = (error) => {
-      running.delete(transport);
-      transport.removeAllListeners().close();
-      if (!joined) join();
-      else if (!running.size) {
-        end();
-        engine._onError(error ?? new Error("transport closed"));
-      }
-    };
-    leave.push(
-      subscribe(transport, {
-        open: () => {
-          end(transport);
-          engine._use(transport);
-        },
-        error: fail,
-        close: () => fail(void 0)
-      })
-    );
-    transport.open();
-  };
-  const join = () => {
-    if (joined) return;
-    joined = true;
-    run(engine._create("websocket"));
-  };
-  const timer = engine.timers.start(join, HEAD_START2);
-  leave.push(subscribe(engine, { close: () => end() }));
-  run(first);
-}
 
 // src/engine/transport.ts
 var TransportError = class extends Error {
@@ -608,11 +564,7 @@ var Engine = class extends Emitter {
     this.upgrading = false;
     /** When the server is taken for dead: see `_hasPingExpired`. */
     this._pingTimeoutTime = Infinity;
-    // What the server said, under the names that transports know from the official client.
-    /** @internal */
-    this._upgrades = [];
     this._leave = [];
-    this._silence = 0;
     /** How many packets of the buffer the transport is busy with. */
     this._sending = 0;
     const given = typeof uri === "object" && uri ? uri : options;
@@ -639,13 +591,7 @@ var Engine = class extends Emitter {
     const { rememberUpgrade } = this.opts;
     const remembered = rememberUpgrade && memory.websocket && this._classes.has("websocket");
     this.readyState = "opening";
-    const name = remembered ? "websocket" : this.transports[0];
-    const transport = this._create(name);
-    if (name === "webtransport" && this._classes.has("websocket")) {
-      this.transport = transport;
-      return race(this, transport);
-    }
-    this._use(transport).open();
+    this._use(this._create(remembered ? "websocket" : this.transports[0])).open();
   }
   /** Send a message; `sent` is called when it has been handed to the transport. */
   send(data, options, sent) {
@@ -736,7 +682,8 @@ var Engine = class extends Emitter {
   // --- its own
   /** How many packets go into one request. */
   _fitting() {
-    const { writeBuffer, _maxPayload: max } = this;
+    const { writeBuffer } = this;
+    const max = this._handshake?.maxPayload;
     if (!max || this.transport.name !== "polling") return writeBuffer.length;
     let size = 1;
     for (let count = 0; count < writeBuffer.length; count++) {
@@ -771,15 +718,13 @@ var Engine = class extends Emitter {
   _onHandshake(data) {
     let handshake;
     try {
-      handshake = JSON.parse(data);
+      this._handshake = handshake = JSON.parse(data);
     } catch {
       return this._onError(garbage("parser error"));
     }
     this.emit("handshake", handshake);
     this.id = this.transport.query.sid = handshake.sid;
-    this._silence = handshake.pingInterval + (this._pingTimeout = handshake.pingTimeout);
-    this._maxPayload = handshake.maxPayload;
-    this._upgrades = handshake.upgrades.filter((name) => this._classes.has(name));
+    handshake.upgrades = handshake.upgrades.filter((name) => this._classes.has(name));
     this._onOpen();
     this._listenForPing();
   }
@@ -789,13 +734,15 @@ var Engine = class extends Emitter {
     this.emit("open");
     this.flush();
     if (this.readyState !== "open" || !this.opts.upgrade) return;
-    for (const name of this._upgrades) new Probe(this, name);
+    for (const name of this._handshake.upgrades) new Probe(this, name);
   }
   _listenForPing() {
     this.timers.stop(this._silenceTimer);
     if (this.readyState === "closed") return;
-    this._pingTimeoutTime = Date.now() + this._silence;
-    this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), this._silence);
+    const { pingInterval, pingTimeout } = this._handshake;
+    const silence = pingInterval + pingTimeout;
+    this._pingTimeoutTime = Date.now() + silence;
+    this._silenceTimer = this.timers.start(() => this._onClose("ping timeout"), silence);
   }
   /** @internal */
   _onError(error) {

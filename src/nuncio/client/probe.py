@@ -20,6 +20,9 @@ from nuncio.engine.transport import PacketSink, Transport
 from nuncio.errors import TransportError
 from nuncio.protocol.engineio import NOOP_PACKET, PROBE_PING, PROBE_PONG, Message
 
+# Something on the way holds back what is sent where no answer comes; servers give up after ten.
+ANSWER_SECONDS = 8.0
+
 if TYPE_CHECKING:
     from nuncio.client.session import ClientSession
     from nuncio.client.transports import ClientTransport
@@ -110,7 +113,11 @@ async def _move(session: ClientSession, transport: Transport, teller: Teller) ->
     transport.resume_reading()
     transport.send(Message(PROBE_PING, control=True))
     transport.flush()
-    await sink.answer
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await sink.answer
+    except TimeoutError as error:
+        raise TransportError("probe error: no answer in time", transport.name) from error
     if old is None or session.ready_state == "closed":
         raise TransportError("probe error: socket closed")
     # Before it is told: whoever closes the session now closes it behind the move.

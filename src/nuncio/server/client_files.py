@@ -41,6 +41,9 @@ _BUNDLES: Final = (
     "socket.io.all.esm.min.js",
     "nuncio-transports.min.js",
     "nuncio-transports.esm.min.js",
+    # Browsers connected to each other.
+    "nuncio-peer.min.js",
+    "nuncio-peer.esm.min.js",
 )
 NAMES: Final = tuple([name + suffix for name in _BUNDLES for suffix in ("", ".map")])
 
