@@ -208,9 +208,6 @@ class Site:
         certificate: dict[str, Any] = {}
         if "webtransport" in transports:
             certificate["webtransport"] = {"dev": True}
-        certificate: dict[str, Any] = (
-            {"webtransport": {"dev": True}} if "webtransport" in transports else {}
-        )
         listening = await io.listen(0, app=site, **certificate)
         proxy = FaultProxy(listening.port)
         await proxy.accept()
