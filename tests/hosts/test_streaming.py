@@ -261,7 +261,8 @@ async def test_a_request_behind_it_ends_the_connection_with_it() -> None:
         await connection.send(request(TARGET, "POST", body=b"x" * 5000) * 20)
         exchange.chunk(b"one")
         assert await chunk(connection) == b"one"
-        await asyncio.sleep(0)
+        protocol: Any = exchange._protocol  # type: ignore[attr-defined]
+        await eventually(lambda: protocol.pipelined, "it has come")
         exchange.chunk(b"two")
         exchange.finish()
         assert await connection.rest() == b"3\r\ntwo\r\n0\r\n\r\n"
