@@ -234,7 +234,8 @@ def test_a_page_that_is_closed_leaves_nothing(
     browser: Browser, run: Run, scripts: tuple[str, str]
 ) -> None:
     async def main() -> None:
-        io = server()
+        # Chromium may take the page away without a word; then the heartbeat notices.
+        io = server(ping_interval=1.0, ping_timeout=2.0)
         async with visiting(browser, io, scripts) as visit:
             listener = listener_of(visit.listening)
             await visit.page.evaluate(
