@@ -198,6 +198,8 @@ async def test_clients_of_nested_servers_are_told() -> None:
     ):
         waiting = await Polling.open(listening.port, path="/two/")
         poll = await waiting.begin_poll()
+        session = two.engine.sessions[waiting.sid]
+        await eventually(lambda: session.transport.writable)
         closing = asyncio.ensure_future(listening.close())
         for peer in (first, second):
             with pytest.raises(Closed):
