@@ -9,33 +9,57 @@ unset PYTHONPATH
 if can_install; then export NUNCIO_PROGRAMS=all; fi
 # Debian keeps servers where only root looks.
 PATH=$PATH:/usr/sbin
+logs=$(mktemp -d)
+lines=""
+trap 'for line in $lines; do kill "$line" 2>/dev/null; done; rm -rf "$logs"' EXIT
+
+# Start a line of work: line NAME ENVIRONMENT BUILD PORTS ARGUMENTS…
+line() {
+  name=$1 python=$2/bin/python build=$3 ports=$4
+  shift 4
+  (
+    status=0
+    NUNCIO_EXPECT=$build NUNCIO_PORTS=$ports "$python" -m pytest -p no:cacheprovider "$@" || status=$?
+    # 5: none of the tests that were asked for is in this line.
+    [ "$status" = 5 ] && status=0
+    exit "$status"
+  ) >"$logs/$name" 2>&1 &
+  lines="$lines $!"
+  names="${names:-} $name"
+}
+
+# Much of the time tests wait for something, so several lines go on at once, each as long as the
+# others; the first is shown while it runs. Only the compiled build has what is heavy.
+first="tests/auth tests/cli tests/client tests/cluster tests/docs tests/engine"
+others=""
+for folder in $first tests/browser; do others="$others --ignore=$folder"; done
+if [ $# = 0 ]; then
+  # shellcheck disable=SC2086
+  line compiled-1 .venv compiled 0 $first
+  # shellcheck disable=SC2086
+  line compiled-2 .venv compiled 1 $others
+  line browser .venv compiled 2 tests/browser
+else
+  line compiled .venv compiled 0 "$@"
+fi
+# Plain Python need not repeat what stands on the compiled modules without being one.
+above=""
+if [ $# = 0 ]; then
+  for folder in browser cli docs examples peers presence webrtc webtransport workers cluster/redis; do
+    above="$above --ignore=tests/$folder"
+  done
+fi
+# shellcheck disable=SC2086
+line plain .venv-pure pure 3 -m "not browser and not proxy and not slow" $above "$@"
+
 status=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-
-# Two lines of work, each about as long as the other: what needs no browser, compiled; and plain
-# Python, then the browser. What the second says is shown behind the first.
-say "two lines at once; first the compiled build, all but the browser's tests"
-(
-  failed=0
-  NUNCIO_EXPECT=pure NUNCIO_PORTS=1 .venv-pure/bin/python -m pytest -p no:cacheprovider \
-    -m "not browser and not proxy and not slow" "$@" || failed=$?
-  printf '%s\n' "==> the browser's tests, compiled build"
-  NUNCIO_EXPECT=compiled NUNCIO_PORTS=2 .venv/bin/python -m pytest -p no:cacheprovider \
-    -m browser "$@" || browser=$?
-  # 5: none of the tests that were asked for is among them.
-  [ "$failed" = 5 ] && failed=0
-  [ "${browser:-0}" = 5 ] && browser=0
-  [ "$failed" = 0 ] && [ "${browser:-0}" = 0 ]
-) >"$log" 2>&1 &
-second=$!
-trap '[ -z "$second" ] || kill "$second"; rm -f "$log"' EXIT
-NUNCIO_EXPECT=compiled NUNCIO_PORTS=0 .venv/bin/python -m pytest -m "not browser" "$@" || first=$?
-[ "${first:-0}" = 5 ] && first=0
-[ "${first:-0}" = 0 ] || status=1
-
-say "plain Python, all but browser, proxy and slow tests; then the browser's"
-wait "$second" || status=1
-second=""
-cat "$log"
+for pid in $lines; do
+  # shellcheck disable=SC2086
+  set -- $names
+  say "$1"
+  tail -n +1 -f --pid="$pid" "$logs/$1"
+  wait "$pid" || status=1
+  names=${names# "$1"}
+done
+lines=""
 exit $status

@@ -316,7 +316,9 @@ async def test_who_loads_the_page_again_is_where_they_were(tame: ModuleType) -> 
         async with page(port) as ada:
             assert ada.you == you
             await ada.sees(lambda: you in ada.state.orbs and not ada.orb["away"], "she is back")
-            assert (ada.orb["x"], ada.orb["y"], ada.orb["score"]) == (321, 123, 7)
+            # It may have rolled on a little.
+            assert (ada.orb["x"], ada.orb["y"]) == pytest.approx((321, 123), abs=50)
+            assert ada.orb["score"] == 7
             # Another window of hers takes over.
             async with page(port) as second:
                 assert second.you == you

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from nuncio import ClientLimits, ConnectTimeout, Disconnected, LimitExceeded, TransportError
-from nuncio.client import polling
+from nuncio.client import upload
 from tests.support.aio import eventually, run_async, within
 from tests.support.faults import BOTH, DOWN, UP, FaultProxy, flip
 from tests.support.node import POLLING, UPGRADED, UPGRADING, WEBSOCKET, Way
@@ -229,7 +229,7 @@ async def test_leaving_a_server_that_has_fallen_silent(
 async def test_a_goodbye_has_its_limit(
     home: NodeHome, server: NodeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(polling, "CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr(upload, "CLOSE_SECONDS", 0.2)
     async with FaultProxy(server.port) as proxy, ours(proxy.url) as clients:
         client = await clients.connect(way=POLLING)
         proxy.stall(BOTH)
