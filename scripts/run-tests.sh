@@ -31,26 +31,31 @@ line() {
 # Much of the time tests wait for something, so several lines go on at once, each as long as the
 # others; the first is shown while it runs. Only the compiled build has what is heavy.
 first="tests/auth tests/cli tests/client tests/cluster tests/docs tests/engine"
+second="tests/interop tests/examples tests/workers"
 others=""
-for folder in $first tests/browser; do others="$others --ignore=$folder"; done
+for folder in $first $second tests/browser; do others="$others --ignore=$folder"; done
 if [ $# = 0 ]; then
   # shellcheck disable=SC2086
   line compiled-1 .venv compiled 0 $first
   # shellcheck disable=SC2086
-  line compiled-2 .venv compiled 1 $others
-  line browser .venv compiled 2 tests/browser
+  line compiled-2 .venv compiled 1 $second
+  # shellcheck disable=SC2086
+  line compiled-3 .venv compiled 2 $others
+  line browser .venv compiled 3 tests/browser
 else
   line compiled .venv compiled 0 "$@"
 fi
-# Plain Python need not repeat what stands on the compiled modules without being one.
+# Plain Python is the same sources. It need not repeat what stands on the compiled modules without
+# being one of them, nor what other people's programs say.
 above=""
 if [ $# = 0 ]; then
-  for folder in browser cli docs examples peers presence webrtc webtransport workers cluster/redis; do
+  for folder in browser cli cluster/redis docs examples faults interop peers presence webrtc \
+    webtransport workers; do
     above="$above --ignore=tests/$folder"
   done
 fi
 # shellcheck disable=SC2086
-line plain .venv-pure pure 3 -m "not browser and not proxy and not slow" $above "$@"
+line plain .venv-pure pure 4 -m "not browser and not proxy and not slow" $above "$@"
 
 status=0
 for pid in $lines; do
