@@ -14,10 +14,13 @@ lines=""
 trap 'for line in $lines; do kill "$line" 2>/dev/null; done; rm -rf "$logs"' EXIT
 
 # Start a line of work: line NAME ENVIRONMENT BUILD PORTS ARGUMENTS…
+# It begins when the process $after has ended.
+after=""
 line() {
   name=$1 python=$2/bin/python build=$3 ports=$4
   shift 4
   (
+    [ -z "$after" ] || tail --pid="$after" -f /dev/null
     status=0
     NUNCIO_EXPECT=$build NUNCIO_PORTS=$ports "$python" -m pytest -p no:cacheprovider "$@" || status=$?
     # 5: none of the tests that were asked for is in this line.
@@ -28,8 +31,8 @@ line() {
   names="${names:-} $name"
 }
 
-# Much of the time tests wait for something, so several lines go on at once, each as long as the
-# others; the first is shown while it runs. Only the compiled build has what is heavy.
+# Much of the time tests wait for something, so four lines go on at once; the first is shown while it
+# runs. Plain Python begins when the browser, which is heavy, has done.
 first="tests/auth tests/cli tests/client tests/cluster tests/docs tests/engine"
 second="tests/interop tests/examples tests/workers"
 others=""
@@ -42,6 +45,7 @@ if [ $# = 0 ]; then
   # shellcheck disable=SC2086
   line compiled-3 .venv compiled 2 $others
   line browser .venv compiled 3 tests/browser
+  after=$!
 else
   line compiled .venv compiled 0 "$@"
 fi
@@ -49,8 +53,8 @@ fi
 # being one of them, nor what other people's programs say.
 above=""
 if [ $# = 0 ]; then
-  for folder in browser cli cluster/redis docs examples faults interop peers presence webrtc \
-    webtransport workers; do
+  for folder in browser cli cluster/redis cluster/test_matrix.py cluster/test_emitter.py docs \
+    examples faults hosts interop peers presence testing webrtc webtransport workers; do
     above="$above --ignore=tests/$folder"
   done
 fi

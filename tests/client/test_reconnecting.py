@@ -93,6 +93,7 @@ async def test_reconnections_leave_nothing_behind(transports: list[str], times: 
         more = {kind: after[kind] - before[kind] for kind in KINDS}
         assert {kind: count for kind, count in more.items() if count > 20} == {}
         # Beside the emptied buckets of two timer wheels, which go when they are due.
-        assert grown < 1_000_000, f"{grown} bytes more"
+        # A single engine that stays each time would be several times as much.
+        assert grown < 2_000_000, f"{grown} bytes more"
     assert tools().http is None
     await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
