@@ -161,6 +161,7 @@ def test_every_official_name_is_known() -> None:
     # Nuncio's own beside them.
     bundles += ["socket.io.all.min", "socket.io.all.esm.min"]
     bundles += ["nuncio-transports.min", "nuncio-transports.esm.min"]
+    bundles += ["nuncio-peer.min", "nuncio-peer.esm.min"]
     assert sorted(NAMES) == sorted(f"{name}.js{map}" for name in bundles for map in ("", ".map"))
 
 
