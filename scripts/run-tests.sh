@@ -33,8 +33,8 @@ line() {
 }
 
 # Much of the time tests wait for something, so four lines go on at once; the first is shown while it
-# runs. Plain Python, and other languages' compilers, begin when the browser, which is heavy, has
-# done. On a machine so busy, what fails is tried again before it counts, and is told as a rerun.
+# runs. Other languages' compilers begin when the first has done, plain Python when the browser has.
+# On a machine so busy, what fails is tried again before it counts, and is told as a rerun.
 first="tests/auth tests/cli tests/client tests/cluster tests/docs tests/engine"
 second="tests/interop tests/examples tests/workers"
 others=""
@@ -42,13 +42,16 @@ for folder in $first $second tests/browser; do others="$others --ignore=$folder"
 if [ $# = 0 ]; then
   # shellcheck disable=SC2086
   line compiled-1 .venv compiled 0 $first
+  shortest=$!
   # shellcheck disable=SC2086
   line compiled-2 .venv compiled 1 $second --ignore=tests/interop/languages
   # shellcheck disable=SC2086
   line compiled-3 .venv compiled 2 $others
   line browser .venv compiled 3 tests/browser
-  after=$!
+  browser=$!
+  after=$shortest
   line languages .venv compiled 4 tests/interop/languages
+  after=$browser
 else
   line compiled .venv compiled 0 "$@"
 fi
