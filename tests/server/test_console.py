@@ -339,8 +339,14 @@ async def test_the_page_is_told_of_the_server(home: Home, member: Visitor) -> No
 
 @run_async
 async def test_the_page_is_told_of_another_parser() -> None:
-    class Own(nuncio.JSONParser):
+    class Own(nuncio.Parser):
         """Writes who knows what."""
+
+        def encode(self, *given: Any) -> Any:
+            raise NotImplementedError
+
+        def decoder(self, *given: Any) -> Any:
+            raise NotImplementedError
 
     for parser, name in ((nuncio.MsgPackParser(), "msgpack"), (Own(), "")):
         async with visiting(console=ADA, parser=parser) as visitor:

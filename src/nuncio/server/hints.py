@@ -33,7 +33,7 @@ _INSTEAD: Final = {
 }
 
 # Options whose names servers have as attributes, or applications may want for something else.
-_TAKEN: Final = frozenset({"data", "delivery", "limits", "parser", "threads"})
+_TAKEN: Final = frozenset({"data", "delivery", "limits", "parser", "presence", "threads"})
 
 
 class _Instead:
