@@ -23,7 +23,7 @@ line() {
     [ -z "$after" ] || tail --pid="$after" -f /dev/null
     status=0
     NUNCIO_EXPECT=$build NUNCIO_PORTS=$ports "$python" -m pytest -p no:cacheprovider \
-      --reruns 2 --reruns-delay 1 "$@" || status=$?
+      --reruns 3 --reruns-delay 1 "$@" || status=$?
     # 5: none of the tests that were asked for is in this line.
     [ "$status" = 5 ] && status=0
     exit "$status"
@@ -35,7 +35,7 @@ line() {
 # Much of the time tests wait for something, so four lines go on at once; the first is shown while it
 # runs. Other languages' compilers begin when the first has done, plain Python when the browser has.
 # On a machine so busy, what fails is tried again before it counts, and is told as a rerun.
-first="tests/auth tests/cli tests/client tests/cluster tests/docs tests/engine"
+first="tests/auth tests/cli tests/client tests/cluster tests/docs tests/engine tests/faults tests/hosts"
 second="tests/interop tests/examples tests/workers"
 others=""
 for folder in $first $second tests/browser; do others="$others --ignore=$folder"; done
@@ -59,8 +59,9 @@ fi
 # being one of them, nor what other people's programs say.
 above=""
 if [ $# = 0 ]; then
-  for folder in browser cli cluster/redis cluster/test_matrix.py cluster/test_emitter.py docs \
-    examples faults hosts interop peers presence testing webrtc webtransport workers; do
+  for folder in browser cli client cluster/redis cluster/test_matrix.py cluster/test_emitter.py \
+    docs examples faults hostile hosts interop peers presence sync testing webrtc webtransport \
+    workers; do
     above="$above --ignore=tests/$folder"
   done
 fi

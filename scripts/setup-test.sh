@@ -13,10 +13,7 @@ have chromium || want chromium fonts-dejavu-core fonts-noto-color-emoji
 have openssl || want openssl
 have tinyproxy || want tinyproxy
 have nginx || [ -x /usr/sbin/nginx ] || want nginx
-have haproxy || [ -x /usr/sbin/haproxy ] || want haproxy
 have redis-server || want redis-server
-have nats-server || [ -x /usr/sbin/nats-server ] || want nats-server
-[ -d /usr/lib/postgresql ] && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || want postgresql
 python=$(find_python)
 "$python" -c 'import ensurepip' 2>/dev/null || want python3-venv
 headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
