@@ -221,7 +221,7 @@ class ClusterAdapter(MemoryAdapter):
             raise ClusterUnavailable(str(error), found) from error
         if others <= 0:
             return found
-        asked = CountedRequest(others)
+        asked = self._question(others)
         request = self._new_request(asked)
         self._tell(Kind.FETCH_SOCKETS, FetchSockets(to_wire(options), request))
         complete = await self._wait(request, asked, limit)
@@ -261,7 +261,7 @@ class ClusterAdapter(MemoryAdapter):
             raise AckTimeout([]) from error
         if others <= 0:
             return []
-        asked = CountedRequest(others)
+        asked = self._question(others)
         request = self._new_request(asked)
         told = ServerSideEmit(request=request, packet=plain(payload))
         self._tell(Kind.SERVER_SIDE_EMIT, told)
@@ -270,6 +270,10 @@ class ClusterAdapter(MemoryAdapter):
         return asked.responses
 
     # Requests that wait for answers.
+
+    def _question(self, others: int) -> CountedRequest:
+        """What gathers the answers of so many other servers."""
+        return CountedRequest(others)
 
     def _new_request(self, request: _Request) -> str:
         id = self.new_id()
