@@ -157,9 +157,8 @@ class _Link:
             self.settle()
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: self.server, "127.0.0.1", self.proxy.target)
+            await self.proxy.dial(lambda: self.server)
         except OSError:
             self.close(rst=False)
 
@@ -304,6 +303,14 @@ class FaultProxy:
         await eventually(lambda: len(self.requests(method)) >= count, f"{count} {method} requests")
 
     # --- for connections
+
+    async def dial(self, make: Callable[[], asyncio.Protocol]) -> None:
+        """Connect to the server.
+
+        Raises:
+            OSError: when it cannot be reached.
+        """
+        await asyncio.get_running_loop().create_connection(make, "127.0.0.1", self.target)
 
     def stalled(self, direction: Direction) -> bool:
         """Whether nothing is passed on in that direction."""

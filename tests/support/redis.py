@@ -3,7 +3,7 @@
     async with Redis(path) as redis:
         io = nuncio.Server(adapter=RedisAdapter(redis.url))
 
-It keeps nothing on disk. `freeze` and `thaw` stop and continue the process, `restart` begins anew.
+It keeps nothing on disk, unless `appendonly` says so. `freeze` and `thaw` stop and continue the process, `restart` begins anew.
 """
 
 from __future__ import annotations
@@ -93,6 +93,11 @@ class Redis:
         """End it and start it, with nothing in it."""
         await self.stop()
         await self.start()
+
+    def forget(self) -> None:
+        """While it does not run: lose what `appendonly` has kept."""
+        for name in os.listdir(self._directory):
+            shutil.rmtree(os.path.join(self._directory, name), ignore_errors=True)
 
     def freeze(self) -> None:
         """Let it do nothing until `thaw`."""

@@ -341,7 +341,9 @@ class Namespace(Broadcaster[D, U]):
         connection.end_joining(self.name)
         session = connection.session
         if not session.is_open:
-            # It left while a middleware was deciding.
+            # It left while a middleware was deciding, or its session was looked for.
+            if socket.recovered:
+                self.adapter.persist_session(socket.state())
             self._turn_away(socket, "transport close")
             return
         self._admitting -= 1

@@ -122,11 +122,16 @@ class Scene:
     name: str
     places: list[Place] = field(default_factory=list)
 
-    async def ours(self, **options: Any) -> OurPlace:
-        """Start one of ours."""
+    async def ours(self, url: str = "", **options: Any) -> OurPlace:
+        """Start one of ours.
+
+        Args:
+            url: of Redis, if it is not to be reached directly.
+            options: of the server.
+        """
         settings = {"connection_state_recovery": True, **options}
         adapter = RedisStreamsAdapter(
-            self.redis.url, stream_name=self.name, channel_prefix=self.name
+            url or self.redis.url, stream_name=self.name, channel_prefix=self.name
         )
         io = Server(adapter=adapter, **settings)
         listening = await io.listen(0)

@@ -29,15 +29,19 @@ class Wanderer:
         Returns:
             The events that came before the answer.
         """
-        self._socket = await WebSocket.open(port, websocket_target())
-        assert str(await self._socket.receive()).startswith("0{")
-        await self._socket.send("40" + json.dumps(auth))
+        await self.begin(port, **auth)
         early: list[Any] = []
         while not (packet := await self._packet()).startswith("40"):
             early.append(await self._event(packet))
         told = json.loads(packet[2:])
         self.sid, self.pid = told["sid"], told["pid"]
         return early
+
+    async def begin(self, port: int, **auth: Any) -> None:
+        """Ask to be let in, and do not wait for the answer."""
+        self._socket = await WebSocket.open(port, websocket_target())
+        assert str(await self._socket.receive()).startswith("0{")
+        await self._socket.send("40" + json.dumps(auth))
 
     async def come_back(self, port: int) -> list[Any]:
         """Come back with what it was given."""

@@ -190,28 +190,33 @@ class Bus:
 
     # Commands.
 
-    def send(self, key: str, *args: Any) -> None:
+    def send(self, key: str, *args: Any, again: tuple[Any, ...] | None = None) -> None:
         """Give a command whose answer nobody needs.
 
         Args:
             key: the key or sharded channel that it concerns; empty for none.
             args: its name and arguments.
+            again: what is sent when a connection is lost before the answer came, and perhaps after
+                the command was carried out; None when that must not be.
         """
-        self._push(Command(key, args))
+        self._push(Command(key, args, None, again))
 
-    def call(self, key: str, *args: Any) -> asyncio.Future[Any]:
+    def call(
+        self, key: str, *args: Any, again: tuple[Any, ...] | None = None
+    ) -> asyncio.Future[Any]:
         """Give a command.
 
         Args:
             key: see `send`.
             args: its name and arguments.
+            again: see `send`.
 
         Returns:
             Its answer, or ConnectionError.
         """
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(seen)
-        self._push(Command(key, args, answer))
+        self._push(Command(key, args, answer, again))
         return answer
 
     async def count(self, channel: str, sharded: bool) -> int:

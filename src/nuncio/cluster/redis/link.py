@@ -2,7 +2,8 @@
 
 Who gives a command never waits. What was given in one turn of the loop leaves in one write. While
 Redis is away commands wait, up to a bound; what was sent and not answered when a connection is lost
-has failed, for nobody knows whether it was carried out.
+has failed, for nobody knows whether it was carried out; unless its giver has said that it may be
+carried out twice.
 """
 
 from __future__ import annotations
@@ -38,18 +39,25 @@ class Command:
         key: what decides which of Redis' servers it goes to; empty for any.
         args: its name and arguments.
         answer: receives Redis' answer; None when nobody wants to know.
+        again: its name and arguments if it may be sent once more, when a connection is lost before
+            the answer came; None when it may not.
         size: in bytes, roughly.
         moves: how often it was sent to the wrong server.
     """
 
-    __slots__ = ("answer", "args", "key", "moves", "size")
+    __slots__ = ("again", "answer", "args", "key", "moves", "size")
 
     def __init__(
-        self, key: str, args: tuple[Any, ...], answer: asyncio.Future[Any] | None = None
+        self,
+        key: str,
+        args: tuple[Any, ...],
+        answer: asyncio.Future[Any] | None = None,
+        again: tuple[Any, ...] | None = None,
     ) -> None:
         self.key = key
         self.args = args
         self.answer = answer
+        self.again = again
         self.size = _OVERHEAD + sum(len(arg) for arg in args if isinstance(arg, (str, bytes)))
         self.moves = 0
 
@@ -184,11 +192,18 @@ class Link(Line):
             self._sent.popleft().succeed(value)
 
     def lost(self, error: ConnectionError) -> None:
-        """See `Line.lost`."""
-        while self._sent:
-            command = self._sent.popleft()
-            command.fail(error)
-            self._failed(command, error)
+        """See `Line.lost`; what may be sent again goes before all that waits."""
+        sent = list(self._sent)
+        self._sent.clear()
+        for command in reversed(sent):
+            if command.again is not None:
+                command.args = command.again
+                self._queue.appendleft(command)
+                self._queued_bytes += command.size
+        for command in sent:
+            if command.again is None:
+                command.fail(error)
+                self._failed(command, error)
 
     async def close(self) -> None:
         """See `Line.close`; what was not sent is lost."""

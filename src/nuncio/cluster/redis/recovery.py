@@ -3,8 +3,11 @@
 Every event that may be recovered carries the id of its entry in the stream, which is known only
 once Redis has taken it. So such events go to this server's clients when they are read from the
 stream, among those of other servers and in the same order for all: what a client has received last
-tells exactly what it has missed. While Redis is away they go at once and without an id, for clients
-must not wait for it.
+tells exactly what it has missed. While Redis is away they go at once, for clients must not wait for
+it; then their id is that of the entry before, and a name of their own behind it.
+
+What was promised is added once more when a connection is lost before Redis has answered. If it was
+added before, servers know it by who emitted it and its number there, and pass it over.
 """
 
 from __future__ import annotations
@@ -25,13 +28,15 @@ from nuncio.cluster.redis import session_wire
 from nuncio.cluster.redis.away import Away
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.hub import Hub
+from nuncio.cluster.redis.numbered import AGAIN, NUMBER, Numbered
 from nuncio.cluster.redis.reader import START, Fields, mapped
-from nuncio.cluster.redis.session_wire import id_of, position_of
+from nuncio.cluster.redis.replay import Replay
+from nuncio.cluster.redis.session_wire import BESIDE, id_of, position_of
 from nuncio.cluster.redis.streams import RedisStreamsAdapter, StreamsAdapter
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import plain
 from nuncio.engine.sent import TAKEN, Sent, SentLater
-from nuncio.errors import PacketError
+from nuncio.errors import AckTimeout, PacketError
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.socketio import EVENT
 
@@ -44,16 +49,14 @@ PATIENCE_SECONDS: Final = 1.0
 _PART: Final = 1000
 _MOST_PARTS: Final = 100
 
-# Between being asked for and being let in a client may not take longer.
-_ADMISSION_SECONDS: Final = 60.0
-
 # So much longer Redis remembers a client than it may be away: its server looks whether it is back.
 _GRACE_SECONDS: Final = 5.0
 
-# An entry's number at the server that added it, which knows its own by that.
-_NUMBER: Final = "n"
+# By this event servers ask each other for a client that is back, and for how many seconds.
+_LET_GO: Final = "nuncio:let-go"
+_LET_GO_SECONDS: Final = 0.5
 
-_ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}")
+_ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}(\+[0-9a-f]{1,32}\.[0-9]{1,18})?")
 
 
 class RecoveringAdapter(StreamsAdapter):
@@ -68,14 +71,16 @@ class RecoveringAdapter(StreamsAdapter):
         self._namespace = nsp
         self._number = 0
         self._pending: dict[int, _Pending] = {}
+        self._numbered = Numbered(self.uid)
         self._reading = ""
-        self._replays: dict[str, _Replay] = {}
+        self._replays: dict[str, Replay] = {}
         self._away = Away(self._duration, recovery.max_sessions, self._expired)
+        nsp.on_server(_LET_GO, self._let_go)
 
     async def end(self) -> None:
         """See `BusAdapter.end`."""
-        for number in list(self._pending):
-            self._deliver_late(number)
+        self._deliver_all()
+        self._numbered.clear()
         self._away.clear()
         self._replays.clear()
         await super().end()
@@ -86,19 +91,22 @@ class RecoveringAdapter(StreamsAdapter):
         """See `Adapter.broadcast`."""
         if options.volatile:
             return super().broadcast(payload, options)
+        self._number += 1
+        number = self._number
         meant = self.targets(options.rooms, options.excepted)
+        pending = _Pending(number, payload, options, meant)
         if options.local:
-            return self._give(_Pending(payload, options, meant), "")
+            return self._give(pending, "")
         packet = {"type": EVENT, "data": plain(payload)}
         told = Broadcast(packet=packet, opts=to_wire(options))
         message = ClusterMessage(self.uid, self.nsp.name, Kind.BROADCAST, told)
         fields = envelope.to_fields(message, self.settings.only_plaintext)
-        self._number += 1
-        number = self._number
-        pending = _Pending(payload, options, meant)
-        added = self.bus.call(self.stream, *self.entry([*fields, _NUMBER, str(number)]))
+        fields += [NUMBER, str(number)]
+        again = self.entry([*fields, AGAIN, "1"]) if options.promised else None
+        added = self.bus.call(self.stream, *self.entry(fields), again=again)
         added.add_done_callback(lambda answer: self._answered(number, answer))
         if not self.bus.healthy:
+            self._numbered.given_early(number)
             return self._give(pending, "")
         self._pending[number] = pending
         loop = asyncio.get_running_loop()
@@ -113,15 +121,28 @@ class RecoveringAdapter(StreamsAdapter):
         """Redis does not say that it has an event: this server's clients get it none the less."""
         pending = self._pending.pop(number, None)
         if pending is not None:
+            self._numbered.given_early(number)
             self._give(pending, "")
+
+    def _deliver_all(self) -> None:
+        """Give this server's clients all that is on its way, before anything that comes later."""
+        for number in list(self._pending):
+            self._deliver_late(number)
+
+    def bus_changed(self, why: Exception | None) -> None:
+        """See `ClusterAdapter.bus_changed`."""
+        if why is not None:
+            self._deliver_all()
+        super().bus_changed(why)
 
     def entry_arrived(self, id: str, fields: Fields) -> None:
         """See `StreamsAdapter.entry_arrived`."""
+        if self._numbered.is_known(id, fields):
+            return
         for replay in list(self._replays.values()):
             replay.arrived(id, fields)
         if fields.get(b"uid") == self.uid.encode():
-            number = fields.get(_NUMBER.encode(), b"")
-            pending = self._pending.pop(int(number), None) if number.isdigit() else None
+            pending = self._pending.pop(self._numbered.came(fields), None)
             if pending is not None:
                 self._give(pending, id)
             return
@@ -136,7 +157,7 @@ class RecoveringAdapter(StreamsAdapter):
         if not self._reading or options.volatile:
             return super().deliver(payload, options)
         sockets = self.targets(options.rooms, options.excepted)
-        return self._give(_Pending(payload, options, sockets), self._reading)
+        return self._give(_Pending(0, payload, options, sockets), self._reading)
 
     def _give(self, pending: _Pending, id: str) -> Sent:
         """Send an event to the sockets that were meant when it was emitted, as far as they stay."""
@@ -144,13 +165,16 @@ class RecoveringAdapter(StreamsAdapter):
             pending.timer.cancel()
         nsp, options = self.nsp, pending.options
         promised = options.promised
-        payload = [*pending.payload, id] if id or promised else pending.payload
+        if not id:
+            before = self.hub.position(self.stream) or START
+            id = f"{before}{BESIDE}{self.uid}.{pending.number}"
+        payload = [*pending.payload, id]
         ack = nsp.next_ack_id() if promised else -1
         message = nsp.encode(payload, ack, options.compress)
         if options.slow is not None and options.slow.droppable and not promised:
             message.slow = options.slow.of_event(nsp.name, payload)
         behind: list[Sent] = []
-        number = position_of(id) if id else 0
+        number = position_of(id)
         for socket in pending.sockets:
             if not socket.connected:
                 continue
@@ -191,21 +215,32 @@ class RecoveringAdapter(StreamsAdapter):
             logger.warning("the client %r cannot come back: %r", session.sid, error)
             self._namespace.session_lost(session)
             return
+        told.early = self._numbered.early()
+        replay = self._replays.get(session.pid)
+        if replay is not None:
+            # It was lost again before it was told what it had missed.
+            replay.end()
+            told.left, told.early = id_of(replay.left), replay.early
         key = self._key(session.pid)
         lifetime = round((self._duration + _GRACE_SECONDS) * 1000)
-        self.bus.send(key, "SET", key, session_wire.encode(told), "PX", str(lifetime))
-        self._away.add(session)
+        text = session_wire.encode(told)
+        kept = ("SET", key, text, "PX", str(lifetime))
+        self.bus.send(key, *kept, again=kept)
+        self._away.add(session, text)
 
     def _key(self, pid: str) -> str:
         return self.settings.session_key_prefix + pid
 
-    def _expired(self, session: SavedSession) -> None:
-        self.nsp.server.spawn(self._give_up(session))
+    def _expired(self, session: SavedSession, text: bytes) -> None:
+        self.nsp.server.spawn(self._give_up(session, text))
 
-    async def _give_up(self, session: SavedSession) -> None:
+    async def _give_up(self, session: SavedSession, text: bytes) -> None:
         """The time of a client is up; if no server has restored it, it is lost."""
         key = self._key(session.pid)
         try:
+            # Another server may have restored it and lost it again, and answers for it now.
+            if await self.bus.call(key, "GET", key) != text:
+                return
             if await self.bus.call(key, "GETDEL", key) is None:
                 return
         except ConnectionError as error:
@@ -233,7 +268,9 @@ class RecoveringAdapter(StreamsAdapter):
         return self._restore(pid, offset)
 
     async def _restore(self, pid: str, offset: str) -> SavedSession | None:
-        replay = _Replay(asyncio.get_running_loop(), lambda: self._replays.pop(pid, None))
+        replay = Replay(
+            asyncio.get_running_loop(), lambda: self._replays.pop(pid, None), _PART * _MOST_PARTS
+        )
         self._replays[pid] = replay
         session = None
         try:
@@ -248,7 +285,9 @@ class RecoveringAdapter(StreamsAdapter):
     async def _found(self, pid: str, offset: str, replay: _Replay) -> SavedSession | None:
         key = self._key(pid)
         text = await self.bus.call(key, "GETDEL", key)
-        here = self._away.take(pid)
+        if text is None and await self._is_elsewhere(pid):
+            text = await self.bus.call(key, "GETDEL", key)
+        here = self._away.take(pid, text)
         if text is None:
             return None
         told = session_wire.decode(text)
@@ -265,8 +304,28 @@ class RecoveringAdapter(StreamsAdapter):
             session.ending = FORGOTTEN
             self._namespace.session_lost(session)
             return None
-        replay.begin(after, position_of(told.left or START), entries)
+        replay.begin(after, position_of(told.left or START), entries, told.early)
         return session
+
+    async def _is_elsewhere(self, pid: str) -> bool:
+        """Have another server let go of a client whose connection there is dead, unnoticed yet.
+
+        Returns:
+            Whether one did, which has kept the client in Redis by now.
+        """
+        try:
+            answers = await self.server_side_emit_with_ack([_LET_GO, pid], _LET_GO_SECONDS)
+        except AckTimeout as error:
+            answers = error.responses
+        return True in answers
+
+    def _let_go(self, pid: Any) -> bool:
+        """A client has come to another server."""
+        live = self._namespace._live.get(pid) if isinstance(pid, str) else None
+        if live is None:
+            return False
+        live.replaced()
+        return True
 
     def _shape(self, session: SavedSession) -> bool:
         """Make the data of a client of another server what this application keeps of one."""
@@ -338,6 +397,8 @@ class RecoveringAdapter(StreamsAdapter):
         found = list(promised)
         for id, fields in replay.until(self.position()):
             position = position_of(id)
+            if self._numbered.is_known(id, fields) or replay.had(fields):
+                continue
             event = self._event(position, fields, session)
             if event is None:
                 continue
@@ -401,54 +462,14 @@ def _concerns(options: BroadcastOptions, rooms: dict[Room, int], position: int) 
 class _Pending:
     """An event of this server on its way through the stream, or one of another that arrived."""
 
-    __slots__ = ("options", "payload", "sent", "sockets", "timer")
+    __slots__ = ("number", "options", "payload", "sent", "sockets", "timer")
 
-    def __init__(self, payload: list[Any], options: BroadcastOptions, sockets: list[Any]) -> None:
+    def __init__(
+        self, number: int, payload: list[Any], options: BroadcastOptions, sockets: list[Any]
+    ) -> None:
+        self.number = number
         self.payload = payload
         self.options = options
         self.sockets = sockets
         self.sent = SentLater()
         self.timer: asyncio.TimerHandle | None = None
-
-
-class _Replay:
-    """What a client has missed that is being let in: as the stream said, and what arrived since.
-
-    Args:
-        loop: the running loop.
-        forget: called when it is of no use any longer.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, forget: Any) -> None:
-        self._forget = forget
-        self._after = 0
-        # What it was promised before is in its outbox, or acknowledged.
-        self.left = 0
-        self._entries: dict[str, Fields] = {}
-        self._timer = loop.call_later(_ADMISSION_SECONDS, forget)
-
-    def begin(self, after: int, left: int, entries: list[tuple[str, Fields]]) -> None:
-        """What the stream holds after a position, and when the client was lost."""
-        self._after = after
-        self.left = left
-        self._entries = {**dict(entries), **self._entries}
-
-    def arrived(self, id: str, fields: Fields) -> None:
-        """An entry was read while the client was being let in."""
-        self._entries[id] = fields
-        if len(self._entries) > _PART * _MOST_PARTS:
-            # Too much to be told at once.
-            self.end()
-
-    def until(self, position: int) -> list[tuple[str, Fields]]:
-        """What the client has missed until a position; what comes after that it will be sent."""
-        return [
-            (id, fields)
-            for id, fields in self._entries.items()
-            if self._after < position_of(id) <= position
-        ]
-
-    def end(self) -> None:
-        """The client is in, or will never be."""
-        self._timer.cancel()
-        self._forget()

@@ -2,18 +2,21 @@
 
 Node's servers read `sid`, `pid`, `rooms` and `data`. The rest is Nuncio's own, and they ignore it:
 `since`, where the stream ended when the client came; `joined`, the same for its rooms; `left`, the
-same when it was lost; `access`, who it is; `outbox`, what it was promised and has not acknowledged.
+same when it was lost; `access`, who it is; `outbox`, what it was promised and has not acknowledged;
+`early`, what it was given before the stream had it: a server, and the first and last of the numbers
+that its events have there.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from nuncio.cluster.recovery import SavedAccess, SavedSession
+from nuncio.cluster.redis.numbered import Early
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import converted, from_msgpack, plain, to_msgpack
 from nuncio.errors import PacketError
@@ -42,11 +45,16 @@ class Session(msgspec.Struct, omit_defaults=True):
     left: str = ""
     access: _Access | None = None
     outbox: list[tuple[str, list[Any]]] = []
+    early: list[Early] = []
+
+
+# What follows in the id of an event that has no entry: it stands behind the one that it names.
+BESIDE: Final = "+"
 
 
 def position_of(id: str) -> int:
     """The id of an entry, as a number that grows with it."""
-    moment, _, number = id.partition("-")
+    moment, _, number = id.partition(BESIDE)[0].partition("-")
     return (int(moment) << 64) | int(number or 0)
 
 

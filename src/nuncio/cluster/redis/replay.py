@@ -1,0 +1,76 @@
+"""What one client has missed that is being let in: it is read while more goes on arriving."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from nuncio.cluster.redis.numbered import Early, number_of
+from nuncio.cluster.redis.reader import Fields
+from nuncio.cluster.redis.session_wire import position_of
+
+# Between being asked for and being let in a client may not take longer.
+_ADMISSION_SECONDS: Final = 60.0
+
+
+class Replay:
+    """What a client has missed that is being let in: as the stream said, and what arrived since.
+
+    Args:
+        loop: the running loop.
+        forget: called when it is of no use any longer.
+        most: of so many entries it is told at most.
+
+    Attributes:
+        left: the position at which the client was lost.
+        early: what it had been given by then before the stream had it.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, forget: Callable[[], object], most: int
+    ) -> None:
+        self._forget = forget
+        self._most = most
+        self._after = 0
+        # What it was promised before is in its outbox, or acknowledged.
+        self.left = 0
+        self.early: list[Early] = []
+        self._entries: dict[str, Fields] = {}
+        self._timer = loop.call_later(_ADMISSION_SECONDS, forget)
+
+    def begin(
+        self, after: int, left: int, entries: list[tuple[str, Fields]], early: list[Early]
+    ) -> None:
+        """What the stream holds after a position, and when the client was lost, with what."""
+        self._after = after
+        self.left = left
+        self.early = early
+        self._entries = {**dict(entries), **self._entries}
+
+    def arrived(self, id: str, fields: Fields) -> None:
+        """An entry was read while the client was being let in."""
+        self._entries[id] = fields
+        if len(self._entries) > self._most:
+            # Too much to be told at once.
+            self.end()
+
+    def had(self, fields: Fields) -> bool:
+        """Whether the client was given an entry's event before the stream had it."""
+        if not self.early:
+            return False
+        uid, number = fields.get(b"uid", b"").decode(), number_of(fields)
+        return any(uid == one and first <= number <= last for one, first, last in self.early)
+
+    def until(self, position: int) -> list[tuple[str, Fields]]:
+        """What the client has missed until a position; what comes after that it will be sent."""
+        return [
+            (id, fields)
+            for id, fields in self._entries.items()
+            if self._after < position_of(id) <= position
+        ]
+
+    def end(self) -> None:
+        """The client is in, or will never be."""
+        self._timer.cancel()
+        self._forget()

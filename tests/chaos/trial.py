@@ -1,0 +1,258 @@
+"""A cluster under continuous traffic, in phases: something goes wrong, all settles, all is checked."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nuncio
+from nuncio.cluster import envelope
+from nuncio.cluster.messages import Kind as MessageKind
+from nuncio.cluster.redis.reader import mapped
+from tests.chaos.cluster import Cluster, Gone, Node
+from tests.chaos.crowd import ROOMS, Crowd, Record
+from tests.chaos.kinds import STREAM, Kind
+from tests.chaos.ledger import EMITTER, GONE, REFUSED, SENT, Database, Ledger
+from tests.support.aio import eventually, within
+
+# Everything that is to end by itself has ended after so many seconds.
+BOUND = 60.0
+
+
+class Trial:
+    """The traffic, and the words for what becomes of it.
+
+    Args:
+        kind: the cluster's kind.
+        dice: decide.
+        loud: whether to tell what goes on.
+
+    Attributes:
+        cluster: the servers; given before the first phase, as `crowd` is.
+        ledger: what was emitted to clients.
+        database: what clients have emitted, as the application keeps it.
+        told: what servers have told in this phase: their names, the words and the arguments.
+        counts: for the summary.
+    """
+
+    cluster: Cluster
+    crowd: Crowd
+
+    def __init__(self, kind: Kind, dice: random.Random, loud: bool) -> None:
+        self.kind = kind
+        self.dice = dice
+        self.ledger = Ledger()
+        self.database = Database()
+        self.told: list[tuple[str, str, list[Any]]] = []
+        self.counts: Counter[str] = Counter()
+        self._loud = loud
+        self._began = time.monotonic()
+        self._since = "0-0"
+        self._emitting: set[asyncio.Task[None]] = set()
+        self._emitter: nuncio.Emitter | None = None
+
+    def say(self, *words: object) -> None:
+        """Tell what goes on, if anybody wants to know."""
+        if self._loud:
+            passed = time.monotonic() - self._began
+            print(f"{passed:7.1f} s ", *words, file=sys.__stderr__, flush=True)
+
+    def hear(self, node: Node, told: str, args: list[Any]) -> None:
+        """A server tells something."""
+        if told == "number":
+            self.database.keep(*args)
+        else:
+            self.told.append((node.name, told, args))
+
+    def told_by(self, node: Node, *words: str) -> list[str]:
+        """Which of these words a server has told in this phase, in order."""
+        return [told for name, told, _ in self.told if name == node.name and told in words]
+
+    # Traffic.
+
+    @property
+    def emitter(self) -> nuncio.Emitter:
+        """It emits from outside, by a way of its own to the bus."""
+        if self._emitter is None:
+            self._emitter = nuncio.Emitter(self.kind.adapter(self.cluster.bus.url))
+        return self._emitter
+
+    def emit(self, source: Node | None, *rooms: str) -> int:
+        """Have a server emit the next number, or the emitter.
+
+        Args:
+            source: the server; None for the emitter.
+            rooms: to whom; none for everybody.
+        """
+        number = self.ledger.add(EMITTER if source is None else source.name, rooms)
+        if source is None:
+            sending: Awaitable[Any] = self._emit_from_outside(number, rooms)
+        else:
+            sending = source.ask("emit", number=number, rooms=list(rooms))
+        task = asyncio.ensure_future(self._see(number, sending))
+        self._emitting.add(task)
+        task.add_done_callback(self._emitting.discard)
+        self.counts["emitted"] += 1
+        return number
+
+    async def _emit_from_outside(self, number: int, rooms: tuple[str, ...]) -> str:
+        emitter: Any = self.emitter
+        try:
+            await (emitter.to(list(rooms)) if rooms else emitter).emit("news", number)
+        except ConnectionError:
+            return GONE
+        return SENT
+
+    async def _see(self, number: int, sending: Awaitable[Any]) -> None:
+        entry = self.ledger.all[number]
+        try:
+            entry.came = await sending
+        except Gone:
+            entry.came = GONE
+
+    async def _talk(self) -> None:
+        """Emit from anywhere to anybody, all the time."""
+        while True:
+            running = self.cluster.running
+            outside = self.dice.random() < 0.15
+            source = None if outside or not running else self.dice.choice(running)
+            count = self.dice.choice((0, 0, 1, 1, 2))
+            for _ in range(self.dice.choice((1, 1, 1, 5))):
+                self.emit(source, *self.dice.sample(ROOMS, count))
+            await asyncio.sleep(self.dice.uniform(0.01, 0.08))
+
+    # Phases.
+
+    @asynccontextmanager
+    async def phase(self, name: str) -> AsyncIterator[None]:
+        """Traffic while the block runs, and afterwards until all has come to rest."""
+        self.say(f"{name} …")
+        await self.crowd.clear()
+        self.ledger.begin()
+        self.told.clear()
+        self._since = await self._last()
+        talking = asyncio.ensure_future(self._talk())
+        await self.crowd.talk()
+        try:
+            yield
+            assert not talking.done(), talking.exception()
+        finally:
+            talking.cancel()
+            await asyncio.wait((talking,))
+            await self.crowd.hush()
+        await self.settle()
+        self.counts[name.split()[0]] += 1
+
+    async def settle(self) -> None:
+        """Wait until everybody is there, and has heard what was emitted last."""
+        await self.cluster.whole()
+        await self.until(self.crowd.connected, "all clients are connected")
+        await self.until(self._answered, "all that clients have emitted is acknowledged")
+        emitting = set(self._emitting)
+        if emitting:
+            _, late = await asyncio.wait(emitting, timeout=BOUND)
+            assert not late, "an emit does not end"
+        marks = {self.emit(node) for node in (*self.cluster.nodes, None)}
+
+        async def heard() -> bool:
+            return all(marks <= set(one.heard) for one in await self.crowd.records())
+
+        await self.until(heard, f"all have heard the marks {marks}")
+
+    async def _answered(self) -> bool:
+        return all(one.answered == one.emitted for one in await self.crowd.records())
+
+    async def until(self, ask: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Wait until something holds."""
+        limit = time.monotonic() + BOUND
+        while not await ask():
+            assert time.monotonic() < limit, (
+                f"this never became true: {what}; {await self.crowd.records()}"
+            )
+            await asyncio.sleep(0.05)
+
+    # What has been handed on.
+
+    async def _last(self) -> str:
+        if not self.kind.keeps:
+            return ""
+        last = await self.cluster.bus.command("XREVRANGE", STREAM, "+", "-", "COUNT", 1)
+        return last[0][0].decode() if last else "0-0"
+
+    async def handed_on(self) -> list[int]:
+        """The numbers of this phase that the stream has, in its order, each once."""
+        entries = await self.cluster.bus.command("XRANGE", STREAM, f"({self._since}", "+")
+        order: dict[int, None] = {}
+        for _, fields in entries:
+            message = envelope.from_fields(mapped(fields))
+            if message.type == MessageKind.BROADCAST:
+                order[message.data["packet"]["data"][1]] = None
+        return list(order)
+
+    # What must hold.
+
+    async def check_kept(self) -> None:
+        """The application has all that clients have emitted."""
+        for record in await self.crowd.records():
+            self.database.check(record)
+
+    async def check_all(self, must: set[int], may: set[int]) -> list[Record]:
+        """Everybody has heard what it must, whatever happened to its connection."""
+        records = await self.crowd.records()
+        for record in records:
+            self.ledger.check(record, must, may)
+        self.tally(records)
+        return records
+
+    def tally(self, records: list[Record]) -> None:
+        """Count what clients have heard."""
+        for record in records:
+            self.counts["heard"] += len(record.heard)
+            self.counts["lost connections"] += record.losses
+            self.counts["recovered"] += record.recoveries
+            self.counts["began afresh"] += len(record.spells) - 1
+
+    async def check_known(self) -> None:
+        """Every server knows everybody, once, and who is present."""
+        names = sorted(one.name for one in await self.crowd.records())
+        for node in self.cluster.nodes:
+            await self.until_equal(lambda node=node: node.ask("fetch", timeout=5), ["complete", names])
+            await self.until_equal(lambda node=node: node.ask("present"), names)
+            others = sorted(one.name for one in self.cluster.nodes if one is not node)
+            how, who = await within(node.ask("ask", event="who", timeout=20.0), BOUND)
+            assert (how, sorted(who)) == ("complete", others)
+
+    async def until_equal(self, ask: Callable[[], Awaitable[Any]], wanted: Any) -> None:
+        """Ask until the answer is the wanted one."""
+        limit = time.monotonic() + BOUND
+        while (found := await within(ask(), BOUND)) != wanted:
+            assert time.monotonic() < limit, f"{found!r} never became {wanted!r}"
+            await asyncio.sleep(0.1)
+
+    async def inspect(self) -> dict[str, dict[str, int]]:
+        """What there is at each server, once nothing is under way."""
+        found: dict[str, dict[str, int]] = {}
+        for node in self.cluster.nodes:
+
+            async def at_rest(node: Node = node) -> bool:
+                numbers = found[node.name] = await node.ask("inspect")
+                busy = ("handshakes", "requests", "promised", "pending", "replays")
+                return not any(numbers[name] for name in busy)
+
+            await self.until(at_rest, f"{node} is at rest")
+        return found
+
+    async def close(self) -> None:
+        """End what the trial itself has begun."""
+        if self._emitter is not None:
+            await within(self._emitter.close())
+        await eventually(lambda: not self._emitting, "nothing is being emitted")
+
+
+__all__ = ["BOUND", "GONE", "REFUSED", "SENT", "Trial"]

@@ -1,0 +1,217 @@
+"""What was promised and who was recovered, when connections break off at the worst moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nuncio import Manager, Server
+from tests.cluster.redis.test_recovery import OurPlace, scene
+from tests.cluster.redis.wanderer import Wanderer
+from tests.support.aio import eventually, run_async, until, within
+from tests.support.faults import DOWN, FaultProxy
+from tests.support.nodeserver import NodeHome
+from tests.support.redis import Redis
+
+
+def adapter_of(place: OurPlace) -> Any:
+    """The adapter of a server's default namespace."""
+    return place.io.sockets.adapter
+
+
+def promise(io: Server, *numbers: int) -> None:
+    """Promise everybody some numbers."""
+    for number in numbers:
+        io.delivery("at-least-once").emit("e", number)
+
+
+@run_async
+async def test_what_is_promised_while_redis_says_nothing_has_names_of_its_own(
+    home: NodeHome, program: Any
+) -> None:
+    async with Redis(program("redis-server")) as redis, scene(home, redis, "names") as servers:
+        place = await servers.ours()
+        manager = Manager(f"http://127.0.0.1:{place.port}", transports=["websocket"])
+        socket = manager.socket("/", delivery="at-least-once")
+        heard: list[int] = []
+        socket.on("e", heard.append)
+        await within(socket.wait_connected())
+        sid = socket.id
+        redis.freeze()
+        promise(place.io, 1, 2, 3)
+        # The client passes over what it knows, so they must not all be called the same.
+        await eventually(lambda: heard == [1, 2, 3])
+        redis.thaw()
+        promise(place.io, 4)
+        await eventually(lambda: heard == [1, 2, 3, 4])
+        assert manager.engine is not None
+        manager.engine.close()
+        await eventually(lambda: not socket.connected)
+        await within(socket.wait_connected())
+        assert socket.recovered and socket.id == sid
+        promise(place.io, 5)
+        await eventually(lambda: len(heard) >= 5)
+        assert heard == [1, 2, 3, 4, 5]
+        await manager.close()
+
+
+@run_async
+async def test_who_was_given_an_event_before_redis_had_it_is_not_given_it_again(
+    home: NodeHome, program: Any
+) -> None:
+    async with Redis(program("redis-server")) as redis, scene(home, redis, "early") as servers:
+        first, second = await servers.ours(), await servers.ours()
+        client = Wanderer()
+        await client.connect(first.port)
+        await first.emit("e", 0)
+        assert await client.next() == ["e", 0]
+        redis.freeze()
+        first.io.emit("e", 1)
+        assert await client.next() == ["e", 1]
+        client.lose()
+        await first.gone(client.sid)
+        first.io.emit("e", 2)
+        redis.thaw()
+        assert await client.come_back(second.port) == [["e", 2]]
+        await client.leave()
+
+
+@run_async
+async def test_what_was_promised_and_lost_with_a_connection_to_redis_is_added_again(
+    home: NodeHome, redis: Redis
+) -> None:
+    async with scene(home, redis, "again") as servers, FaultProxy(redis.port) as way:
+        first = await servers.ours()
+        lonely = await servers.ours(url=f"redis://127.0.0.1:{way.port}")
+        client, other = Wanderer(), Wanderer()
+        await client.connect(first.port)
+        await other.connect(lonely.port)
+        # Redis takes them, and nobody learns that it has.
+        way.stall(DOWN)
+        promise(lonely.io, 1, 2)
+        heard = [await client.next(), await client.next()]
+        way.cut()
+        way.resume()
+        await eventually(lambda: adapter_of(lonely).stats()["losses"] > 0)
+        await eventually(lambda: adapter_of(lonely).healthy)
+        promise(lonely.io, 3)
+        heard.append(await client.next())
+        assert heard == [["e", 1], ["e", 2], ["e", 3]]
+        assert await redis.command("XLEN", "again") == 5
+        assert [(await other.next())[1] for _ in range(3)] == [1, 2, 3]
+        # Nor does anybody get them twice who comes back.
+        client.lose()
+        await first.gone(client.sid)
+        missed = await client.come_back(lonely.port)
+        assert [event for event in missed if event[1] > 3] == []
+        for one in (client, other):
+            await one.leave()
+
+
+@run_async
+async def test_what_redis_did_not_take_is_added_when_it_is_there_again(
+    home: NodeHome, redis: Redis
+) -> None:
+    async with scene(home, redis, "taken") as servers, FaultProxy(redis.port) as way:
+        first = await servers.ours()
+        lonely = await servers.ours(url=f"redis://127.0.0.1:{way.port}")
+        client = Wanderer()
+        await client.connect(first.port)
+        way.stall()
+        promise(lonely.io, 1, 2)
+        links = adapter_of(lonely).bus._links
+        await eventually(lambda: not any(link._queue for link in links.values()))
+        way.cut()
+        way.resume()
+        assert [await client.next(), await client.next()] == [["e", 1], ["e", 2]]
+        await client.leave()
+
+
+@run_async
+async def test_a_server_does_not_give_up_whom_another_one_waits_for(
+    home: NodeHome, redis: Redis
+) -> None:
+    async with scene(home, redis, "waits") as servers:
+        first = await servers.ours(connection_state_recovery={"max_disconnection_duration": 0.3})
+        second = await servers.ours()
+        client = Wanderer()
+        await client.connect(first.port)
+        sid = client.sid
+        client.lose()
+        await first.gone(sid)
+        await client.come_back(second.port)
+        client.lose()
+        await second.gone(sid)
+        # The first one's patience ends while the client is away from the second.
+        await eventually(lambda: not adapter_of(first).occupied)
+        await eventually(lambda: not first.io.stats()["tasks"])
+        await client.come_back(second.port)
+        assert client.sid == sid
+        await client.leave()
+
+
+@run_async
+async def test_data_is_that_of_the_server_where_the_client_was_last(
+    home: NodeHome, redis: Redis
+) -> None:
+    async with scene(home, redis, "last") as servers:
+        first, second = await servers.ours(), await servers.ours()
+        client = Wanderer()
+        await client.connect(first.port)
+        sid = client.sid
+        for place, back in ((first, second), (second, first)):
+            await place.set_data(sid, {"at": place.port})
+            client.lose()
+            await place.gone(sid)
+            await client.come_back(back.port)
+            assert client.sid == sid
+            assert back.io.sockets.sockets[sid].data == {"at": place.port}
+        await client.leave()
+
+
+@run_async
+async def test_a_client_whose_loss_its_server_has_not_noticed_comes_back_to_another(
+    home: NodeHome, redis: Redis
+) -> None:
+    async with scene(home, redis, "unnoticed") as servers:
+        first, second = await servers.ours(), await servers.ours()
+        before, client = Wanderer(), Wanderer()
+        await before.connect(first.port)
+        await first.join(before.sid, "room")
+        await first.emit("e", 1, to="room")
+        await before.next()
+        client.pid, client.offset = before.pid, before.offset
+        await first.emit("e", 2, to="room")
+        assert await client.come_back(second.port) == [["e", 2]]
+        assert client.sid == before.sid
+        await first.gone(client.sid)
+        assert (await second.socket(client.sid) or {})["rooms"] == {client.sid, "room"}
+        await client.leave()
+
+
+@run_async
+async def test_a_client_that_is_lost_while_it_is_let_in_may_come_back(
+    home: NodeHome, program: Any
+) -> None:
+    async with Redis(program("redis-server")) as redis, scene(home, redis, "let-in") as servers:
+        first, second = await servers.ours(), await servers.ours()
+        client = Wanderer()
+        await client.connect(first.port)
+        sid = client.sid
+        await first.emit("e", 1)
+        await client.next()
+        client.lose()
+        await first.gone(sid)
+        await first.emit("e", 2)
+        promise(first.io, 3)
+        await until(lambda: redis.command("XLEN", "let-in"), 3)
+        redis.freeze()
+        hasty = Wanderer()
+        await hasty.begin(second.port, pid=client.pid, offset=client.offset)
+        await eventually(lambda: adapter_of(second)._replays)
+        hasty.lose()
+        await eventually(lambda: not second.io.engine.sessions)
+        redis.thaw()
+        await eventually(lambda: adapter_of(second).occupied)
+        assert await client.come_back(first.port) == [["e", 2], ["e", 3]]
+        assert client.sid == sid
+        await client.leave()
