@@ -48,6 +48,10 @@ bench: .venv/.done-package .venv/.done-test benchmarks/sioload ## Measure Nuncio
 bench-transports: .venv/.done-package .venv/.done-test ## Measure the transports beside each other (options in ARGS)
 	@$(RUN) benchmarks/transports.py $(ARGS)
 
+.PHONY: chaos
+chaos: .venv/.done-package .venv/.done-test ## Put a cluster into a storm for SECONDS=180, with dice SEED=7
+	@NUNCIO_CHAOS_SECONDS=$(or $(SECONDS),180) NUNCIO_CHAOS_SEED=$(or $(SEED),7) $(RUN) -m pytest -p no:cacheprovider tests/chaos $(ARGS)
+
 .PHONY: docs
 docs: .venv/.done-docs ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict

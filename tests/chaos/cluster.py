@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
+import random
 import signal
 import sys
 from collections.abc import Callable
@@ -68,7 +70,11 @@ class Node:
         """Start it, and wait until it serves.
 
         Args:
-            drain: seconds over which it sends its clients away when it is told to end.
+            drain: seconds over which it sends its clients away when it is told to end; 0 for all
+                at once.
+
+        Raises:
+            Gone: when it cannot begin, as the bus is not there.
         """
         given = {
             "name": self.name,
@@ -89,7 +95,11 @@ class Node:
             )
         self._ready = asyncio.get_running_loop().create_future()
         self._reading = asyncio.ensure_future(self._read(self._process))
-        await within(self._ready)
+        try:
+            await within(self._ready)
+        except Gone:
+            await self._ended()
+            raise
         self.running = True
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
@@ -143,7 +153,8 @@ class Node:
     async def kill(self) -> None:
         """End it at once, whatever it is doing."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL)
         await self._ended()
 
     async def stop(self) -> None:
@@ -186,8 +197,8 @@ class Cluster:
         redis: the path of redis-server.
         folder: for logs.
         told: see `Node`.
+        dice: decide how a server ends that is told to.
         size: how many servers.
-        drain: seconds over which one that is told to end sends its clients away.
 
     Attributes:
         bus: their Redis, which keeps what it has taken.
@@ -196,7 +207,7 @@ class Cluster:
     """
 
     def __init__(
-        self, kind: Kind, redis: str, folder: Path, told: Told, size: int = 3, drain: float = 0.5
+        self, kind: Kind, redis: str, folder: Path, told: Told, dice: random.Random, size: int = 3
     ) -> None:
         self.bus = Redis(redis, appendonly="yes", appendfsync="always")
         self.nodes = [
@@ -204,7 +215,7 @@ class Cluster:
             for index in range(size)
         ]
         self.balancer = Balancer([node.port for node in self.nodes])
-        self._drain = drain
+        self._dice = dice
 
     @property
     def running(self) -> list[Node]:
@@ -226,8 +237,13 @@ class Cluster:
         await self.bus.__aexit__()
 
     async def start(self, node: Node) -> None:
-        """Start a server."""
-        await node.start(self._drain)
+        """Start a server; again and again, as long as the bus is not there."""
+        while True:
+            try:
+                await node.start(self._dice.choice((0.0, 0.5, 1.0)))
+                return
+            except Gone:
+                await asyncio.sleep(0.1)
 
     async def whole(self) -> None:
         """Wait until all servers are there and know of each other."""

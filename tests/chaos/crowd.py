@@ -54,6 +54,15 @@ class Record:
         """All that it has heard since the phase began."""
         return [number for spell in self.spells for number in spell]
 
+    def forget_repetitions(self) -> int:
+        """Leave each number where it was heard first; returns how many others there were."""
+        before = len(self.heard)
+        known: set[int] = set()
+        for spell in self.spells:
+            spell[:] = [one for one in dict.fromkeys(spell) if one not in known]
+            known.update(spell)
+        return before - len(known)
+
     def meant(self, rooms: Sequence[str]) -> bool:
         """Whether an event is for it that was emitted to these rooms, or to all."""
         return not rooms or any(room in self.rooms for room in rooms)

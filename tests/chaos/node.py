@@ -6,7 +6,8 @@ It is told what to do, and tells what happens, in lines of JSON:
                                                <- {"told": "number", "args": […]}
 
 What a client sends is told before it is acknowledged, and nothing that was told is lost when the
-process is killed: whoever reads it is the application's database, so to speak. SIGTERM drains.
+process is killed: whoever reads it is the application's database, so to speak. SIGTERM drains it,
+or closes it without more ado.
 """
 
 from __future__ import annotations
@@ -173,7 +174,8 @@ class Commands:
         """End in order, and the process with it."""
         if self._ending is None:
             self._closes_at = asyncio.get_running_loop().time() + self._window
-            self._ending = asyncio.ensure_future(self.io.drain(self._window))
+            ending = self.io.drain(self._window) if self._window else self.io.close()
+            self._ending = asyncio.ensure_future(ending)
 
     async def run(self, line: bytes) -> None:
         """Carry out one command."""
@@ -192,7 +194,10 @@ async def main(name: str, kind: str, url: str, port: int, drain: float) -> None:
     io = make_server(name, kind, url)
     commands = Commands(io, drain)
     loop.add_signal_handler(signal.SIGTERM, commands.drain)
-    listening = await io.listen(port)
+    try:
+        listening = await io.listen(port)
+    except ConnectionError as error:
+        sys.exit(f"the bus is not there: {error}")
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     tell("ready")

@@ -30,8 +30,8 @@ LONG = SECONDS > 0
 
 # For the short run; how long something is away.
 SHORT = {
-    STREAMS: ["deploy", "kill", "cuts", "connections", "freeze", "restart", "partition"],
-    CLASSIC: ["kill", "restart"],
+    STREAMS.name: ["deploy", "kill", "cuts", "connections", "freeze", "restart", "partition"],
+    CLASSIC.name: ["kill", "restart"],
 }
 SHORT_SECONDS = 1.2
 
@@ -45,40 +45,47 @@ def chosen(kind: Kind) -> list[str]:
     wanted = os.environ.get("NUNCIO_CHAOS_PHASES")
     if wanted:
         return wanted.split(",")
-    return list(PHASES) if LONG else SHORT[kind]
+    return list(PHASES) if LONG else SHORT[kind.name]
 
 
 async def chaos(kind: Kind, redis: str, clients: Clients, folder: Path) -> str:
     """Everything; returns the figures."""
-    dice = random.Random(SEED)
-    trial = Trial(kind, dice, LONG)
-    async with Cluster(kind, redis, folder, trial.hear) as cluster:
+    trial = Trial(kind, random.Random(SEED), LONG)
+    async with Cluster(kind, redis, folder, trial.hear, trial.dice) as cluster:
         trial.cluster = cluster
         url = cluster.balancer.url
         theirs = Theirs(clients, url, THEIRS)
         await theirs.begin()
         ours = [Ours(index, url, kind.keeps) for index in range(OURS)]
-        trial.crowd = Crowd(ours, theirs, random.Random(dice.random()))
-        await trial.settle()
-        await trial.check_known()
-        before = await trial.inspect()
-        await rounds(trial)
-        after = await trial.inspect()
-        trial.say("before", before)
-        trial.say("after", after)
-        check_leaks(before, after, len(ours) + THEIRS)
-        longest = max(record.longest for record in await trial.crowd.records())
-        await trial.crowd.close()
+        trial.crowd = Crowd(ours, theirs, random.Random(SEED + 1))
+        try:
+            await weather(trial)
+        finally:
+            await trial.crowd.close()
         await emptied(trial)
         await trial.close()
-        for one in cluster.nodes:
-            await one.stop()
-            assert not one.complaints(), one.complaints()
-    figures = ", ".join(f"{count} {name}" for name, count in trial.counts.items())
+        for node in cluster.nodes:
+            await node.stop()
+            assert not node.complaints(), node.complaints()
+    longest = max(record.longest for record in trial.last)
+    figures = ", ".join(f"{count} {name}" for name, count in trial.counts.items() if count)
     return (
         f"{kind.name}, seed {SEED}: {figures}; of clients {len(trial.database)} kept and "
         f"{trial.database.again} again; {longest:.1f} s the longest without a connection"
     )
+
+
+async def weather(trial: Trial) -> None:
+    """All the phases, and what must hold after them."""
+    await trial.settle()
+    await trial.check_known()
+    before = await trial.inspect()
+    await rounds(trial)
+    after = await trial.inspect()
+    trial.say("before", before)
+    trial.say("after", after)
+    trial.last = await trial.crowd.records()
+    check_leaks(before, after, len(trial.last))
 
 
 async def rounds(trial: Trial) -> None:

@@ -14,11 +14,10 @@ from typing import Any
 import nuncio
 from nuncio.cluster import envelope
 from nuncio.cluster.messages import Kind as MessageKind
-from nuncio.cluster.redis.reader import mapped
 from tests.chaos.cluster import Cluster, Gone, Node
 from tests.chaos.crowd import ROOMS, Crowd, Record
 from tests.chaos.kinds import STREAM, Kind
-from tests.chaos.ledger import EMITTER, GONE, REFUSED, SENT, Database, Ledger
+from tests.chaos.ledger import EMITTER, GONE, SENT, Database, Ledger
 from tests.support.aio import eventually, within
 
 # Everything that is to end by itself has ended after so many seconds.
@@ -39,6 +38,7 @@ class Trial:
         database: what clients have emitted, as the application keeps it.
         told: what servers have told in this phase: their names, the words and the arguments.
         counts: for the summary.
+        last: what clients knew in the end.
     """
 
     cluster: Cluster
@@ -51,6 +51,7 @@ class Trial:
         self.database = Database()
         self.told: list[tuple[str, str, list[Any]]] = []
         self.counts: Counter[str] = Counter()
+        self.last: list[Record] = []
         self._loud = loud
         self._began = time.monotonic()
         self._since = "0-0"
@@ -190,7 +191,7 @@ class Trial:
         entries = await self.cluster.bus.command("XRANGE", STREAM, f"({self._since}", "+")
         order: dict[int, None] = {}
         for _, fields in entries:
-            message = envelope.from_fields(mapped(fields))
+            message = envelope.from_fields(fields)
             if message.type == MessageKind.BROADCAST:
                 order[message.data["packet"]["data"][1]] = None
         return list(order)
@@ -202,10 +203,14 @@ class Trial:
         for record in await self.crowd.records():
             self.database.check(record)
 
-    async def check_all(self, must: set[int], may: set[int]) -> list[Record]:
+    async def check_all(
+        self, must: set[int], may: set[int], *, twice: bool = False
+    ) -> list[Record]:
         """Everybody has heard what it must, whatever happened to its connection."""
         records = await self.crowd.records()
         for record in records:
+            if twice:
+                self.counts["heard twice"] += record.forget_repetitions()
             self.ledger.check(record, must, may)
         self.tally(records)
         return records
@@ -253,6 +258,3 @@ class Trial:
         if self._emitter is not None:
             await within(self._emitter.close())
         await eventually(lambda: not self._emitting, "nothing is being emitted")
-
-
-__all__ = ["BOUND", "GONE", "REFUSED", "SENT", "Trial"]

@@ -185,6 +185,7 @@ async def test_a_client_whose_loss_its_server_has_not_noticed_comes_back_to_anot
         assert client.sid == before.sid
         await first.gone(client.sid)
         assert (await second.socket(client.sid) or {})["rooms"] == {client.sid, "room"}
+        before.lose()
         await client.leave()
 
 

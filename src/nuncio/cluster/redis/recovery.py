@@ -215,7 +215,7 @@ class RecoveringAdapter(StreamsAdapter):
             logger.warning("the client %r cannot come back: %r", session.sid, error)
             self._namespace.session_lost(session)
             return
-        told.early = self._numbered.early()
+        told.by, told.early = self.uid, self._numbered.early()
         replay = self._replays.get(session.pid)
         if replay is not None:
             # It was lost again before it was told what it had missed.

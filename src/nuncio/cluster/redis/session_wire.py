@@ -4,7 +4,7 @@ Node's servers read `sid`, `pid`, `rooms` and `data`. The rest is Nuncio's own, 
 `since`, where the stream ended when the client came; `joined`, the same for its rooms; `left`, the
 same when it was lost; `access`, who it is; `outbox`, what it was promised and has not acknowledged;
 `early`, what it was given before the stream had it: a server, and the first and last of the numbers
-that its events have there.
+that its events have there; `by`, the server that lost it.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Session(msgspec.Struct, omit_defaults=True):
     access: _Access | None = None
     outbox: list[tuple[str, list[Any]]] = []
     early: list[Early] = []
+    by: str = ""
 
 
 # What follows in the id of an event that has no entry: it stands behind the one that it names.
