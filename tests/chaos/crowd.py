@@ -295,4 +295,4 @@ class Crowd:
 
 def listener(url: str) -> nuncio.Manager:
     """A client of one server, whatever happens to the others."""
-    return Manager(url, transports=["websocket"], force_new=True)
+    return Manager(url, transports=["websocket"])

@@ -227,7 +227,9 @@ class Trial:
         """Every server knows everybody, once, and who is present."""
         names = sorted(one.name for one in await self.crowd.records())
         for node in self.cluster.nodes:
-            await self.until_equal(lambda node=node: node.ask("fetch", timeout=5), ["complete", names])
+            await self.until_equal(
+                lambda node=node: node.ask("fetch", timeout=5), ["complete", names]
+            )
             await self.until_equal(lambda node=node: node.ask("present"), names)
             others = sorted(one.name for one in self.cluster.nodes if one is not node)
             how, who = await within(node.ask("ask", event="who", timeout=20.0), BOUND)

@@ -293,6 +293,7 @@ class Namespace(Broadcaster[D, U]):
         socket = Socket(self, connection, session.sid, auth)
         socket.restore(session)
         self.adapter.add_all(socket, [room for room in session.rooms if room != session.sid])
+        socket.stayed(session.rooms)
         middlewares = self._middlewares
         if self.server.recovery.skip_middlewares:
             # The secret of a session proves nothing of who has it now.

@@ -84,6 +84,17 @@ class Recoverable(Dispatcher):
         self._saved = session
         self._left_own = session.sid not in session.rooms
 
+    def stayed(self, rooms: dict[Room, int]) -> None:
+        """It came back into rooms that it has not left: what was said there meanwhile is for it.
+
+        Args:
+            rooms: each with the number of the last event before it joined.
+        """
+        mine = self._rooms
+        if mine is not None:
+            for room in mine:
+                mine[room] = rooms.get(room, mine[room])
+
     def forget_session(self, id: str) -> None:
         """Nothing is left of the session that it recovered, now that it is in no room.
 

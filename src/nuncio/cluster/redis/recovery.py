@@ -13,6 +13,7 @@ added before, servers know it by who emitted it and its number there, and pass i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from typing import Any, Final
@@ -54,7 +55,7 @@ _GRACE_SECONDS: Final = 5.0
 
 # By this event servers ask each other for a client that is back, and for how many seconds.
 _LET_GO: Final = "nuncio:let-go"
-_LET_GO_SECONDS: Final = 0.5
+_LET_GO_SECONDS: Final = 2.0
 
 _ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}(\+[0-9a-f]{1,32}\.[0-9]{1,18})?")
 
@@ -221,12 +222,15 @@ class RecoveringAdapter(StreamsAdapter):
             # It was lost again before it was told what it had missed.
             replay.end()
             told.left, told.early = id_of(replay.left), replay.early
-        key = self._key(session.pid)
-        lifetime = round((self._duration + _GRACE_SECONDS) * 1000)
         text = session_wire.encode(told)
-        kept = ("SET", key, text, "PX", str(lifetime))
-        self.bus.send(key, *kept, again=kept)
+        self._keep(session.pid, text)
         self._away.add(session, text)
+
+    def _keep(self, pid: str, text: bytes) -> None:
+        key = self._key(pid)
+        lifetime = round((self._duration + _GRACE_SECONDS) * 1000)
+        command = ("SET", key, text, "PX", str(lifetime))
+        self.bus.send(key, *command, again=command)
 
     def _key(self, pid: str) -> str:
         return self.settings.session_key_prefix + pid
@@ -285,11 +289,13 @@ class RecoveringAdapter(StreamsAdapter):
     async def _found(self, pid: str, offset: str, replay: _Replay) -> SavedSession | None:
         key = self._key(pid)
         text = await self.bus.call(key, "GETDEL", key)
-        if text is None and await self._is_elsewhere(pid):
+        if text is None:
+            await self._have_it_let_go(pid)
             text = await self.bus.call(key, "GETDEL", key)
         here = self._away.take(pid, text)
         if text is None:
             return None
+        replay.held = True
         told = session_wire.decode(text)
         session = session_wire.saved(told)
         if here is not None:
@@ -299,7 +305,12 @@ class RecoveringAdapter(StreamsAdapter):
         after = max(position_of(offset), session.since) if offset else session.since
         session.offset = offset
         self._promise_again(session, told)
-        entries = await self._entries(id_of(after), known=bool(offset))
+        try:
+            entries = await self._entries(id_of(after), known=bool(offset))
+        except BaseException:
+            # Redis has gone away meanwhile, or the server ends. The client may try again.
+            self._keep(pid, text)
+            raise
         if entries is None:
             session.ending = FORGOTTEN
             self._namespace.session_lost(session)
@@ -307,20 +318,20 @@ class RecoveringAdapter(StreamsAdapter):
         replay.begin(after, position_of(told.left or START), entries, told.early)
         return session
 
-    async def _is_elsewhere(self, pid: str) -> bool:
-        """Have another server let go of a client whose connection there is dead, unnoticed yet.
+    async def _have_it_let_go(self, pid: str) -> None:
+        """Have another server keep a client in Redis whose connection there is dead.
 
-        Returns:
-            Whether one did, which has kept the client in Redis by now.
+        Perhaps that has not noticed yet. Where all have answered, what they have kept is there.
         """
-        try:
-            answers = await self.server_side_emit_with_ack([_LET_GO, pid], _LET_GO_SECONDS)
-        except AckTimeout as error:
-            answers = error.responses
-        return True in answers
+        with contextlib.suppress(AckTimeout):
+            await self.server_side_emit_with_ack([_LET_GO, pid], _LET_GO_SECONDS)
 
-    def _let_go(self, pid: Any) -> bool:
+    async def _let_go(self, pid: Any) -> bool:
         """A client has come to another server."""
+        replay = self._replays.get(pid) if isinstance(pid, str) else None
+        if replay is not None and replay.held:
+            # It is being let in here, over a connection that will turn out to be dead.
+            await replay.ended.wait()
         live = self._namespace._live.get(pid) if isinstance(pid, str) else None
         if live is None:
             return False

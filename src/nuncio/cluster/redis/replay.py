@@ -25,6 +25,8 @@ class Replay:
     Attributes:
         left: the position at which the client was lost.
         early: what it had been given by then before the stream had it.
+        held: whether the client was found, and so is this server's.
+        ended: set once the client is in, or will never be.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Replay:
         # What it was promised before is in its outbox, or acknowledged.
         self.left = 0
         self.early: list[Early] = []
+        self.held = False
+        self.ended = asyncio.Event()
         self._entries: dict[str, Fields] = {}
-        self._timer = loop.call_later(_ADMISSION_SECONDS, forget)
+        self._timer = loop.call_later(_ADMISSION_SECONDS, self.end)
 
     def begin(
         self, after: int, left: int, entries: list[tuple[str, Fields]], early: list[Early]
@@ -73,4 +77,5 @@ class Replay:
     def end(self) -> None:
         """The client is in, or will never be."""
         self._timer.cancel()
+        self.ended.set()
         self._forget()
