@@ -254,7 +254,7 @@ class Cluster:
 
     async def _until(self, node: Node, what: str, wanted: Any) -> None:
         async def asking() -> None:
-            while await node.ask(what) != wanted:
+            while await node.ask(what) != wanted:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
 
         try:

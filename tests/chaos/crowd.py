@@ -143,10 +143,12 @@ const { io } = require("socket.io-client");
 const [url, names] = args;
 const crowd = (globalThis.crowd = { running: false, members: [] });
 for (const [name, rooms] of names) {
-  const record = { name, rooms, spells: [[]], emitted: 0, answered: 0, losses: 0, recoveries: 0, longest: 0 };
+  const record = {
+    name, rooms, spells: [[]], emitted: 0, answered: 0, losses: 0, recoveries: 0, longest: 0,
+  };
   const socket = io(url, {
-    transports: ["websocket"], auth: { name, rooms }, forceNew: true, retries: 1000000, ackTimeout: 5000,
-    reconnectionDelay: 50, reconnectionDelayMax: 500, timeout: 10000,
+    transports: ["websocket"], auth: { name, rooms }, forceNew: true, timeout: 10000,
+    retries: 1000000, ackTimeout: 5000, reconnectionDelay: 50, reconnectionDelayMax: 500,
   });
   const seen = new Set();
   let lost = 0;
@@ -184,7 +186,9 @@ return crowd.members.map(({ record, socket }) => ({ ...record, connected: socket
 """
 
 _CLEAR = """
-for (const { record } of crowd.members) Object.assign(record, { spells: [[]], losses: 0, recoveries: 0 });
+for (const { record } of crowd.members) {
+  Object.assign(record, { spells: [[]], losses: 0, recoveries: 0 });
+}
 """
 
 _END = """

@@ -155,7 +155,7 @@ class Commands:
             "sockets": len(sockets),
             "handshakes": io.stats()["handshakes"],
             # Those of connections and of this command do not count.
-            "descriptors": len(os.listdir("/proc/self/fd")) - sessions,  # noqa: ASYNC240
+            "descriptors": len(os.listdir("/proc/self/fd")) - sessions,
             "tasks": len(asyncio.all_tasks()),
             "running": io.stats()["tasks"],
             "requests": adapter.stats()["requests"],

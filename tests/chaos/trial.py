@@ -1,4 +1,4 @@
-"""A cluster under continuous traffic, in phases: something goes wrong, all settles, all is checked."""
+"""A cluster under traffic, in phases: something goes wrong, all settles, and all is checked."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
     async with Redis(path) as redis:
         io = nuncio.Server(adapter=RedisAdapter(redis.url))
 
-It keeps nothing on disk, unless `appendonly` says so. `freeze` and `thaw` stop and continue the process, `restart` begins anew.
+It keeps nothing on disk, unless `appendonly` says so. `freeze` and `thaw` stop and continue the
+process, `restart` begins anew.
 """
 
 from __future__ import annotations

@@ -286,7 +286,7 @@ class RecoveringAdapter(StreamsAdapter):
             replay.end()
         return session
 
-    async def _found(self, pid: str, offset: str, replay: _Replay) -> SavedSession | None:
+    async def _found(self, pid: str, offset: str, replay: Replay) -> SavedSession | None:
         key = self._key(pid)
         text = await self.bus.call(key, "GETDEL", key)
         if text is None:
