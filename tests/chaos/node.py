@@ -108,7 +108,7 @@ class Commands:
         await (self.io.to(rooms) if rooms else self.io).emit("news", number)
         return "sent"
 
-    async def fetch(self, timeout: float) -> tuple[str, list[str]]:
+    async def fetch(self, timeout: float) -> tuple[str, list[Any]]:
         """The names of all clients, and how the question ended."""
         how = "complete"
         try:
@@ -117,7 +117,7 @@ class Commands:
             how, found = type(error).__name__, error.responses
         return how, sorted(one.handshake.auth["name"] for one in found)
 
-    async def ask(self, event: str, timeout: float) -> tuple[str, list[str]]:
+    async def ask(self, event: str, timeout: float) -> tuple[str, list[Any]]:
         """What the other servers answer, and how the question ended."""
         try:
             return "complete", await self.io.server_side_emit_with_ack(event, timeout=timeout)
@@ -139,9 +139,9 @@ class Commands:
         """The names of its own clients."""
         return sorted(one.handshake.auth["name"] for one in self.io.of("/").sockets.values())
 
-    async def present(self) -> list[str]:
+    async def present(self) -> list[Any]:
         """Who is in the lobby, as it knows; who is away is left out."""
-        return sorted(one.key for one in self.io.presence.members(LOBBY) if not one.away)
+        return sorted(str(one.key) for one in self.io.presence.members(LOBBY) if not one.away)
 
     async def inspect(self) -> dict[str, int]:
         """How much there is of what could leak."""
@@ -161,7 +161,7 @@ class Commands:
             "requests": adapter.stats()["requests"],
             "promised": sum(len(one._outbox or ()) for one in sockets),
             "pending": len(getattr(adapter, "_pending", ())),
-            "replays": len(getattr(adapter, "_replays", ())),
+            "looking": len(getattr(adapter, "_looking", ())),
             "away": len(getattr(adapter, "_away", ())),
             "kilobytes": pages * os.sysconf("SC_PAGE_SIZE") // 1024,
         }

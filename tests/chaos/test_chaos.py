@@ -127,7 +127,7 @@ async def emptied(trial: Trial) -> None:
             return not numbers["sessions"] and not numbers["sockets"]
 
         await trial.until(empty, f"{node} is empty")
-        await trial.until_equal(lambda node=node: node.ask("present"), [])
+        await trial.until_equal(node, "present", [])
 
 
 @pytest.mark.timeout(SECONDS + 300)

@@ -227,19 +227,17 @@ class Trial:
         """Every server knows everybody, once, and who is present."""
         names = sorted(one.name for one in await self.crowd.records())
         for node in self.cluster.nodes:
-            await self.until_equal(
-                lambda node=node: node.ask("fetch", timeout=5), ["complete", names]
-            )
-            await self.until_equal(lambda node=node: node.ask("present"), names)
+            await self.until_equal(node, "fetch", ["complete", names], timeout=5)
+            await self.until_equal(node, "present", names)
             others = sorted(one.name for one in self.cluster.nodes if one is not node)
             how, who = await within(node.ask("ask", event="who", timeout=20.0), BOUND)
             assert (how, sorted(who)) == ("complete", others)
 
-    async def until_equal(self, ask: Callable[[], Awaitable[Any]], wanted: Any) -> None:
-        """Ask until the answer is the wanted one."""
+    async def until_equal(self, node: Node, do: str, wanted: Any, **given: Any) -> None:
+        """Ask a server until its answer is the wanted one."""
         limit = time.monotonic() + BOUND
-        while (found := await within(ask(), BOUND)) != wanted:
-            assert time.monotonic() < limit, f"{found!r} never became {wanted!r}"
+        while (found := await within(node.ask(do, **given), BOUND)) != wanted:
+            assert time.monotonic() < limit, f"{node}: {do} is {found!r} and not {wanted!r}"
             await asyncio.sleep(0.1)
 
     async def inspect(self) -> dict[str, dict[str, int]]:
@@ -249,7 +247,7 @@ class Trial:
 
             async def at_rest(node: Node = node) -> bool:
                 numbers = found[node.name] = await node.ask("inspect")
-                busy = ("handshakes", "requests", "promised", "pending", "replays")
+                busy = ("handshakes", "requests", "promised", "pending", "looking")
                 return not any(numbers[name] for name in busy)
 
             await self.until(at_rest, f"{node} is at rest")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+
+import pytest
 
 from nuncio import Manager, Server
 from tests.cluster.redis.test_recovery import OurPlace, scene
@@ -208,11 +211,39 @@ async def test_a_client_that_is_lost_while_it_is_let_in_may_come_back(
         redis.freeze()
         hasty = Wanderer()
         await hasty.begin(second.port, pid=client.pid, offset=client.offset)
-        await eventually(lambda: adapter_of(second)._replays)
+        await eventually(lambda: adapter_of(second)._looking)
         hasty.lose()
         await eventually(lambda: not second.io.engine.sessions)
         redis.thaw()
         await eventually(lambda: adapter_of(second).occupied)
         assert await client.come_back(first.port) == [["e", 2], ["e", 3]]
         assert client.sid == sid
+        await client.leave()
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same", "other"])
+@run_async
+async def test_a_client_that_asks_twice_at_once_is_let_in_over_the_later_connection(
+    home: NodeHome, program: Any, same: bool
+) -> None:
+    async with Redis(program("redis-server")) as redis, scene(home, redis, "twice") as servers:
+        first, second = await servers.ours(), await servers.ours()
+        later = first if same else second
+        client, hasty = Wanderer(), Wanderer()
+        await client.connect(first.port)
+        sid = client.sid
+        await first.emit("e", 1)
+        await client.next()
+        client.lose()
+        await first.gone(sid)
+        await first.emit("e", 2)
+        redis.freeze()
+        await hasty.begin(first.port, pid=client.pid, offset=client.offset)
+        await eventually(lambda: adapter_of(first)._looking)
+        coming = asyncio.ensure_future(client.come_back(later.port))
+        await eventually(lambda: len(adapter_of(later)._looking) == (2 if same else 1))
+        redis.thaw()
+        assert await within(coming) == [["e", 2]]
+        assert client.sid == sid
+        hasty.lose()
         await client.leave()

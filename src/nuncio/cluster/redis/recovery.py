@@ -74,7 +74,10 @@ class RecoveringAdapter(StreamsAdapter):
         self._pending: dict[int, _Pending] = {}
         self._numbered = Numbered(self.uid)
         self._reading = ""
+        # Of clients that are looked for, and of those that were found, by their secrets.
+        self._looking: set[Replay] = set()
         self._replays: dict[str, Replay] = {}
+        self._taking: dict[str, asyncio.Future[Any]] = {}
         self._away = Away(self._duration, recovery.max_sessions, self._expired)
         nsp.on_server(_LET_GO, self._let_go)
 
@@ -83,7 +86,8 @@ class RecoveringAdapter(StreamsAdapter):
         self._deliver_all()
         self._numbered.clear()
         self._away.clear()
-        self._replays.clear()
+        for replay in list(self._looking):
+            replay.end()
         await super().end()
 
     # Events.
@@ -140,7 +144,7 @@ class RecoveringAdapter(StreamsAdapter):
         """See `StreamsAdapter.entry_arrived`."""
         if self._numbered.is_known(id, fields):
             return
-        for replay in list(self._replays.values()):
+        for replay in list(self._looking):
             replay.arrived(id, fields)
         if fields.get(b"uid") == self.uid.encode():
             pending = self._pending.pop(self._numbered.came(fields), None)
@@ -272,30 +276,37 @@ class RecoveringAdapter(StreamsAdapter):
         return self._restore(pid, offset)
 
     async def _restore(self, pid: str, offset: str) -> SavedSession | None:
-        replay = Replay(
-            asyncio.get_running_loop(), lambda: self._replays.pop(pid, None), _PART * _MOST_PARTS
-        )
-        self._replays[pid] = replay
         session = None
+        replay: Replay | None = None
         try:
             async with asyncio.timeout(self.request_seconds):
+                replay = self._begin_looking(pid)
                 session = await self._found(pid, offset, replay)
         except (ConnectionError, TimeoutError, PacketError) as error:
             logger.debug("a client could not be restored: %r", error)
-        if session is None:
+        if session is None and replay is not None:
             replay.end()
         return session
 
+    def _begin_looking(self, pid: str) -> Replay:
+        def forget() -> None:
+            self._looking.discard(replay)
+            if self._replays.get(pid) is replay:
+                del self._replays[pid]
+
+        replay = Replay(asyncio.get_running_loop(), forget, _PART * _MOST_PARTS)
+        self._looking.add(replay)
+        return replay
+
     async def _found(self, pid: str, offset: str, replay: Replay) -> SavedSession | None:
-        key = self._key(pid)
-        text = await self.bus.call(key, "GETDEL", key)
+        text = await self._taken(pid)
         if text is None:
             await self._have_it_let_go(pid)
-            text = await self.bus.call(key, "GETDEL", key)
+            text = await self._taken(pid)
         here = self._away.take(pid, text)
         if text is None:
             return None
-        replay.held = True
+        self._replays[pid] = replay
         told = session_wire.decode(text)
         session = session_wire.saved(told)
         if here is not None:
@@ -318,21 +329,41 @@ class RecoveringAdapter(StreamsAdapter):
         replay.begin(after, position_of(told.left or START), entries, told.early)
         return session
 
+    async def _taken(self, pid: str) -> bytes | None:
+        """What Redis has of a client, which it has no longer then."""
+        key = self._key(pid)
+        taking = self.bus.call(key, "GETDEL", key)
+        self._taking[pid] = taking
+        try:
+            text: bytes | None = await taking
+        finally:
+            if self._taking.get(pid) is taking:
+                del self._taking[pid]
+        return text
+
     async def _have_it_let_go(self, pid: str) -> None:
-        """Have another server keep a client in Redis whose connection there is dead.
+        """Have whoever holds a client keep it in Redis, as its connection there is dead.
 
         Perhaps that has not noticed yet. Where all have answered, what they have kept is there.
         """
+        await self._let_go(pid)
         with contextlib.suppress(AckTimeout):
             await self.server_side_emit_with_ack([_LET_GO, pid], _LET_GO_SECONDS)
 
     async def _let_go(self, pid: Any) -> bool:
-        """A client has come to another server."""
-        replay = self._replays.get(pid) if isinstance(pid, str) else None
-        if replay is not None and replay.held:
-            # It is being let in here, over a connection that will turn out to be dead.
+        """A client is back, over another connection than it has here, if it has one."""
+        if not isinstance(pid, str):
+            return False
+        taking = self._taking.get(pid)
+        if taking is not None:
+            await asyncio.wait((taking,))
+            # Whoever asked for it goes on first.
+            await asyncio.sleep(0)
+        replay = self._replays.get(pid)
+        if replay is not None:
+            # It is being let in, over a connection that will turn out to be dead.
             await replay.ended.wait()
-        live = self._namespace._live.get(pid) if isinstance(pid, str) else None
+        live = self._namespace._live.get(pid)
         if live is None:
             return False
         live.replaced()

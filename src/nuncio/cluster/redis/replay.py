@@ -25,7 +25,6 @@ class Replay:
     Attributes:
         left: the position at which the client was lost.
         early: what it had been given by then before the stream had it.
-        held: whether the client was found, and so is this server's.
         ended: set once the client is in, or will never be.
     """
 
@@ -38,7 +37,6 @@ class Replay:
         # What it was promised before is in its outbox, or acknowledged.
         self.left = 0
         self.early: list[Early] = []
-        self.held = False
         self.ended = asyncio.Event()
         self._entries: dict[str, Fields] = {}
         self._timer = loop.call_later(_ADMISSION_SECONDS, self.end)
