@@ -385,6 +385,47 @@ async def test_a_client_that_comes_back_twice_without_news_still_misses_nothing(
 
 
 @run_async
+async def test_nor_does_it_miss_what_was_said_in_its_rooms() -> None:
+    io = recovering()
+    visitor = Visitor(io)
+    visitor.socket.join("room")
+    io.emit("known")
+    visitor.take()
+    known = visitor.offset
+    visitor.lose()
+    io.to("room").emit("missed")
+    for _ in range(3):
+        assert visitor.come_back() == [["missed"]]
+        # It was lost again before it heard that.
+        visitor.offset = known
+        visitor.lose()
+
+
+@run_async
+async def test_a_client_that_is_lost_while_a_middleware_decides_may_come_back() -> None:
+    io = Server(connection_state_recovery={"skip_middlewares": False}, delivery="at-least-once")
+    visitor = Visitor(io)
+    visitor.socket.join("room")
+    sid = visitor.sid
+    visitor.lose()
+    io.to("room").emit("missed")
+    go = asyncio.Event()
+
+    @io.use
+    async def wait(socket: Socket) -> None:
+        await go.wait()
+
+    assert visitor.come_back() == []
+    visitor.lose()
+    go.set()
+    await eventually(lambda: io.sockets.adapter.occupied)
+    visitor.come_back()
+    await eventually(lambda: io.sockets.sockets)
+    assert visitor.take() == [["missed"]]
+    assert visitor.sid == sid
+
+
+@run_async
 async def test_each_namespace_recovers_by_itself() -> None:
     io = recovering()
     io.of("/chat")
