@@ -297,6 +297,6 @@ class Crowd:
             await self._theirs.close()
 
 
-def listener(url: str) -> nuncio.Manager:
+def listener(url: str, **options: Any) -> nuncio.Manager:
     """A client of one server, whatever happens to the others."""
-    return Manager(url, transports=["websocket"])
+    return Manager(url, transports=["websocket"], **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from nuncio import ClientSocket
@@ -12,7 +13,10 @@ from tests.chaos.cluster import Node
 from tests.chaos.crowd import listener
 from tests.chaos.ledger import GONE, SENT
 from tests.chaos.trial import BOUND, Trial
-from tests.support.aio import within
+from tests.support.aio import eventually, within
+
+# A client that goes with its server.
+GHOST = "ghost"
 
 Phase = Callable[[Trial, float], Awaitable[None]]
 
@@ -57,7 +61,10 @@ async def kill(trial: Trial, _: float) -> None:
     homes = {node: set(await node.ask("clients")) for node in trial.cluster.nodes}
     victim = trial.dice.choice([node for node, names in homes.items() if names])
     names = homes.pop(victim)
+    ghost = listener(f"http://127.0.0.1:{victim.port}", reconnection=False)
     async with trial.phase("kill"):
+        auth = {"name": GHOST, "rooms": []}
+        await within(ghost.socket("/", auth=auth).wait_connected())
         await some_time(trial, 0.2, 0.6)
         asked = [node.ask("ask", event="hang", timeout=1.0) for node in homes]
         asked += [node.ask("fetch", timeout=1.0) for node in homes]
@@ -92,6 +99,10 @@ async def kill(trial: Trial, _: float) -> None:
     trial.tally(records)
     await trial.check_kept()
     await trial.check_known()
+    for node in homes:
+        # Who has not come back is gone, which is told once.
+        await eventually(partial(trial.has_told, node, "left", GHOST), f"{node} tells who left")
+    await within(ghost.close())
 
 
 # Clients' connections.

@@ -75,6 +75,12 @@ class Trial:
         """Which of these words a server has told in this phase, in order."""
         return [told for name, told, _ in self.told if name == node.name and told in words]
 
+    def has_told(self, node: Node, told: str, *args: Any) -> bool:
+        """Whether a server has told something in this phase; it may do so once."""
+        times = self.told.count((node.name, told, list(args)))
+        assert times <= 1, f"{node} has told {told} {args} more than once"
+        return times == 1
+
     # Traffic.
 
     @property

@@ -247,3 +247,30 @@ async def test_a_client_that_asks_twice_at_once_is_let_in_over_the_later_connect
         assert client.sid == sid
         hasty.lose()
         await client.leave()
+
+
+@run_async
+async def test_who_was_looked_for_in_vain_while_redis_said_nothing_may_come_back_later(
+    home: NodeHome, program: Any
+) -> None:
+    async with Redis(program("redis-server")) as redis, scene(home, redis, "vain") as servers:
+        place = await servers.ours()
+        adapter_of(place).request_seconds = 0.2
+        client, hasty = Wanderer(), Wanderer()
+        await client.connect(place.port)
+        sid = client.sid
+        await place.emit("e", 1)
+        await client.next()
+        client.lose()
+        await place.gone(sid)
+        await until(lambda: redis.command("EXISTS", f"sio:session:{client.pid}"), 1)
+        redis.freeze()
+        # Nobody can wait so long, so it is another client.
+        await hasty.connect(place.port, pid=client.pid, offset=client.offset)
+        assert hasty.sid != sid
+        redis.thaw()
+        await place.emit("e", 2)
+        await client.come_back(place.port)
+        assert client.sid == sid
+        await hasty.leave()
+        await client.leave()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import re
 from typing import Any, Final
@@ -30,13 +31,14 @@ from nuncio.cluster.redis.away import Away
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.hub import Hub
 from nuncio.cluster.redis.numbered import AGAIN, NUMBER, Numbered
+from nuncio.cluster.redis.pending import Pending
 from nuncio.cluster.redis.reader import START, Fields, mapped
 from nuncio.cluster.redis.replay import Replay
 from nuncio.cluster.redis.session_wire import BESIDE, id_of, position_of
 from nuncio.cluster.redis.streams import RedisStreamsAdapter, StreamsAdapter
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import plain
-from nuncio.engine.sent import TAKEN, Sent, SentLater
+from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import AckTimeout, PacketError
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.socketio import EVENT
@@ -57,6 +59,8 @@ _GRACE_SECONDS: Final = 5.0
 _LET_GO: Final = "nuncio:let-go"
 _LET_GO_SECONDS: Final = 2.0
 
+# What a client's secret looks like, at any server; and the id of an event.
+_SECRET: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}(\+[0-9a-f]{1,32}\.[0-9]{1,18})?")
 
 
@@ -71,7 +75,7 @@ class RecoveringAdapter(StreamsAdapter):
         self._duration = float(recovery.max_disconnection_duration)
         self._namespace = nsp
         self._number = 0
-        self._pending: dict[int, _Pending] = {}
+        self._pending: dict[int, Pending] = {}
         self._numbered = Numbered(self.uid)
         self._reading = ""
         # Of clients that are looked for, and of those that were found, by their secrets.
@@ -99,7 +103,7 @@ class RecoveringAdapter(StreamsAdapter):
         self._number += 1
         number = self._number
         meant = self.targets(options.rooms, options.excepted)
-        pending = _Pending(number, payload, options, meant)
+        pending = Pending(number, payload, options, meant)
         if options.local:
             return self._give(pending, "")
         packet = {"type": EVENT, "data": plain(payload)}
@@ -162,9 +166,9 @@ class RecoveringAdapter(StreamsAdapter):
         if not self._reading or options.volatile:
             return super().deliver(payload, options)
         sockets = self.targets(options.rooms, options.excepted)
-        return self._give(_Pending(0, payload, options, sockets), self._reading)
+        return self._give(Pending(0, payload, options, sockets), self._reading)
 
-    def _give(self, pending: _Pending, id: str) -> Sent:
+    def _give(self, pending: Pending, id: str) -> Sent:
         """Send an event to the sockets that were meant when it was emitted, as far as they stay."""
         if pending.timer is not None:
             pending.timer.cancel()
@@ -271,7 +275,8 @@ class RecoveringAdapter(StreamsAdapter):
 
     def restore_session(self, pid: str, offset: str) -> Any:
         """See `Adapter.restore_session`."""
-        if offset and not _ID.fullmatch(offset):
+        if not _SECRET.fullmatch(pid) or (offset and not _ID.fullmatch(offset)):
+            # Nobody else is troubled with it.
             return None
         return self._restore(pid, offset)
 
@@ -335,11 +340,19 @@ class RecoveringAdapter(StreamsAdapter):
         taking = self.bus.call(key, "GETDEL", key)
         self._taking[pid] = taking
         try:
-            text: bytes | None = await taking
+            text: bytes | None = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            # It was waited for long enough, and Redis may hand it over none the less.
+            taking.add_done_callback(functools.partial(self._give_back, pid))
+            raise
         finally:
             if self._taking.get(pid) is taking:
                 del self._taking[pid]
         return text
+
+    def _give_back(self, pid: str, taking: asyncio.Future[Any]) -> None:
+        if not taking.cancelled() and taking.exception() is None and taking.result() is not None:
+            self._keep(pid, taking.result())
 
     async def _have_it_let_go(self, pid: str) -> None:
         """Have whoever holds a client keep it in Redis, as its connection there is dead.
@@ -499,19 +512,3 @@ def _concerns(options: BroadcastOptions, rooms: dict[Room, int], position: int) 
     if any(room in rooms for room in options.excepted):
         return False
     return not options.rooms or any(rooms.get(room, position) < position for room in options.rooms)
-
-
-class _Pending:
-    """An event of this server on its way through the stream, or one of another that arrived."""
-
-    __slots__ = ("number", "options", "payload", "sent", "sockets", "timer")
-
-    def __init__(
-        self, number: int, payload: list[Any], options: BroadcastOptions, sockets: list[Any]
-    ) -> None:
-        self.number = number
-        self.payload = payload
-        self.options = options
-        self.sockets = sockets
-        self.sent = SentLater()
-        self.timer: asyncio.TimerHandle | None = None
