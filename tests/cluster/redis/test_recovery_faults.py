@@ -274,3 +274,30 @@ async def test_who_was_looked_for_in_vain_while_redis_said_nothing_may_come_back
         assert client.sid == sid
         await hasty.leave()
         await client.leave()
+
+
+@run_async
+async def test_what_others_were_given_early_is_for_who_comes_back_before_it_is_read(
+    home: NodeHome, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Redis(program("redis-server")) as redis, scene(home, redis, "unread") as servers:
+        place = await servers.ours()
+        client, other = Wanderer(), Wanderer()
+        for one in (client, other):
+            await one.connect(place.port)
+        await place.emit("e", 1)
+        for one in (client, other):
+            await one.next()
+        client.lose()
+        await place.gone(client.sid)
+        redis.freeze()
+        place.io.emit("e", 2)
+        assert await other.next() == ["e", 2]
+        # As if it had not been read yet when the client is there.
+        before = adapter_of(place).position()
+        monkeypatch.setattr(adapter_of(place), "position", lambda: before)
+        redis.thaw()
+        assert await client.come_back(place.port) == [["e", 2]]
+        monkeypatch.undo()
+        for one in (client, other):
+            await one.leave()

@@ -30,7 +30,7 @@ from nuncio.cluster.redis import session_wire
 from nuncio.cluster.redis.away import Away
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.hub import Hub
-from nuncio.cluster.redis.numbered import AGAIN, NUMBER, Numbered
+from nuncio.cluster.redis.numbered import AGAIN, NUMBER, Numbered, number_of
 from nuncio.cluster.redis.pending import Pending
 from nuncio.cluster.redis.reader import START, Fields, mapped
 from nuncio.cluster.redis.replay import Replay
@@ -450,7 +450,7 @@ class RecoveringAdapter(StreamsAdapter):
         promised = [] if outbox is None else list(outbox.unacknowledged())
         known = {number for number, _ in promised}
         found = list(promised)
-        for id, fields in replay.until(self.position()):
+        for id, fields in replay.until(self.position(), self._is_given):
             position = position_of(id)
             if self._numbered.is_known(id, fields) or replay.had(fields):
                 continue
@@ -487,6 +487,11 @@ class RecoveringAdapter(StreamsAdapter):
             options = pending.options
             if _concerns(options, session.rooms, self.position() + 1):
                 pending.sockets.append(socket)
+
+    def _is_given(self, fields: Fields) -> bool:
+        """Whether an entry is this server's own, and its clients have its event."""
+        own = fields.get(b"uid") == self.uid.encode()
+        return own and number_of(fields) not in self._pending
 
     def _event(
         self, position: int, fields: Fields, session: SavedSession

@@ -64,12 +64,18 @@ class Replay:
         uid, number = fields.get(b"uid", b"").decode(), number_of(fields)
         return any(uid == one and first <= number <= last for one, first, last in self.early)
 
-    def until(self, position: int) -> list[tuple[str, Fields]]:
-        """What the client has missed until a position; what comes after that it will be sent."""
+    def until(self, position: int, given: Callable[[Fields], bool]) -> list[tuple[str, Fields]]:
+        """What the client has missed until a position; what comes after that it will be sent.
+
+        Args:
+            position: what was read last.
+            given: whether an entry's event was given to clients before it was read, and so will
+                not be given to anybody when it is.
+        """
         return [
             (id, fields)
             for id, fields in self._entries.items()
-            if self._after < position_of(id) <= position
+            if self._after < position_of(id) and (position_of(id) <= position or given(fields))
         ]
 
     def end(self) -> None:
