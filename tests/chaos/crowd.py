@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import nuncio
@@ -33,6 +34,7 @@ class Record:
         name: its name.
         rooms: the rooms it is in.
         spells: the numbers that it has heard since the phase began.
+        begun: when each spell did, in seconds since the epoch; 0 for the first.
         emitted: how many events it has emitted, ever.
         answered: which of them were acknowledged, in this order.
         losses: how often it lost its connection since the phase began.
@@ -48,6 +50,7 @@ class Record:
     losses: int = 0
     recoveries: int = 0
     longest: float = 0.0
+    begun: list[float] = field(default_factory=lambda: [0.0])
 
     @property
     def heard(self) -> list[int]:
@@ -116,6 +119,7 @@ class Ours:
             record.recoveries += 1
         elif self._began:
             record.spells.append([])
+            record.begun.append(time.time())
         self._began = True
 
     def _lost(self) -> None:
@@ -144,7 +148,8 @@ const [url, names] = args;
 const crowd = (globalThis.crowd = { running: false, members: [] });
 for (const [name, rooms] of names) {
   const record = {
-    name, rooms, spells: [[]], emitted: 0, answered: 0, losses: 0, recoveries: 0, longest: 0,
+    name, rooms, spells: [[]], begun: [0], emitted: 0, answered: 0, losses: 0, recoveries: 0,
+    longest: 0,
   };
   const socket = io(url, {
     transports: ["websocket"], auth: { name, rooms }, forceNew: true, timeout: 10000,
@@ -166,7 +171,10 @@ for (const [name, rooms] of names) {
   socket.on("connect", () => {
     if (lost) record.longest = Math.max(record.longest, (Date.now() - lost) / 1000);
     if (socket.recovered) record.recoveries += 1;
-    else if (began) record.spells.push([]);
+    else if (began) {
+      record.spells.push([]);
+      record.begun.push((Date.now() + 1) / 1000);
+    }
     began = true;
   });
   socket.on("disconnect", () => { record.losses += 1; lost = Date.now(); });
@@ -187,7 +195,7 @@ return crowd.members.map(({ record, socket }) => ({ ...record, connected: socket
 
 _CLEAR = """
 for (const { record } of crowd.members) {
-  Object.assign(record, { spells: [[]], losses: 0, recoveries: 0 });
+  Object.assign(record, { spells: [[]], begun: [0], losses: 0, recoveries: 0 });
 }
 """
 
@@ -279,7 +287,7 @@ class Crowd:
     async def clear(self) -> None:
         """A phase begins."""
         for one in self.ours:
-            one.record.spells = [[]]
+            one.record.spells, one.record.begun = [[]], [0.0]
             one.record.losses = one.record.recoveries = 0
         if self._theirs is not None:
             await self._theirs.clear()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.chaos.crowd import Record
 
@@ -25,11 +26,13 @@ class Emitted:
         source: the server that emitted it, or `EMITTER`.
         rooms: to whom; none for everybody.
         came: what became of it.
+        at: when its source was told to emit it, in seconds since the epoch.
     """
 
     source: str
     rooms: tuple[str, ...]
     came: str = WAITING
+    at: float = field(default_factory=time.time)
 
 
 class Ledger:
@@ -98,6 +101,8 @@ class Ledger:
     def check_gaps(self, record: Record, order: list[int]) -> None:
         """What a client has not heard lies between two of its spells, and nowhere else.
 
+        A spell may begin among events that were emitted before it, and are not all for it.
+
         Args:
             record: what it has heard.
             order: the events that were handed on, in the order in which they were.
@@ -111,7 +116,10 @@ class Ledger:
                 continue
             begin = -1 if index == 0 else min(spell)
             end = len(order) if index == len(spells) - 1 else max(spell)
-            within = [order[one] for one in lost if begin < one < end]
+            since = record.begun[index]
+            within = [
+                order[one] for one in lost if begin < one < end and self.all[order[one]].at >= since
+            ]
             assert not within, (
                 f"{record.name} lost what it was there for: {self.words(within)}; "
                 f"spells {record.spells}"
