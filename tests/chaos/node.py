@@ -93,8 +93,6 @@ class Commands:
         self.io = io
         self._window = seconds
         self._ending: asyncio.Task[None] | None = None
-        # When it is too late to emit: the server may be closing.
-        self._closes_at = float("inf")
 
     @property
     def adapter(self) -> Any:
@@ -103,7 +101,8 @@ class Commands:
 
     async def emit(self, number: int, rooms: list[str]) -> str:
         """Emit a number to rooms or to all; answered once it has been handed on."""
-        if asyncio.get_running_loop().time() >= self._closes_at:
+        if not self.io.of("/").takes_part:
+            # It has left the cluster, and is about to end.
             return "refused"
         await (self.io.to(rooms) if rooms else self.io).emit("news", number)
         return "sent"
@@ -173,7 +172,6 @@ class Commands:
     def drain(self) -> None:
         """End in order, and the process with it."""
         if self._ending is None:
-            self._closes_at = asyncio.get_running_loop().time() + self._window
             ending = self.io.drain(self._window) if self._window else self.io.close()
             self._ending = asyncio.ensure_future(ending)
 
