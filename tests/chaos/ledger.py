@@ -90,13 +90,14 @@ class Ledger:
         self.check_order(record)
 
     def check_order(self, record: Record) -> None:
-        """Each source's events have come in the order in which they were emitted."""
-        last: dict[str, int] = {}
-        for number in record.heard:
-            source = self.all[number].source
-            before = last.get(source, -1)
-            assert before < number, f"{record.name} heard {number} of {source} behind {before}"
-            last[source] = number
+        """In each spell each source's events have come in the order in which they were emitted."""
+        for spell in record.spells:
+            last: dict[str, int] = {}
+            for number in spell:
+                source = self.all[number].source
+                before = last.get(source, -1)
+                assert before < number, f"{record.name} heard {number} of {source} behind {before}"
+                last[source] = number
 
     def check_gaps(self, record: Record, order: list[int]) -> None:
         """What a client has not heard lies between two of its spells, and nowhere else.
