@@ -1,0 +1,137 @@
+"""Reading a collection as it grows: a change stream, which is opened again where it broke off."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import ConnectionFailure, CursorNotFound, OperationFailure
+
+from nuncio.cluster.mongo import answers
+from nuncio.cluster.mongo.answers import answered, closed
+from nuncio.cluster.line import Changed, Line
+
+logger = logging.getLogger("nuncio.cluster")
+
+# So long MongoDB waits for something to tell, unless the application says otherwise.
+AWAIT_MS: Final = 1000
+
+Receiver = Callable[[RawBSONDocument], None]
+
+
+class Watch:
+    """A change stream, as `Line` knows connections."""
+
+    stream: Any = None
+
+    async def connect(self) -> None:
+        """It is opened by the reader."""
+
+    async def disconnect(self, nowait: bool = False) -> None:
+        """Close it."""
+        if self.stream is not None:
+            await closed(self.stream.close())
+
+
+class Reader(Line):
+    """Reads what is inserted.
+
+    Args:
+        collection: pymongo's, which gives raw documents.
+        changed: see `Line`.
+        pipeline: of the change stream.
+        options: more of `watch`.
+        prepare: called before it is opened.
+        receiver: called with each document.
+
+    Attributes:
+        gaps: how often it could not go on where it was, so that something may be missing.
+    """
+
+    def __init__(
+        self,
+        collection: Any,
+        changed: Changed,
+        pipeline: list[dict[str, Any]],
+        options: dict[str, Any],
+        prepare: Callable[[], Awaitable[None]],
+        receiver: Receiver,
+    ) -> None:
+        super().__init__(Watch, changed)
+        self._collection = collection
+        self._pipeline = pipeline
+        self._options = {"max_await_time_ms": AWAIT_MS, **options}
+        self._prepare = prepare
+        self._receiver = receiver
+        self._token: dict[str, Any] | None = None
+        self.gaps = 0
+
+    async def begin(self, connection: Watch) -> None:
+        """See `Line.begin`: at first from now on, then from where it was."""
+        await self._prepare()
+        options = self._options
+        if self._token is not None:
+            options = {**options, "resume_after": self._token}
+            options.pop("start_after", None)
+            options.pop("start_at_operation_time", None)
+        try:
+            connection.stream = await self._ask(self._collection.watch(self._pipeline, **options))
+        except OperationFailure as error:
+            self._consider(error)
+            raise
+        self._remember(connection.stream)
+
+    async def use(self, connection: Watch) -> None:
+        """See `Line.use`."""
+        stream = connection.stream
+        while True:
+            try:
+                change = await self._ask(stream.try_next())
+            except OperationFailure as error:
+                self._consider(error)
+                raise
+            if change is not None:
+                self._take(change)
+            elif not stream.alive:
+                # The collection was dropped or renamed; there is nothing to go on with.
+                self._forget("the change stream ended")
+                raise ConnectionError("the change stream ended")
+            self._remember(stream)
+
+    async def _ask(self, asked: Any) -> Any:
+        return await answered(asked, self._options["max_await_time_ms"] / 1000 + _grace())
+
+    def _take(self, change: Any) -> None:
+        document = change.get("fullDocument")
+        if change.get("operationType") != "insert" or not isinstance(document, RawBSONDocument):
+            return
+        try:
+            self._receiver(document)
+        except Exception:
+            # The stream goes on, whatever an application's listener does.
+            logger.exception("a document of the cluster could not be handled")
+
+    def _remember(self, stream: Any) -> None:
+        token = stream.resume_token
+        if token is not None:
+            raw = token.raw if isinstance(token, RawBSONDocument) else bson.encode(token)
+            self._token = bson.decode(bytes(raw))
+
+    def _consider(self, error: OperationFailure) -> None:
+        """What MongoDB refuses to go on with is no place to go on from."""
+        lost = isinstance(error, (ConnectionFailure, CursorNotFound))
+        if not lost and not error.has_error_label("ResumableChangeStreamError"):
+            self._forget(str(error))
+
+    def _forget(self, why: str) -> None:
+        if self._token is not None:
+            self._token = None
+            self.gaps += 1
+            logger.warning("what other servers said meanwhile is lost: %s", why)
+
+
+def _grace() -> float:
+    return answers.ANSWER_SECONDS
