@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
+from nuncio.cluster import NatsAdapter, RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
+from nuncio.cluster.nats.subjects import Subjects
 from tests.support.clusters import Kind
 
 NODE_CLIENTS = """
@@ -27,7 +28,7 @@ def _sharded(mode: str) -> Kind:
         prefix,
         lambda url: RedisShardedAdapter(url, subscription_mode=mode, channel_prefix=prefix),
         _node("@socket.io/redis-adapter", f"createShardedAdapter(...lines, {options})"),
-        room_channel="" if mode == "static" else f"{prefix}#/#{{}}#",
+        room_channel=None if mode == "static" else f"{prefix}#/#{{}}#".format,
     )
 
 
@@ -54,6 +55,16 @@ def _streams(name: str, sharded: bool) -> Kind:
     )
 
 
+def _nats(name: str, stream: str | None = None) -> Kind:
+    return Kind(
+        name,
+        lambda url: NatsAdapter(url, subject_prefix=name, stream=stream),
+        options={} if stream is None else {"connection_state_recovery": True},
+        room_channel=Subjects(name, "/").room,
+        bus="nats",
+    )
+
+
 CLASSIC = _classic("classic", False)
 STREAMS = _streams("streams", False)
 KINDS = (
@@ -64,4 +75,6 @@ KINDS = (
     _sharded("dynamic-private"),
     STREAMS,
     _streams("streams-sharded", True),
+    _nats("nats"),
+    _nats("jetstream", stream="jetstream"),
 )

@@ -100,11 +100,8 @@ def test_several_rooms() -> None:
     assert b"room1" in command[2] and command[2].endswith(b"\xa6except\x91\xa5room2")
 
 
-@pytest.fixture(scope="module", params=[OURS, NODE])
-def at(request: pytest.FixtureRequest) -> str:
-    """Whose server hears it."""
-    found: str = request.param
-    return found
+# Whose server hears it.
+PLACES = [(kind, at) for kind in KINDS for at in (OURS, NODE) if kind.node or at == OURS]
 
 
 def maker(kind: Kind, url: str) -> Any:
@@ -112,17 +109,24 @@ def maker(kind: Kind, url: str) -> Any:
     return kind.ours(url)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.fixture(params=PLACES, ids=lambda place: f"{place[0].name}-{place[1]}")
+def place(home: NodeHome, request: pytest.FixtureRequest) -> tuple[Kind, str, str]:
+    """The adapter, the address of the bus, and whose server is there."""
+    kind, at = request.param
+    return kind, request.getfixturevalue(kind.bus).url, at
+
+
 @run_async
 async def test_our_emitter_reaches_clients_of_ours_and_node_s(
-    home: NodeHome, redis: Redis, kind: Kind, at: str
+    home: NodeHome, place: tuple[Kind, str, str]
 ) -> None:
-    cluster = Cluster(kind, redis.url, home.program)
+    kind, url, at = place
+    cluster = Cluster(kind, url, home.program)
     try:
         side = await cluster.side(at)
         client, id = side.client, str(side.client.socket.id)
         await until(side.count, 1)
-        async with nuncio.Emitter(maker(kind, redis.url)) as emitter:
+        async with nuncio.Emitter(maker(kind, url)) as emitter:
             await emitter.emit("e", 1, {"a": [None]}, b"\x00")
             assert await client.next("e") == [1, {"a": [None]}, b"\x00"]
             await emitter.to(id).sockets_join(["x", 5])
@@ -135,11 +139,11 @@ async def test_our_emitter_reaches_clients_of_ours_and_node_s(
             emitter.except_(id).emit("e", 4)
             emitter.server_side_emit("told", "from an emitter")
             assert await side.told() == ["from an emitter"]
-        await asyncio.to_thread(say_blocking, maker(kind, redis.url))
+        await asyncio.to_thread(say_blocking, maker(kind, url))
         assert await client.next("e") == ["blocking"]
         # It counts as nobody.
         assert await side.count() == 1
-        async with nuncio.Emitter(maker(kind, redis.url)) as emitter:
+        async with nuncio.Emitter(maker(kind, url)) as emitter:
             emitter.disconnect_sockets()
         await client.next("disconnect")
     finally:

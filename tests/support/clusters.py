@@ -313,8 +313,9 @@ class Kind:
             is to be closed in `io.lines`; empty where there is no such adapter.
         node_options: the Node server's.
         options: our server's.
-        room_channel: the name of the sharded channel that each room has, in which `{}` stands for
-            the room; empty when there is none.
+        room_channel: from a room to the name of the channel or subject that it has; None when it
+            has none.
+        bus: the fixture of the bus.
     """
 
     name: str
@@ -322,7 +323,8 @@ class Kind:
     node: str = ""
     node_options: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-    room_channel: str = ""
+    room_channel: Callable[[str | int], str] | None = None
+    bus: str = "redis"
 
 
 LEAVE = """

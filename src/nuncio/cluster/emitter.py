@@ -67,6 +67,10 @@ def target_of(where: Any) -> Target:
         return where
     if isinstance(where, str) and "://" in where:
         scheme = where.partition("://")[0]
+        if scheme == "nats":
+            from nuncio.cluster.nats.adapter import NatsAdapter
+
+            return NatsAdapter(where)
         if scheme not in ("redis", "rediss", "unix"):
             raise OptionError(f"url: nobody emits through {scheme!r}; give an adapter")
     elif not type(where).__module__.startswith("redis."):
@@ -235,7 +239,8 @@ class Emitter(Emitting[Awaitable[None]]):
 
     Args:
         adapter: the adapter of the servers, made with the same options; or an address such as
-            `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults.
+            `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults;
+            or `nats://…` for `NatsAdapter`.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

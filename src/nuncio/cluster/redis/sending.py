@@ -7,9 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from nuncio.cluster.line import as_connection_error
 from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
-from nuncio.cluster.redis.line import as_connection_error
 from nuncio.errors import OptionError
 
 logger = logging.getLogger("nuncio.cluster")

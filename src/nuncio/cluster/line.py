@@ -1,4 +1,4 @@
-"""A connection to Redis that comes back when it is lost."""
+"""A connection to a bus that comes back when it is lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
-from nuncio.cluster.redis.endpoint import CONNECT_SECONDS
+CONNECT_SECONDS: Final = 5.0
 
 FIRST_DELAY: Final = 0.05
 LONGEST_DELAY: Final = 2.0
@@ -114,11 +114,11 @@ class Line:
 
 
 def as_connection_error(error: BaseException) -> ConnectionError:
-    """Any failure of Redis or the network, as Python's own exception."""
+    """Any failure of a bus or the network, as Python's own exception."""
     if isinstance(error, ConnectionError):
         return error
     if isinstance(error, TimeoutError) and not str(error):
-        return ConnectionError("Redis does not answer")
+        return ConnectionError("no answer came in time")
     found = ConnectionError(str(error) or repr(error))
     found.__cause__ = error
     return found
