@@ -8,9 +8,10 @@ messages travel is known to the adapter that it is made of.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from nuncio.cluster.messages import (
+    EMITTER,
     Broadcast,
     ClusterMessage,
     DisconnectSockets,
@@ -26,9 +27,6 @@ from nuncio.cluster.values import plain
 from nuncio.errors import OptionError
 from nuncio.protocol.socketio import EVENT
 from nuncio.server.operator import check_event, check_farewell
-
-# The one name under which messages may come from somebody who is no server.
-NAME: Final = "emitter"
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -215,7 +213,7 @@ class Emitting(Generic[R_co]):
         return self._say(Kind.SERVER_SIDE_EMIT, ServerSideEmit(packet=plain([event, *args])))
 
     def _say(self, kind: Kind, told: Any) -> R_co:
-        return self._sender.send(ClusterMessage(NAME, self._nsp, kind, told))
+        return self._sender.send(ClusterMessage(EMITTER, self._nsp, kind, told))
 
 
 def _joined(known: frozenset[Room], rooms: Room | Iterable[Room]) -> frozenset[Room]:
