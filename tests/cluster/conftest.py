@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.mongod.server import Mongod
 from tests.support.nats import Nats
 from tests.support.nodeserver import PROGRAM, NodeHome
 from tests.support.redis import Redis
@@ -38,3 +39,10 @@ def nats(home: NodeHome, program: Callable[[str], str]) -> Iterator[Nats]:
     home.run(nats.__aenter__())
     yield nats
     home.run(nats.__aexit__())
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[Mongod]:
+    """What drivers take for a MongoDB, in a thread of its own."""
+    with Mongod() as mongod:
+        yield mongod

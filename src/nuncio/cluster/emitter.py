@@ -65,12 +65,16 @@ def target_of(where: Any) -> Target:
         return where
     if isinstance(where, str) and "://" in where:
         scheme = where.partition("://")[0]
+        if scheme in ("mongodb", "mongodb+srv"):
+            return _over_mongo(where)
         if scheme == "nats":
             from nuncio.cluster.nats.adapter import NatsAdapter
 
             return NatsAdapter(where)
         if scheme not in ("redis", "rediss", "unix"):
             raise OptionError(f"url: nobody emits through {scheme!r}; give an adapter")
+    elif type(where).__module__.startswith("pymongo."):
+        return _over_mongo(where)
     elif not type(where).__module__.startswith("redis."):
         raise OptionError(
             "an emitter is made of an adapter, such as nuncio.cluster.RedisAdapter('redis://…'), "
@@ -79,6 +83,12 @@ def target_of(where: Any) -> Target:
     from nuncio.cluster.redis.classic import RedisAdapter
 
     return RedisAdapter(where)
+
+
+def _over_mongo(where: Any) -> Target:
+    from nuncio.cluster.mongo.adapter import MongoAdapter
+
+    return MongoAdapter(where)
 
 
 class Emitting(Generic[R_co]):
@@ -238,7 +248,8 @@ class Emitter(Emitting[Awaitable[None]]):
     Args:
         adapter: the adapter of the servers, made with the same options; or an address such as
             `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults;
-            or `nats://…` for `NatsAdapter`.
+            or `nats://…` for `NatsAdapter`; or `mongodb://…`, or a collection of pymongo's, for
+            `MongoAdapter`.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

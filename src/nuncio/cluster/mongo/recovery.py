@@ -159,12 +159,12 @@ class RecoveringAdapter(LoggedAdapter, CollectionAdapter):
 
     # Clients.
 
-    def keep_session(self, told: Session, seconds: float) -> None:
-        """See `LoggedAdapter.keep_session`."""
+    def store(self, told: Session, seconds: float) -> None:
+        """See `LoggedAdapter.store`."""
         self._sessions.keep(told)
 
-    async def take_session(self, pid: str) -> Session | None:
-        """See `LoggedAdapter.take_session`."""
+    async def retrieve(self, pid: str) -> Session | None:
+        """See `LoggedAdapter.retrieve`."""
         return await self._sessions.take(pid)
 
     async def _give_up(self, session: SavedSession) -> None:
