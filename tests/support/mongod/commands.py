@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from bson import Timestamp
+from bson import Int64, Timestamp
 
 from tests.support.mongod.query import matches
 from tests.support.mongod.store import (
@@ -146,7 +146,7 @@ class Commands:
         found = [{"name": name, "type": "collection"} for name in names]
         wanted = command.get("filter", {})
         batch = [one for one in found if matches(one, wanted)]
-        return {"cursor": {"id": 0, "ns": prefix + "$cmd.listCollections", "firstBatch": batch}}
+        return {"cursor": {"id": Int64(0), "ns": prefix + "$cmd.listCollections", "firstBatch": batch}}
 
     def do_createindexes(self, command: Command) -> Command:
         collection = self.store.collection(self._collection(command))
@@ -184,7 +184,7 @@ class Commands:
         cursor = Cursor(name, found[size:])
         open_ = bool(cursor.left) and not command.get("singleBatch")
         id = self._keep(cursor) if open_ else 0
-        return {"cursor": {"id": id, "ns": name, "firstBatch": found[:size]}}
+        return {"cursor": {"id": Int64(id), "ns": name, "firstBatch": found[:size]}}
 
     def do_findandmodify(self, command: Command) -> Command:
         name = self._collection(command)
@@ -215,7 +215,7 @@ class Commands:
         oplog.after(position)
         stream = Stream(name, position, pipeline)
         cursor = {
-            "id": self._keep(stream),
+            "id": Int64(self._keep(stream)),
             "ns": name,
             "firstBatch": [],
             "postBatchResumeToken": token(position),
@@ -234,7 +234,7 @@ class Commands:
         if not cursor.left:
             del self.cursors[id]
         left = id if cursor.left else 0
-        return {"cursor": {"id": left, "ns": cursor.name, "nextBatch": batch}}
+        return {"cursor": {"id": Int64(left), "ns": cursor.name, "nextBatch": batch}}
 
     async def _changes(self, id: int, stream: Stream, seconds: float) -> Command:
         batch = self._new(stream)
@@ -244,7 +244,7 @@ class Commands:
         if stream.ended:
             self.cursors.pop(id, None)
         cursor = {
-            "id": 0 if stream.ended else id,
+            "id": Int64(0 if stream.ended else id),
             "ns": stream.name,
             "nextBatch": batch,
             "postBatchResumeToken": token(stream.position),
