@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.support.aio import within
 from tests.support.rawclient import WebSocket, websocket_target
+
+# Of entries in streams, and of documents.
+_OFFSET = re.compile(r"[0-9]+-[0-9]+|[0-9a-f]{24}")
 
 
 class Wanderer:
@@ -63,7 +67,7 @@ class Wanderer:
         attachments = int(packet[2 : packet.index("-")]) if packet.startswith("45") else 0
         assert self._socket is not None
         parts = [await self._socket.receive() for _ in range(attachments)]
-        if isinstance(event[-1], str) and event[-1][:1].isdigit() and "-" in event[-1]:
+        if isinstance(event[-1], str) and _OFFSET.fullmatch(event[-1]):
             self.offset = event.pop()
         return [parts[one["num"]] if _is_place(one) else one for one in event]
 
