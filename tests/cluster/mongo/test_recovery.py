@@ -16,7 +16,7 @@ from bson import ObjectId
 
 from nuncio import Server, Undelivered
 from nuncio.cluster import MongoAdapter
-from nuncio.cluster.mongo import recent
+from nuncio.cluster.mongo import answers, recent
 from tests.cluster import captures
 from tests.cluster.kinds import NODE_COLLECTION
 from tests.cluster.redis.test_recovery import NodePlace
@@ -45,9 +45,9 @@ class Scene:
     dated: bool = False
     places: list[Place] = field(default_factory=list)
 
-    async def ours(self, adapter: dict[str, Any] | None = None, **options: Any) -> OurPlace:
+    async def ours(self, **options: Any) -> OurPlace:
         """Start one of ours."""
-        settings = {"add_created_at_field": self.dated, **(adapter or {})}
+        settings = {"add_created_at_field": self.dated, "heartbeat_interval": 0.5}
         io = Server(
             adapter=MongoAdapter(self.mongod.url, **settings),
             **{"connection_state_recovery": True, **options},
@@ -436,7 +436,10 @@ async def test_more_than_is_remembered_of_reading_can_be_missed(
 
 
 @run_async
-async def test_nobody_waits_for_mongodb(home: NodeHome, mongod: Mongod) -> None:
+async def test_nobody_waits_for_mongodb(
+    home: NodeHome, mongod: Mongod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
     async with scene(home, mongod) as servers:
         place = await servers.ours()
         adapter: Any = place.io.sockets.adapter
