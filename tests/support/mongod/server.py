@@ -127,7 +127,7 @@ class Mongod:
     @property
     def collection(self) -> Collection:
         """The adapters' collection."""
-        return self.store.collection(f"{DATABASE}.{COLLECTION}")
+        return self.store.collections.get(f"{DATABASE}.{COLLECTION}") or Collection()
 
     def documents(self) -> list[dict[str, Any]]:
         """The adapters' documents."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from bson import ObjectId
+from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from nuncio.cluster.messages import ClusterMessage
@@ -258,8 +259,13 @@ class Bus:
         self._receivers.pop(nsp, None)
 
     def _arrived(self, document: RawBSONDocument) -> None:
-        self.read.add(document["_id"])
-        receiver = self._receivers.get(str(document.get("nsp")))
+        try:
+            id, nsp = document["_id"], document.get("nsp")
+        except BSONError as error:
+            logger.debug("a document that is none: %s", error)
+            return
+        self.read.add(id)
+        receiver = self._receivers.get(nsp) if isinstance(nsp, str) else None
         if receiver is not None:
             receiver(document)
 

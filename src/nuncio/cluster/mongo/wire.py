@@ -35,9 +35,6 @@ _GONE: Final = "gone"
 # The official emitter leaves out the flags of what has none.
 _WITHOUT_FLAGS: Final = (Kind.SOCKETS_JOIN, Kind.SOCKETS_LEAVE, Kind.DISCONNECT_SOCKETS)
 
-# What pymongo gives: parts that are only looked into when they are asked for.
-RAW: Final = CodecOptions(document_class=RawBSONDocument, tz_aware=True, tzinfo=UTC)
-
 _DECODED: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
     document_class=dict,
     tz_aware=True,
@@ -45,6 +42,9 @@ _DECODED: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
     unicode_decode_error_handler="replace",
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
+
+# What pymongo gives: parts that are only looked into when they are asked for.
+RAW: Final[CodecOptions[RawBSONDocument]] = _DECODED.with_options(document_class=RawBSONDocument)
 
 
 class Refused(PacketError):
