@@ -198,8 +198,9 @@ async def test_what_waits_for_mongodb_is_bounded(mongod: Mongod) -> None:
         io.emit("e", "x" * 1000)
     stats = adapter.stats()
     assert 80 < stats["dropped_outgoing"] < 100
-    await io.close(0.1)
     mongod.start()
+    await eventually(lambda: adapter.healthy)
+    await io.close(1.0)
 
 
 @run_async
@@ -286,15 +287,16 @@ async def test_what_is_no_message_is_counted_and_dropped(mongod: Mongod) -> None
     async with two(mongod) as pair:
         await pair.reaches("before")
         rooms = dict(pair.adapter().rooms)
+        hostile = []
         for data in HOSTILE:
             for kind in (*range(15), 99, -1, "3", None, {}):
                 if kind == 6 and isinstance(data, dict) and isinstance(data.get("opts"), dict):
                     # Everybody is disconnected by it.
                     continue
-                mongod.insert({"type": kind, "data": data, "uid": "x", "nsp": "/"})
-        for fields in ({}, {"nsp": "/"}, {"nsp": {}}, {"uid": 5, "nsp": "/"}, {"nsp": "/nobody"}):
-            mongod.insert(dict(fields))
-        mongod.insert({"_id": 5, "type": 2, "uid": "emitter", "nsp": "/"})
+                hostile.append({"type": kind, "data": data, "uid": "x", "nsp": "/"})
+        hostile += [{}, {"nsp": "/"}, {"nsp": {}}, {"uid": 5, "nsp": "/"}, {"nsp": "/nobody"}]
+        hostile.append({"_id": 5, "type": 2, "uid": "emitter", "nsp": "/"})
+        mongod.insert(*hostile)
         await pair.reaches("after")
         assert pair.adapter().stats()["dropped"] >= len(HOSTILE)
         assert pair.adapter().rooms == rooms
@@ -370,7 +372,14 @@ async def test_options_of_change_streams_are_given_on(mongod: Mongod) -> None:
 
 def test_wrong_options_are_told(mongod: Mongod) -> None:
     url = "mongodb://localhost/mydb"
-    for where in (5, None, "http://localhost/x", "localhost:27017", "mongodb://", "mongodb://h:x/d"):
+    for where in (
+        5,
+        None,
+        "http://localhost/x",
+        "localhost:27017",
+        "mongodb://",
+        "mongodb://h:x/d",
+    ):
         with pytest.raises(OptionError, match="url"):
             MongoAdapter(where)
     with pytest.raises(OptionError, match="database"):

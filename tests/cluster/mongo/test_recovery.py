@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +21,7 @@ from nuncio.cluster.mongo import answers, recent
 from tests.cluster import captures
 from tests.cluster.kinds import NODE_COLLECTION
 from tests.cluster.redis.test_recovery import NodePlace
-from tests.support.aio import eventually, run_async, within
+from tests.support.aio import eventually, run_async, until, within
 from tests.support.clusters import LEAVE
 from tests.support.mongod.server import COLLECTION, DATABASE, Mongod
 from tests.support.nodeserver import NodeHome, NodeServer
@@ -73,8 +74,7 @@ class Scene:
     async def met(self) -> None:
         """Wait until all servers know all others, so that each reads what is said."""
         for place in self.places:
-            while await self._count(place) < len(self.places):
-                await asyncio.sleep(0.01)
+            await until(functools.partial(self._count, place), len(self.places))
 
     async def _count(self, place: Place) -> int:
         if isinstance(place, OurPlace):
@@ -609,7 +609,9 @@ async def test_the_captured_client_comes_back_to_our_server(
         assert {**mine, "_id": 0, "uid": 0} == {**node_s, "_id": 0, "uid": 0}
         assert mine["_id"] > session["_id"]
         asked = mongod.given("find")[0]
-        finds = [one["argv"] for one in captured("reconnect_on_B") if one.get("command") == "FINDONE"]
+        finds = [
+            one["argv"] for one in captured("reconnect_on_B") if one.get("command") == "FINDONE"
+        ]
         assert asked["filter"] == json.loads(finds[0][0])
         assert asked["sort"] == json.loads(finds[0][1])["sort"]
         again = Wanderer()

@@ -147,7 +147,11 @@ def test_a_reference_is_an_object() -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
     | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
@@ -167,4 +171,3 @@ def test_anything_can_be_sent(value: Any) -> None:
         return one
 
     assert arrived(value) == expected(value)
-

@@ -146,7 +146,9 @@ class Commands:
         found = [{"name": name, "type": "collection"} for name in names]
         wanted = command.get("filter", {})
         batch = [one for one in found if matches(one, wanted)]
-        return {"cursor": {"id": Int64(0), "ns": prefix + "$cmd.listCollections", "firstBatch": batch}}
+        return {
+            "cursor": {"id": Int64(0), "ns": prefix + "$cmd.listCollections", "firstBatch": batch}
+        }
 
     def do_createindexes(self, command: Command) -> Command:
         collection = self.store.collection(self._collection(command))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Self, TypeVar
 
 import bson
@@ -135,9 +135,11 @@ class Mongod:
 
     def insert(self, *documents: dict[str, Any]) -> None:
         """Insert something there, as anybody could."""
+        self.call(self._insert, documents)
+
+    def _insert(self, documents: Iterable[dict[str, Any]]) -> None:
         for document in documents:
-            document.setdefault("_id", bson.ObjectId())
-            self.call(self.store.insert, f"{DATABASE}.{COLLECTION}", document)
+            self.store.insert(f"{DATABASE}.{COLLECTION}", {"_id": bson.ObjectId(), **document})
 
     def drop(self) -> None:
         """Drop the adapters' collection."""
@@ -171,9 +173,7 @@ class Mongod:
             self._connections.discard(writer)
             writer.close()
 
-    async def _answer(
-        self, writer: asyncio.StreamWriter, id: int, kind: int, body: bytes
-    ) -> None:
+    async def _answer(self, writer: asyncio.StreamWriter, id: int, kind: int, body: bytes) -> None:
         silent = False
         if kind == _MSG:
             flags, command = _message(body)

@@ -147,7 +147,9 @@ def _watching(given: Mapping[str, Any] | None) -> dict[str, Any]:
     for name in given:
         if name not in _WATCHING:
             hint = did_you_mean(in_snake_case(str(name)), _WATCHING)
-            raise OptionError(f"change_stream_options: there is no {name!r}" + (hint and f"; {hint}"))
+            raise OptionError(
+                f"change_stream_options: there is no {name!r}" + (hint and f"; {hint}")
+            )
     options = dict(given)
     whole("max_await_time_ms", options.get("max_await_time_ms", 1000))
     return options

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
+
+from pymongo.errors import PyMongoError
 
 from nuncio.cluster.line import seen
 
@@ -12,6 +15,9 @@ T = TypeVar("T")
 
 # MongoDB answers within this time, or is taken for lost.
 ANSWER_SECONDS: Final = 5.0
+
+# Where pymongo's texts begin to be long.
+_DETAILS: Final = re.compile(r", (?:full error|Timeout): ")
 
 # For goodbyes, which nobody needs.
 _CLOSING_SECONDS: Final = 0.5
@@ -34,6 +40,13 @@ async def answered(asked: Coroutine[Any, Any, T], seconds: float) -> T:
     if not task.done():
         raise ConnectionError("MongoDB does not answer")
     return task.result()
+
+
+def unreachable(error: PyMongoError) -> ConnectionError:
+    """What pymongo says as Python's own exception, without all that it knows."""
+    found = ConnectionError(_DETAILS.split(str(error))[0] or repr(error))
+    found.__cause__ = error
+    return found
 
 
 async def closed(closing: Coroutine[Any, Any, Any]) -> None:

@@ -16,15 +16,14 @@ from bson import ObjectId
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
+from nuncio.cluster.line import Line, seen
 from nuncio.cluster.messages import ClusterMessage
-from nuncio.cluster.mongo import answers, wire
-from nuncio.cluster.mongo.answers import answered
+from nuncio.cluster.mongo import wire
 from nuncio.cluster.mongo.endpoint import Endpoint, Opened
 from nuncio.cluster.mongo.place import Keeping, make, reading
 from nuncio.cluster.mongo.reader import Reader
 from nuncio.cluster.mongo.recent import Recent
 from nuncio.cluster.mongo.writer import Order, Writer
-from nuncio.cluster.line import Line, as_connection_error, seen
 
 logger = logging.getLogger("nuncio.cluster")
 
@@ -124,10 +123,8 @@ class Bus:
             if self._watching is not None:
                 self._reader = self._new_reader(collection, self._watching)
                 await self._reader.open()
-        except BaseException as error:
+        except BaseException:
             await self._end()
-            if isinstance(error, Exception):
-                raise as_connection_error(error) from error
             raise
 
     def _new_reader(self, collection: Any, options: dict[str, Any]) -> Reader:
@@ -139,8 +136,7 @@ class Bus:
 
     async def _prepare(self) -> None:
         if self._opened is not None:
-            making = make(self._opened.collection, self.keeping)
-            await answered(making, answers.ANSWER_SECONDS)
+            await make(self._opened.collection, self.keeping)
 
     async def _close(self) -> None:
         opening, self._opening = self._opening, None
@@ -162,9 +158,7 @@ class Bus:
         self._down.clear()
         opened, self._opened = self._opened, None
         if opened is not None:
-            closing = opened.close()
-            if closing is not None:
-                await closing
+            await opened.end()
 
     # Health.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from types import ModuleType
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -46,12 +45,17 @@ class Opened:
         self.collection = collection
         self._client = client
 
-    def close(self) -> Awaitable[None] | None:
-        """End the client's connections, if they are ours: awaited where the client is asyncio's."""
-        if self._client is None:
-            return None
-        closing: Awaitable[None] | None = self._client.close()
-        return closing
+    async def end(self) -> None:
+        """End the connections of a client that runs in an event loop, if they are ours."""
+        if self._client is not None:
+            from nuncio.cluster.mongo.answers import closed
+
+            await closed(self._client.close())
+
+    def close(self) -> None:
+        """End the connections of a client that blocks, if they are ours."""
+        if self._client is not None:
+            self._client.close()
 
 
 class Endpoint:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import bson
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import ConnectionFailure, CursorNotFound, OperationFailure
+from pymongo.errors import ConnectionFailure, CursorNotFound, OperationFailure, PyMongoError
 
-from nuncio.cluster.mongo import answers
-from nuncio.cluster.mongo.answers import answered, closed
 from nuncio.cluster.line import Changed, Line
+from nuncio.cluster.mongo import answers
+from nuncio.cluster.mongo.answers import answered, closed, unreachable
 
 logger = logging.getLogger("nuncio.cluster")
 
@@ -57,7 +57,7 @@ class Reader(Line):
         changed: Changed,
         pipeline: list[dict[str, Any]],
         options: dict[str, Any],
-        prepare: Callable[[], Awaitable[None]],
+        prepare: Callable[[], Coroutine[Any, Any, None]],
         receiver: Receiver,
     ) -> None:
         super().__init__(Watch, changed)
@@ -71,28 +71,20 @@ class Reader(Line):
 
     async def begin(self, connection: Watch) -> None:
         """See `Line.begin`: at first from now on, then from where it was."""
-        await self._prepare()
+        await self._ask(self._prepare())
         options = self._options
         if self._token is not None:
             options = {**options, "resume_after": self._token}
             options.pop("start_after", None)
             options.pop("start_at_operation_time", None)
-        try:
-            connection.stream = await self._ask(self._collection.watch(self._pipeline, **options))
-        except OperationFailure as error:
-            self._consider(error)
-            raise
+        connection.stream = await self._ask(self._collection.watch(self._pipeline, **options))
         self._remember(connection.stream)
 
     async def use(self, connection: Watch) -> None:
         """See `Line.use`."""
         stream = connection.stream
         while True:
-            try:
-                change = await self._ask(stream.try_next())
-            except OperationFailure as error:
-                self._consider(error)
-                raise
+            change = await self._ask(stream.try_next())
             if change is not None:
                 self._take(change)
             elif not stream.alive:
@@ -102,7 +94,14 @@ class Reader(Line):
             self._remember(stream)
 
     async def _ask(self, asked: Any) -> Any:
-        return await answered(asked, self._options["max_await_time_ms"] / 1000 + _grace())
+        patience = self._options["max_await_time_ms"] / 1000 + answers.ANSWER_SECONDS
+        try:
+            return await answered(asked, patience)
+        except OperationFailure as error:
+            self._consider(error)
+            raise unreachable(error) from error
+        except PyMongoError as error:
+            raise unreachable(error) from error
 
     def _take(self, change: Any) -> None:
         document = change.get("fullDocument")
@@ -124,14 +123,10 @@ class Reader(Line):
         """What MongoDB refuses to go on with is no place to go on from."""
         lost = isinstance(error, (ConnectionFailure, CursorNotFound))
         if not lost and not error.has_error_label("ResumableChangeStreamError"):
-            self._forget(str(error))
+            self._forget(str(unreachable(error)))
 
     def _forget(self, why: str) -> None:
         if self._token is not None:
             self._token = None
             self.gaps += 1
             logger.warning("what other servers said meanwhile is lost: %s", why)
-
-
-def _grace() -> float:
-    return answers.ANSWER_SECONDS

@@ -15,10 +15,10 @@ from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import PyMongoError
 
-from nuncio.cluster.line import as_connection_error
 from nuncio.cluster.logged import GRACE_SECONDS, MOST_MISSED, LoggedAdapter
 from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.cluster.mongo import wire
+from nuncio.cluster.mongo.answers import unreachable
 from nuncio.cluster.mongo.bus import Bus
 from nuncio.cluster.mongo.member import CollectionAdapter
 from nuncio.cluster.mongo.recent import id_at
@@ -110,7 +110,7 @@ class RecoveringAdapter(LoggedAdapter, CollectionAdapter):
         try:
             found = await self._after(after, bool(offset), marks)
         except PyMongoError as error:
-            raise as_connection_error(error) from error
+            raise unreachable(error) from error
         ids = [document["_id"] for document in found or ()]
         places = self.bus.read.places(ids)
         # What has not been read yet stands behind all that has; what is not there, before.

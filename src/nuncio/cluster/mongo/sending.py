@@ -11,10 +11,10 @@ from pymongo.errors import PyMongoError
 
 from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.mongo import wire
+from nuncio.cluster.mongo.answers import unreachable
 from nuncio.cluster.mongo.bus import Bus
 from nuncio.cluster.mongo.endpoint import Endpoint
 from nuncio.cluster.mongo.place import Keeping
-from nuncio.cluster.line import as_connection_error
 
 logger = logging.getLogger("nuncio.cluster")
 
@@ -89,7 +89,7 @@ class BlockingSender:
         try:
             self._opened.collection.insert_one(document)
         except PyMongoError as error:
-            raise as_connection_error(error) from error
+            raise unreachable(error) from error
 
     def close(self) -> None:
         """End the connections."""

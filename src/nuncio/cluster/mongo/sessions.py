@@ -15,8 +15,8 @@ from pymongo.errors import PyMongoError
 
 from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.mongo import wire
+from nuncio.cluster.mongo.answers import unreachable
 from nuncio.cluster.mongo.bus import Bus
-from nuncio.cluster.line import as_connection_error
 from nuncio.cluster.session_wire import Session
 from nuncio.cluster.values import converted
 from nuncio.errors import PacketError
@@ -53,7 +53,7 @@ class Sessions:
         try:
             document = await self._taken({"type": wire.SESSION, "data.pid": pid})
         except PyMongoError as error:
-            raise as_connection_error(error) from error
+            raise unreachable(error) from error
         if document is None:
             return None
         told = wire.native(document)

@@ -20,9 +20,9 @@ from pymongo.errors import (
     PyMongoError,
 )
 
+from nuncio.cluster.line import PULSE_SECONDS, Changed, Line
 from nuncio.cluster.mongo import answers
-from nuncio.cluster.mongo.answers import answered
-from nuncio.cluster.line import PULSE_SECONDS, Changed, Line, as_connection_error
+from nuncio.cluster.mongo.answers import answered, unreachable
 
 _MOST_BYTES: Final = 4 << 20
 _MOST_DOCUMENTS: Final = 500
@@ -60,7 +60,8 @@ class Order:
     def fail(self, error: Exception) -> None:
         """MongoDB will not have it."""
         if self.answer is not None and not self.answer.done():
-            self.answer.set_exception(as_connection_error(error))
+            told = unreachable(error) if isinstance(error, PyMongoError) else error
+            self.answer.set_exception(told)
 
 
 class Attempt:
@@ -122,7 +123,10 @@ class Writer(Line):
         await self._ping()
 
     async def _ping(self) -> None:
-        await answered(self._collection.database.command("ping"), answers.ANSWER_SECONDS)
+        try:
+            await answered(self._collection.database.command("ping"), answers.ANSWER_SECONDS)
+        except PyMongoError as error:
+            raise unreachable(error) from error
 
     async def use(self, connection: Any) -> None:
         """See `Line.use`."""
@@ -155,11 +159,11 @@ class Writer(Line):
             await answered(self._insert(documents), answers.ANSWER_SECONDS)
         except BulkWriteError as error:
             self._partly(batch, error)
-        except (ConnectionFailure, ExecutionTimeout):
-            raise
+        except (ConnectionFailure, ExecutionTimeout) as error:
+            raise unreachable(error) from error
         except OperationFailure as error:
             if error.code in _STRANGERS or error.has_error_label("RetryableWriteError"):
-                raise
+                raise unreachable(error) from error
             await self._refused(batch, error)
         except PyMongoError as error:
             await self._refused(batch, error)
