@@ -61,6 +61,9 @@ def target_of(where: Any) -> Target:
     Raises:
         OptionError: for what is neither.
     """
+    if type(where).__module__.startswith("pymongo."):
+        # Whatever one asks of it, it has that: it is a collection below itself.
+        return _over_mongo(where)
     if isinstance(where, Target):
         return where
     if isinstance(where, str) and "://" in where:
@@ -73,8 +76,6 @@ def target_of(where: Any) -> Target:
             return NatsAdapter(where)
         if scheme not in ("redis", "rediss", "unix"):
             raise OptionError(f"url: nobody emits through {scheme!r}; give an adapter")
-    elif type(where).__module__.startswith("pymongo."):
-        return _over_mongo(where)
     elif not type(where).__module__.startswith("redis."):
         raise OptionError(
             "an emitter is made of an adapter, such as nuncio.cluster.RedisAdapter('redis://…'), "
