@@ -67,7 +67,7 @@ COMPILED = [
     "src/nuncio/handlers/listeners.py",
     "src/nuncio/handlers/replies.py",
     "src/nuncio/handlers/threads.py",
-    "src/nuncio/handlers/workers.py",
+    "src/nuncio/handlers/runners.py",
     "src/nuncio/hosts/exchange.py",
     "src/nuncio/protocol/bytestream.py",
     "src/nuncio/protocol/dialects.py",
