@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind
 from nuncio.cluster.values import (
     converted,
     from_bytes,
@@ -52,14 +52,17 @@ def _envelope(message: ClusterMessage) -> _Envelope:
 
 
 def _is_binary(message: ClusterMessage) -> bool:
-    return message.type in _MAY_HOLD_BINARY and has_binary(message.data)
+    """Whether there is something binary in a message of a kind that may hold it."""
+    data = message.data
+    # Of a broadcast, recipients and flags need not be looked through.
+    return has_binary(data.packet if isinstance(data, Broadcast) else data)
 
 
 def encode(message: ClusterMessage) -> bytes:
     """As JSON, or as MessagePack where there is something binary."""
     if message.type not in _MAY_HOLD_BINARY:
         return to_json(_envelope(message))
-    write = to_msgpack if has_binary(message.data) else dumps
+    write = to_msgpack if _is_binary(message) else dumps
     return write(_envelope(message))
 
 
@@ -95,13 +98,6 @@ def _message(value: object, data: bytes) -> ClusterMessage:
 # Entries of streams.
 
 
-def encode_text(data: object, binary: bool) -> str:
-    """A message's data as the text of an entry's field."""
-    if binary:
-        return base64.b64encode(to_msgpack(data)).decode()
-    return to_json(data).decode()
-
-
 def to_fields(message: ClusterMessage, plain_only: bool = False) -> list[str]:
     """A message as the fields of an entry, names and values in turn.
 
@@ -111,8 +107,17 @@ def to_fields(message: ClusterMessage, plain_only: bool = False) -> list[str]:
     """
     fields = ["uid", message.uid, "nsp", message.nsp, "type", str(int(message.type))]
     if message.data is not None:
-        fields += ["data", encode_text(message.data, _is_binary(message) and not plain_only)]
+        fields += ["data", _text(message, plain_only)]
     return fields
+
+
+def _text(message: ClusterMessage, plain_only: bool) -> str:
+    data = message.data
+    if plain_only or message.type not in _MAY_HOLD_BINARY:
+        return to_json(data).decode()
+    if _is_binary(message):
+        return base64.b64encode(to_msgpack(data)).decode()
+    return dumps(data).decode()
 
 
 def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:

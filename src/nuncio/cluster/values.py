@@ -6,6 +6,7 @@ Where a format of theirs knows JSON only, binary stands as Node writes a Buffer 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from math import inf
@@ -26,8 +27,11 @@ _KEPT: Final = (*BINARY, datetime)
 # Who asks for all sockets of a large server gets many; yet it must not be endless.
 MAX_CONTAINERS: Final = 1_000_000
 
-# How MessagePack writes timestamps of 32, 64 and 96 bits.
-_TIMESTAMPS: Final = (b"\xd6\xff", b"\xd7\xff", b"\xc7\x0c\xff", b"\xd7\x00")
+# How MessagePack writes timestamps of 32, 64 and 96 bits, and JavaScript's dates.
+_MAY_BE_TIMESTAMP: Final = re.compile(rb"\xd6\xff|\xd7\xff|\xc7\x0c\xff|\xd7\x00").search
+
+# What most values are.
+_SIMPLE: Final = frozenset((str, int, float, bool, type(None)))
 
 
 def plain(value: object) -> Any:
@@ -41,6 +45,8 @@ def plain(value: object) -> Any:
 
 def has_binary(value: object) -> bool:
     """Whether there is something binary in it, however deep."""
+    if type(value) in _SIMPLE:
+        return False
     if isinstance(value, BINARY):
         return True
     if isinstance(value, dict):
@@ -140,7 +146,7 @@ def from_msgpack(data: bytes) -> Any:
 
 def may_hold_dates(data: bytes) -> bool:
     """Whether something encoded may hold dates, as far as a glance tells."""
-    return data[:1] != b"{" and any(mark in data for mark in _TIMESTAMPS)
+    return data[:1] != b"{" and _MAY_BE_TIMESTAMP(data) is not None
 
 
 def converted(value: object, kind: type[T]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from nuncio.cluster.redis.endpoint import CONNECT_SECONDS
@@ -111,6 +111,23 @@ class Line:
 
     def lost(self, error: ConnectionError) -> None:
         """The connection was lost, or did not come about."""
+
+
+def packed(commands: Iterable[tuple[Any, ...]]) -> bytes:
+    """Commands as Redis reads them.
+
+    redis-py's own way knows more kinds of arguments, and takes three times as long.
+
+    Args:
+        commands: the name and the arguments of each, as bytes, text or integers.
+    """
+    parts: list[bytes] = []
+    for command in commands:
+        parts.append(b"*%d\r\n" % len(command))
+        for part in command:
+            data = part if isinstance(part, bytes) else str(part).encode()
+            parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"".join(parts)
 
 
 def as_connection_error(error: BaseException) -> ConnectionError:
