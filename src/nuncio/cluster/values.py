@@ -7,7 +7,7 @@ Where a format of theirs knows JSON only, binary stands as Node writes a Buffer 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final, TypeVar
@@ -45,16 +45,20 @@ def plain(value: object) -> Any:
 
 def has_binary(value: object) -> bool:
     """Whether there is something binary in it, however deep."""
-    if type(value) in _SIMPLE:
-        return False
+    items: Iterable[object]
     if isinstance(value, BINARY):
         return True
     if isinstance(value, dict):
-        return any(map(has_binary, value.values()))
-    if isinstance(value, (list, tuple)):
-        return any(map(has_binary, value))
-    if isinstance(value, msgspec.Struct):
-        return any(has_binary(getattr(value, name)) for name in value.__struct_fields__)
+        items = value.values()
+    elif isinstance(value, (list, tuple)):
+        items = value
+    elif isinstance(value, msgspec.Struct):
+        items = [getattr(value, name) for name in value.__struct_fields__]
+    else:
+        return False
+    for item in items:
+        if type(item) not in _SIMPLE and has_binary(item):
+            return True
     return False
 
 
@@ -83,6 +87,8 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 def well_formed(text: str) -> str:
     """Text that UTF-8 can hold: surrogates that belong to no pair are replaced, as in Node."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

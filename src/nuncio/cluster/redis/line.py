@@ -116,7 +116,7 @@ class Line:
 def packed(commands: Iterable[tuple[Any, ...]]) -> bytes:
     """Commands as Redis reads them.
 
-    redis-py's own way knows more kinds of arguments, and takes three times as long.
+    redis-py's own way knows more kinds of arguments, and takes much longer.
 
     Args:
         commands: the name and the arguments of each, as bytes, text or integers.
