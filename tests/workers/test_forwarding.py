@@ -173,7 +173,7 @@ async def test_a_worker_that_ends_frees_what_others_held_for_it(crew: Start) -> 
             await eventually(lambda: other.forwarder.count == 2)
             # As when the process is killed: the links are cut.
             for link in worker_of(workers.servers[0]).mesh.others:
-                link._io.abort()
+                link.abort()
             response = await poll.response()
             assert response.status == 400
             assert response.json["code"] == 1
