@@ -158,6 +158,7 @@ class RedisPlace:
     def bus_changed(self, why: Exception | None) -> None:
         """See `Member`: links outlive that Redis is lost for a moment."""
         if why is None:
+            self._called.clear()
             self._announce()
             for channel in list(self._channels.values()):
                 channel.resume()
@@ -224,7 +225,7 @@ class RedisPlace:
             return
         if tag < mine:
             self.publish(tag, Here(mine))
-        elif tag in self._called or len(self._called) < _MOST_WORKERS:
+        elif tag not in self._called and len(self._called) < _MOST_WORKERS:
             key = secrets.token_bytes(KEY_LENGTH)
             self._called[tag] = (key, self._round)
             self.publish(tag, Call(mine, key))
