@@ -18,6 +18,7 @@ from nuncio.workers.group import Worker
 from tests.interop.conftest import node as node
 from tests.support.aio import eventually
 from tests.support.redis import Redis
+from tests.workers.crowd import ONE_MACHINE, TWO_MACHINES, workers
 
 Register = Callable[[nuncio.Server], None]
 Start = Callable[..., AbstractAsyncContextManager["Crew"]]
@@ -83,6 +84,13 @@ def lasting_redis(program: Callable[[str], str]) -> Iterator[Redis]:
         runner.run(redis.__aenter__())
         yield redis
         runner.run(redis.__aexit__())
+
+
+@pytest.fixture(scope="session", params=[ONE_MACHINE, TWO_MACHINES])
+def four_workers(request: pytest.FixtureRequest, lasting_redis: Redis) -> Iterator[list[int]]:
+    """Four workers that are processes, for balancers: where they listen."""
+    with workers(request.param, lasting_redis) as ports:
+        yield ports
 
 
 @pytest.fixture(params=["folder", "redis"])

@@ -10,14 +10,13 @@ from tests.hosts.process import running
 from tests.support.aio import run_async
 from tests.support.node import POLLING, UPGRADED, Node, Way
 from tests.support.ports import free_port
-from tests.support.redis import Redis
-from tests.workers.crowd import ONE_MACHINE, TWO_MACHINES, gather, lines, workers, written
+from tests.workers.crowd import gather, lines, written
 
 pytestmark = pytest.mark.proxy
 
 _HAPROXY = """
 global
-    maxconn 10000
+    maxconn 4096
 defaults
     mode http
     timeout connect 5s
@@ -33,21 +32,19 @@ backend workers
 """
 
 
-@pytest.fixture(scope="module", params=[ONE_MACHINE, TWO_MACHINES])
+@pytest.fixture(scope="module")
 def port(
-    request: pytest.FixtureRequest,
     program: Callable[[str], str],
-    lasting_redis: Redis,
+    four_workers: list[int],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[int]:
     """Where HAProxy listens."""
     listen = free_port()
-    with workers(request.param, lasting_redis) as ports:
-        servers = lines(ports, "    server at-{0} 127.0.0.1:{0}")
-        configuration = _HAPROXY.format(port=listen, servers=servers)
-        file = written(tmp_path_factory.mktemp("h"), "haproxy.cfg", configuration)
-        with running([program("haproxy"), "-db", "-f", file], listen):
-            yield listen
+    servers = lines(four_workers, "    server at-{0} 127.0.0.1:{0}")
+    configuration = _HAPROXY.format(port=listen, servers=servers)
+    file = written(tmp_path_factory.mktemp("h"), "haproxy.cfg", configuration)
+    with running([program("haproxy"), "-db", "-f", file], listen):
+        yield listen
 
 
 @pytest.mark.parametrize("way", [POLLING, UPGRADED], ids=lambda way: way.name)

@@ -11,8 +11,7 @@ from tests.hosts.process import running
 from tests.support.aio import run_async
 from tests.support.node import POLLING, UPGRADED, Node, Way
 from tests.support.ports import free_port
-from tests.support.redis import Redis
-from tests.workers.crowd import ONE_MACHINE, TWO_MACHINES, gather, lines, workers, written
+from tests.workers.crowd import gather, lines, written
 
 pytestmark = pytest.mark.proxy
 
@@ -51,25 +50,23 @@ http {{
 """
 
 
-@pytest.fixture(scope="module", params=[ONE_MACHINE, TWO_MACHINES])
+@pytest.fixture(scope="module")
 def port(
-    request: pytest.FixtureRequest,
     program: Callable[[str], str],
-    lasting_redis: Redis,
+    four_workers: list[int],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[int]:
     """Where nginx listens."""
     folder, listen = tmp_path_factory.mktemp("n"), free_port()
-    with workers(request.param, lasting_redis) as ports:
-        configuration = _NGINX.format(
-            user="user root;" if os.getuid() == 0 else "",
-            folder=folder,
-            port=listen,
-            servers=lines(ports, "server 127.0.0.1:{};"),
-        )
-        file = written(folder, "nginx.conf", configuration)
-        with running([program("nginx"), "-c", file], listen):
-            yield listen
+    configuration = _NGINX.format(
+        user="user root;" if os.getuid() == 0 else "",
+        folder=folder,
+        port=listen,
+        servers=lines(four_workers, "server 127.0.0.1:{};"),
+    )
+    file = written(folder, "nginx.conf", configuration)
+    with running([program("nginx"), "-c", file], listen):
+        yield listen
 
 
 @pytest.mark.parametrize("way", [POLLING, UPGRADED], ids=lambda way: way.name)
