@@ -175,6 +175,8 @@ class Channel:
             return
         self._silent_beats = 0
         self._seen(frame.seen)
+        if self._over:
+            return
         if isinstance(frame, Part):
             self._take_part(frame)
         else:

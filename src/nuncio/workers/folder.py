@@ -78,3 +78,7 @@ class FolderPlace:
         with contextlib.suppress(OSError):
             # The last one closes the door.
             self.folder.rmdir()
+
+    def stats(self) -> dict[str, int]:
+        """See `Place.stats`: nobody else can come here."""
+        return {}

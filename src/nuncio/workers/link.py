@@ -64,6 +64,7 @@ class Link:
         self._in = bytearray()
         self._whenever_ready: list[Callable[[], None]] = []
         self._told: set[str] = set()
+        self._gone = False
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def send(self, message: Message) -> None:
@@ -111,7 +112,8 @@ class Link:
         held = self._in
         held += data
         start = 0
-        while len(held) - start >= HEAD:
+        # What a message leads to may end the link, and nobody would clean up after the next one.
+        while len(held) - start >= HEAD and not self._gone:
             size = int.from_bytes(held[start : start + HEAD], "big")
             end = start + HEAD + size
             if size > MOST_WAITING:
@@ -175,5 +177,6 @@ class Link:
 
     def gone(self) -> None:
         """The link is gone, and perhaps the worker, too."""
+        self._gone = True
         self._greeted()
         self._mesh.lost(self)

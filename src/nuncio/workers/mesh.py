@@ -84,6 +84,10 @@ class Mesh:
         """All other workers."""
         return list(self._links.values())
 
+    def stats(self) -> dict[str, int]:
+        """Numbers about it as they are now."""
+        return {"links": len(self._links), **self._place.stats()}
+
     def with_namespace(self, nsp: str) -> list[Link]:
         """The other workers that have a namespace."""
         return [link for link in self._links.values() if nsp in link.namespaces]

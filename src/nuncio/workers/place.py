@@ -26,3 +26,6 @@ class Place(Protocol):
 
     async def close(self) -> None:
         """Leave: nobody is found here any longer, and all links end."""
+
+    def stats(self) -> dict[str, int]:
+        """Numbers as they are now; `strays` is what came and was of no link."""

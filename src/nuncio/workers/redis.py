@@ -138,8 +138,12 @@ class RedisPlace:
         while True:
             await asyncio.sleep(self._meeting.pace.interval)
             self._round += 1
-            for channel in list(self._channels.values()):
-                channel.beat()
+            try:
+                for channel in list(self._channels.values()):
+                    channel.beat()
+            except Exception:
+                # Whatever the end of a link leads to, the others go on.
+                logger.exception("a link could not be kept")
             if self._round % _BEATS == 0:
                 self._announce()
 
@@ -154,6 +158,11 @@ class RedisPlace:
         key, life = self._claimed
         bus.send(key, "SET", key, b"", "PX", life)
         bus.send("", "PUBLISH", self._channel, self._written(Here(self._mesh.tag)))
+
+    def stats(self) -> dict[str, int]:
+        """See `Place.stats`."""
+        bus = {} if self._bus is None else self._bus.stats()
+        return {**bus, "strays": self.dropped}
 
     def bus_changed(self, why: Exception | None) -> None:
         """See `Member`: links outlive that Redis is lost for a moment."""
