@@ -54,6 +54,10 @@ class WorkersAdapter(ClusterAdapter):
         """See `Adapter.server_count`."""
         return 1 + len(self._mesh.with_namespace(self.nsp.name))
 
+    def stats(self) -> dict[str, int]:
+        """See `ClusterAdapter.stats`; numbers of links are those of all namespaces."""
+        return {**super().stats(), **self._mesh.stats()}
+
     async def init(self) -> None:
         """See `Adapter.init`."""
         await self._mesh.start()

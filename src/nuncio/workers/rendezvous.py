@@ -17,6 +17,10 @@ from nuncio.errors import OptionError
 # A session's id begins with its worker's tag. The rest stays beyond guessing.
 TAG_LENGTH: Final = 3
 
+# Where `nuncio serve` says that workers meet, and the secret of those who meet in Redis.
+VARIABLE: Final = "NUNCIO_WORKERS"
+SECRET_VARIABLE: Final = "NUNCIO_WORKERS_SECRET"
+
 _SOCKET: Final = re.compile(r"([A-Za-z0-9_-]{3})\.sock")
 
 # What the address of a Unix socket can hold on every system.
