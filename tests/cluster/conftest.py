@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.clusters import Bus, Kind
 from tests.support.nodeserver import PROGRAM, NodeHome
 from tests.support.redis import Redis
 
@@ -28,3 +29,10 @@ def redis(home: NodeHome, program: Callable[[str], str]) -> Iterator[Redis]:
     home.run(redis.__aenter__())
     yield redis
     home.run(redis.__aexit__())
+
+
+@pytest.fixture
+def bus(kind: Kind, request: pytest.FixtureRequest) -> Bus:
+    """What carries the cluster of a test that has the parameter `kind`; started by the first."""
+    found: Bus = request.getfixturevalue(kind.bus)
+    return found
