@@ -1,4 +1,4 @@
-"""Redis and Node for tests of clusters, each started once for a run."""
+"""Redis, PostgreSQL and Node for tests of clusters, each started once for a run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.clusters import Bus, Kind
 from tests.support.nodeserver import PROGRAM, NodeHome
+from tests.support.postgres import Postgres
 from tests.support.redis import Redis
 
 
@@ -29,6 +30,15 @@ def redis(home: NodeHome, program: Callable[[str], str]) -> Iterator[Redis]:
     home.run(redis.__aenter__())
     yield redis
     home.run(redis.__aexit__())
+
+
+@pytest.fixture(scope="session")
+def postgres(home: NodeHome, program: Callable[[str], str]) -> Iterator[Postgres]:
+    """One PostgreSQL, in the loop of `home`."""
+    postgres = Postgres(program("postgres"))
+    home.run(postgres.__aenter__())
+    yield postgres
+    home.run(postgres.__aexit__())
 
 
 @pytest.fixture

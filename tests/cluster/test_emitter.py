@@ -17,7 +17,7 @@ from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapte
 from nuncio.cluster.emitter import Emitting
 from nuncio.cluster.messages import ClusterMessage
 from tests.cluster import captures
-from tests.cluster.kinds import KINDS, NODE_CLIENTS
+from tests.cluster.kinds import KINDS, NODE_CLIENTS, NODE_POOL, POSTGRES
 from tests.support.aio import eventually, run_async, until, within
 from tests.support.clusters import NODE, OURS, Bus, Cluster, Kind
 from tests.support.nodeserver import NodeHome
@@ -153,20 +153,26 @@ def say_blocking(adapter: Any) -> None:
         emitter.emit("e", "blocking")
 
 
+# JavaScript that makes the official emitter of each family, which has one on npm.
+OFFICIAL = {
+    KINDS[0]: NODE_CLIENTS + 'const { Emitter } = require("@socket.io/redis-emitter");'
+    "io.emitter = new Emitter(lines[0], { key: args[1] });",
+    POSTGRES: NODE_POOL + 'const { Emitter } = require("@socket.io/postgres-emitter");'
+    'io.emitter = new Emitter(pool, "/", { channelPrefix: args[1], tableName: args[1] });',
+}
+
+
+@pytest.mark.parametrize("kind", OFFICIAL, ids=lambda kind: kind.name)
 @run_async
-async def test_the_official_emitter_reaches_our_clients(home: NodeHome, redis: Redis) -> None:
-    kind = KINDS[0]
-    cluster = Cluster(kind, redis.url, home.program)
+async def test_the_official_emitter_reaches_our_clients(
+    home: NodeHome, kind: Kind, bus: Bus
+) -> None:
+    cluster = Cluster(kind, bus.url, home.program)
     try:
         ours = await cluster.our_side()
         node = await cluster.node_side()
         id = str(ours.client.socket.id)
-        await node.server.run(
-            NODE_CLIENTS + 'const { Emitter } = require("@socket.io/redis-emitter");'
-            "io.emitter = new Emitter(lines[0], { key: args[1] });",
-            redis.url,
-            kind.name,
-        )
+        await node.server.run(OFFICIAL[kind], bus.url, kind.name)
 
         async def emitter(code: str) -> None:
             await node.server.run(f"io.emitter.{code}", id)

@@ -324,6 +324,7 @@ class Kind:
         room_channel: the name of the sharded channel that each room has, in which `{}` stands for
             the room; empty when there is none.
         bus: the name of the fixture that starts what carries it, a `Bus`.
+        node_overtakes: whether with Node's servers what is small may overtake what is binary.
     """
 
     name: str
@@ -333,6 +334,7 @@ class Kind:
     options: dict[str, Any] = field(default_factory=dict)
     room_channel: str = ""
     bus: str = "redis"
+    node_overtakes: bool = False
 
 
 LEAVE = """

@@ -65,8 +65,12 @@ def target_of(where: Any) -> Target:
         return where
     if isinstance(where, str) and "://" in where:
         scheme = where.partition("://")[0]
+        if scheme in ("postgresql", "postgres"):
+            return _over_postgres(where)
         if scheme not in ("redis", "rediss", "unix"):
             raise OptionError(f"url: nobody emits through {scheme!r}; give an adapter")
+    elif type(where).__module__.startswith("asyncpg."):
+        return _over_postgres(where)
     elif not type(where).__module__.startswith("redis."):
         raise OptionError(
             "an emitter is made of an adapter, such as nuncio.cluster.RedisAdapter('redis://…'), "
@@ -75,6 +79,12 @@ def target_of(where: Any) -> Target:
     from nuncio.cluster.redis.classic import RedisAdapter
 
     return RedisAdapter(where)
+
+
+def _over_postgres(where: Any) -> Target:
+    from nuncio.cluster.postgres.adapter import PostgresAdapter
+
+    return PostgresAdapter(where)
 
 
 class Emitting(Generic[R_co]):
@@ -233,7 +243,8 @@ class Emitter(Emitting[Awaitable[None]]):
 
     Args:
         adapter: the adapter of the servers, made with the same options; or an address such as
-            `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults.
+            `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults; or
+            `postgresql://…`, or a pool of asyncpg, for `PostgresAdapter` with its.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:
