@@ -59,8 +59,9 @@ def _streams(name: str, sharded: bool) -> Kind:
     )
 
 
+# One of the connections listens. With several others Node's servers keep no order at all.
 NODE_POOL = """
-const pool = new (require("pg").Pool)({ connectionString: args[0] });
+const pool = new (require("pg").Pool)({ connectionString: args[0], max: 2 });
 pool.on("error", () => {});
 io.lines.push({ quit: () => pool.end() });
 """

@@ -46,6 +46,18 @@ async def two(postgres: Postgres, nsps: tuple[str, ...] = (), **options: Any) ->
             await server.close(0.2)
 
 
+async def until_heard(client: Client, last: str | bytes) -> list[str | bytes]:
+    """What a client hears until this is among it."""
+    heard: list[str | bytes] = []
+
+    def has_come() -> bool:
+        heard.extend(client.take())
+        return last in heard
+
+    await eventually(has_come)
+    return heard
+
+
 async def none_left(postgres: Postgres) -> None:
     """No connection of ours is left."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'nuncio'"
@@ -167,8 +179,7 @@ async def test_everything_arrives_in_the_order_in_which_it_is_said(database: Dat
             if number % 10 == 0:
                 await asyncio.sleep(0)
         pair.one.emit("end")
-        heard: list[Any] = []
-        await eventually(lambda: heard.extend(pair.bob.take()) or '2["end"]' in heard)
+        heard = await until_heard(pair.bob, '2["end"]')
         found = [
             b"\x01" if one.startswith("51") else json.loads(one[1:])[1]
             for one in heard
@@ -228,6 +239,7 @@ async def test_nothing_is_left_behind(database: Database) -> None:
     await eventually(lambda: asyncio.all_tasks() == before)
 
 
+HOSTILE_IDS: list[Any] = ["9999999", -1, 2**63, "1; DROP TABLE x", "' OR 1=1", [], None, 1.5]
 # An emitter's, for anybody else would be counted as a server.
 GARBAGE: list[str] = [
     "",
@@ -246,10 +258,7 @@ GARBAGE: list[str] = [
     '{"uid":"emitter","nsp":"/","type":12,"data":{"requestId":5}}',
     '{"uid":"emitter","nsp":"/","type":8,"data":{"requestId":"r","sockets":[5]}}',
     '{"uid":"emitter","nsp":"/","type":9,"data":{"packet":[]}}',
-    *(
-        json.dumps({"uid": "emitter", "type": 3, "attachmentId": id})
-        for id in ("9999999", -1, 2**63, "1; DROP TABLE x", "' OR 1=1", [], None, 1.5)
-    ),
+    *(json.dumps({"uid": "emitter", "type": 3, "attachmentId": id}) for id in HOSTILE_IDS),
 ]
 
 
@@ -409,8 +418,7 @@ async def test_only_who_knows_the_secret_is_heard(database: Database) -> None:
         other.emit("forged", b"\x01")
         await eventually(lambda: pair.adapter(pair.two).stats()["dropped"] >= dropped + 4)
         pair.one.emit("e", b"\x01" * 9000)
-        heard: list[Any] = []
-        await eventually(lambda: heard.extend(pair.bob.take()) or b"\x01" * 9000 in heard)
+        heard = await until_heard(pair.bob, b"\x01" * 9000)
         assert not any("forged" in str(one) for one in heard)
         assert await pair.adapter().server_count() == 2
         await other.close(0.1)

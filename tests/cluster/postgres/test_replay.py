@@ -98,7 +98,7 @@ class PostgresStage(Stage):
 
 
 def _is_heartbeat(decoded: dict[str, Any]) -> bool:
-    return decoded["type"] == Kind.HEARTBEAT
+    return bool(decoded["type"] == Kind.HEARTBEAT)
 
 
 def _said(notice: Notice) -> Said:

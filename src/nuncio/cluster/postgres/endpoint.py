@@ -34,7 +34,8 @@ def library() -> ModuleType:
         import asyncpg
     except ImportError as error:
         raise OptionError(MISSING) from error
-    return asyncpg
+    found: ModuleType = asyncpg
+    return found
 
 
 class Endpoint:
