@@ -117,6 +117,12 @@ class Postgres:
             return True
         return False
 
+    async def go_on(self) -> None:
+        """Start it if it was stopped, thaw it if it was frozen."""
+        self.thaw()
+        if self._process is None:
+            await self.start()
+
     async def stop(self) -> None:
         """End it at once."""
         process, self._process = self._process, None

@@ -29,8 +29,15 @@ class Database(SharedLoop):
 
 
 @pytest.fixture(scope="session")
-def database(program: Callable[[str], str]) -> Iterator[Database]:
+def shared_database(program: Callable[[str], str]) -> Iterator[Database]:
     """PostgreSQL, for all tests here."""
     database = Database(program("postgres"))
     yield database
     database.close()
+
+
+@pytest.fixture
+def database(shared_database: Database) -> Iterator[Database]:
+    """PostgreSQL, which runs again after the test, whatever that has done."""
+    yield shared_database
+    shared_database.run(shared_database.postgres.go_on())

@@ -290,6 +290,36 @@ async def test_what_is_no_message_is_counted_and_dropped(
 
 
 @run_async
+async def test_text_that_postgresql_cannot_hold_harms_nobody(database: Database) -> None:
+    async with two(database.postgres) as pair:
+        await pair.reaches("before")
+        pair.bob.socket.join("\ud800\0")
+        pair.one.to("\ud800\0").emit("e", "\udfff\0")
+        pair.one.emit("f", "\udfff\0", b"\x01")
+        heard = await until_heard(pair.bob, b"\x01")
+        assert '2["e","\\udfff\\u0000"]' in heard
+        await pair.reaches("after")
+        assert pair.adapter().stats()["failed"] == 0
+
+
+@run_async
+async def test_a_namespace_begins_while_postgresql_is_away(database: Database) -> None:
+    postgres = database.postgres
+    async with two(postgres) as pair:
+        await pair.reaches("before")
+        await postgres.stop()
+        await eventually(lambda: not pair.adapter().healthy)
+        later = [server.of("/later") for server in (pair.one, pair.two)]
+        await postgres.start()
+        for nsp in later:
+            await eventually(lambda nsp=nsp: nsp.takes_part)  # type: ignore[misc]
+            await until(nsp.adapter.server_count, 2)
+        client = Client.join(pair.two, "/later")
+        pair.one.of("/later").emit("e", b"\x01")
+        await until_heard(client, b"\x01")
+
+
+@run_async
 async def test_others_tables_may_be_written_and_read(database: Database) -> None:
     postgres = database.postgres
     await postgres.execute(

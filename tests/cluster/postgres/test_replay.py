@@ -34,6 +34,8 @@ EMITTED = {
 class FakeBus:
     """Stands for the connections: keeps what is said, and reads what arrives."""
 
+    trouble = None
+
     def __init__(self) -> None:
         self.intake = Intake(Wire(UNSIGNED, LIMIT), lambda: None)
         self.said: list[Notice] = []

@@ -145,7 +145,7 @@ class PostgresServerAdapter(HeartbeatAdapter):
         self._channel = channel_of(self._settings.channel_prefix, self.nsp.name)
         await self.bus.enter(self)
         await self.bus.listen(self._channel, self.nsp.name, self)
-        self.bus_changed(None)
+        self.bus_changed(self.bus.trouble)
         self.say_hello()
 
     async def close(self) -> None:

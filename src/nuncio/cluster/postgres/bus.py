@@ -144,6 +144,11 @@ class Bus:
 
     # Health.
 
+    @property
+    def trouble(self) -> Exception | None:
+        """Why PostgreSQL cannot be reached; None when it can."""
+        return next(iter(self._down.values()), None)
+
     def stats(self) -> dict[str, int]:
         """Numbers as they are now."""
         return {

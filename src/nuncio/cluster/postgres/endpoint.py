@@ -94,12 +94,16 @@ class Endpoint:
 
 
 def _check(where: str) -> None:
+    # What may hold a password is not repeated.
     try:
         parts = urlsplit(where)
-        known = parts.scheme in SCHEMES and (parts.port is None or parts.port > 0)
-    except ValueError:
-        known = False
-    if not known:
+        wrong = "" if parts.scheme in SCHEMES else f"it begins with {parts.scheme or 'no scheme'!r}"
+        if parts.port == 0:
+            wrong = "its port is 0"
+    except ValueError as error:
+        wrong = str(error)
+    if wrong:
         raise OptionError(
-            f"url: {where!r} is no address of PostgreSQL, such as 'postgresql://localhost/chat'"
+            "url must be an address of PostgreSQL, such as 'postgresql://localhost/chat'; of the"
+            f" one that was given: {wrong}"
         )
