@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
+from nuncio.cluster import (
+    PostgresAdapter,
+    RedisAdapter,
+    RedisShardedAdapter,
+    RedisStreamsAdapter,
+)
 from tests.support.clusters import Kind
 
 NODE_CLIENTS = """
@@ -54,8 +59,31 @@ def _streams(name: str, sharded: bool) -> Kind:
     )
 
 
+# One of the connections listens. With several others Node's servers keep no order at all.
+NODE_POOL = """
+const pool = new (require("pg").Pool)({ connectionString: args[0], max: 2 });
+pool.on("error", () => {});
+io.lines.push({ quit: () => pool.end() });
+"""
+
+
+def _postgres(name: str) -> Kind:
+    options = f'{{ channelPrefix: "{name}", tableName: "{name}" }}'
+    return Kind(
+        name,
+        lambda url: PostgresAdapter(url, channel_prefix=name, table_name=name),
+        f'{NODE_POOL} await pool.query("CREATE TABLE IF NOT EXISTS {name} (id bigserial UNIQUE,'
+        ' created_at timestamptz DEFAULT NOW(), payload bytea)");'
+        'const adapters = require("@socket.io/postgres-adapter");'
+        f"io.adapter(adapters.createAdapter(pool, {options}));",
+        bus="postgres",
+        node_overtakes=True,
+    )
+
+
 CLASSIC = _classic("classic", False)
 STREAMS = _streams("streams", False)
+POSTGRES = _postgres("postgres")
 KINDS = (
     CLASSIC,
     _classic("classic-specific", True),
@@ -64,4 +92,5 @@ KINDS = (
     _sharded("dynamic-private"),
     STREAMS,
     _streams("streams-sharded", True),
+    POSTGRES,
 )
