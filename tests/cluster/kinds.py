@@ -54,6 +54,22 @@ def _streams(name: str, sharded: bool) -> Kind:
     )
 
 
+SECRET = "a secret of all servers"
+
+
+def _classic_signed(name: str) -> Kind:
+    return Kind(name, lambda url: RedisAdapter(url, key=name, secret=SECRET))
+
+
+def _streams_signed(name: str) -> Kind:
+    return Kind(
+        name,
+        lambda url: RedisStreamsAdapter(
+            url, stream_name=name, channel_prefix=name, secret=SECRET, block_time=0.1
+        ),
+    )
+
+
 CLASSIC = _classic("classic", False)
 STREAMS = _streams("streams", False)
 KINDS = (
@@ -64,4 +80,6 @@ KINDS = (
     _sharded("dynamic-private"),
     STREAMS,
     _streams("streams-sharded", True),
+    _classic_signed("classic-signed"),
+    _streams_signed("streams-signed"),
 )

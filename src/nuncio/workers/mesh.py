@@ -19,6 +19,7 @@ from nuncio.ids import new_id
 from nuncio.workers import rendezvous
 from nuncio.workers.link import Link
 from nuncio.workers.messages import Bus, Message, Present, encode
+from nuncio.workers.rooms import Routes
 
 logger = logging.getLogger("nuncio.workers")
 
@@ -37,6 +38,7 @@ class Mesh:
         namespaces: those that take part here; the adapter of each by name.
         on_message: called with a link and a message that concerns sessions.
         on_lost: called with a link that is gone.
+        routes: to which workers something has to be sent.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,6 +47,7 @@ class Mesh:
         self.namespaces: dict[str, Any] = {}
         self.on_message: Callable[[Link, Any], None] = _ignore
         self.on_lost: Callable[[Link], None] = _ignore_lost
+        self.routes = Routes(folder)
         self._links: dict[str, Link] = {}
         self._server: asyncio.AbstractServer | None = None
 
@@ -63,6 +66,7 @@ class Mesh:
         while self.tag in rendezvous.tags(self.folder):
             self.tag = new_id()[: rendezvous.TAG_LENGTH]
         path = rendezvous.address(self.folder, self.tag)
+        self.routes.begin(self.tag)
         self._server = await loop.create_unix_server(lambda: Link(self), path)
         os.chmod(path, 0o600)
         others = [tag for tag in rendezvous.tags(self.folder) if tag != self.tag]
@@ -76,8 +80,7 @@ class Mesh:
             )
         except (ConnectionRefusedError, FileNotFoundError):
             logger.debug("the worker %s is dead; its socket is removed", tag)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+            rendezvous.clear(self.folder, tag)
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(link.greeted), GREET_SECONDS)
@@ -88,8 +91,8 @@ class Mesh:
         if server is None:
             return
         self._server = None
-        with contextlib.suppress(OSError):
-            os.unlink(rendezvous.address(self.folder, self.tag))
+        self.routes.end()
+        rendezvous.clear(self.folder, self.tag)
         server.close()
         for link in list(self._links.values()):
             link.close()

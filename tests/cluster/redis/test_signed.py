@@ -1,0 +1,288 @@
+"""With a secret, servers listen to nobody who does not know it, whatever he writes into Redis."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+import nuncio
+from nuncio import OptionError, Server
+from nuncio.errors import PacketError
+from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
+from tests.cluster.kinds import SECRET
+from tests.cluster.redis.test_faults import Two
+from tests.cluster.redis.wanderer import Wanderer
+from tests.support.aio import eventually, run_async, within
+from tests.support.redis import Redis
+
+Make = Callable[..., Any]
+
+MAKERS: dict[str, Make] = {
+    "classic": RedisAdapter,
+    "sharded": RedisShardedAdapter,
+    "streams": lambda url, **options: RedisStreamsAdapter(url, block_time=0.1, **options),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def make(request: pytest.FixtureRequest) -> Make:
+    """Each family."""
+    return MAKERS[request.param]
+
+
+@asynccontextmanager
+async def two(one: Any, other: Any, **options: Any) -> AsyncIterator[Two]:
+    """Two servers with these adapters, which end with the block."""
+    servers = [Server(adapter=adapter, **options) for adapter in (one, other)]
+    for server in servers:
+        await server.engine.start()
+    try:
+        yield Two(*servers)
+    finally:
+        for server in servers:
+            await server.close(0.2)
+
+
+class Spy:
+    """Everything that was said in Redis, and a voice to say it again."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._said: list[tuple[bytes, bytes]] = []
+        self._client = redis.client()
+        self._ear: Any = self._client.pubsub()
+
+    async def listen(self) -> None:
+        """Begin."""
+        await self._ear.psubscribe("*")
+        await self._ear.ssubscribe("socket.io#/#", "socket.io#/#room#")
+
+    async def said(self, what: bytes) -> list[tuple[bytes, bytes]]:
+        """The messages so far, up to the one that holds something."""
+        while not any(what in data for _, data in self._said):
+            told = await within(self._ear.get_message(timeout=5))
+            if told is not None and told["type"] in ("message", "pmessage", "smessage"):
+                self._said.append((told["channel"], told["data"]))
+        return self._said
+
+    async def say(self, channel: bytes, data: bytes) -> None:
+        """Say it on a channel, of either kind."""
+        await self._redis.command("PUBLISH", channel, data)
+        await self._redis.command("SPUBLISH", channel, data)
+
+    async def close(self) -> None:
+        """End."""
+        await self._ear.aclose()
+        await self._client.aclose()
+
+
+def forged() -> list[tuple[str, bytes]]:
+    """What would disconnect everybody, or be told everybody, in all families' words."""
+    packet = {"type": 2, "data": ["forged"], "nsp": "/"}
+    opts = {"rooms": [], "except": [], "flags": {}}
+    event = {"uid": "x", "nsp": "/", "type": 3, "data": {"packet": packet, "opts": opts}}
+    away = {"uid": "x", "nsp": "/", "type": 6, "data": {"opts": opts, "close": True}}
+    classic = {"uid": "x", "type": 4, "opts": opts, "close": True}
+    pack, dump = msgspec.msgpack.encode, msgspec.json.encode
+    return [
+        ("socket.io#/#", pack(["x", packet, opts])),
+        ("socket.io-request#/#", dump(classic)),
+        ("socket.io#/#", pack(event)),
+        ("socket.io#/#", pack(away)),
+        ("socket.io#/#", dump(event)),
+        ("socket.io#/#", dump(away)),
+    ]
+
+
+async def say_forged(redis: Redis, **more: str) -> None:
+    """Say all of that."""
+    for channel, data in forged():
+        await redis.command("PUBLISH", channel, data)
+        await redis.command("SPUBLISH", channel, data)
+    for kind, data in (("3", forged()[4][1]), ("6", forged()[5][1])):
+        told = json.dumps(json.loads(data)["data"])
+        fields = {"uid": "x", "nsp": "/", "type": kind, "data": told, **more}
+        await redis.command("XADD", "socket.io", "*", *[part for f in fields.items() for part in f])
+
+
+@run_async
+async def test_what_would_be_believed_without_a_secret_is_dropped(program: Any, make: Make) -> None:
+    async with Redis(program("redis-server")) as redis:
+        adapters = [make(redis.url, secret=SECRET), make(redis.url, secret=SECRET.encode())]
+        async with two(*adapters) as pair:
+            await pair.reaches("before")
+            await say_forged(redis)
+            await say_forged(redis, sig="A" * 32)
+            await pair.reaches("after")
+            assert not [one for one in pair.ada.take() if "forged" in str(one)]
+            assert pair.ada.socket.connected and pair.bob.socket.connected
+            for server in (pair.one, pair.two):
+                assert pair.adapter(server).stats()["dropped"] >= 2
+            assert pair.adapter().healthy
+            # What they say is signed in all that they do.
+            assert len(await pair.one.fetch_sockets()) == 2
+            pair.two.on_server("ask", lambda: "answer")
+            assert await pair.one.server_side_emit_with_ack("ask") == ["answer"]
+            pair.one.sockets_join("room")
+            await eventually(lambda: "room" in pair.bob.socket.rooms)
+
+
+@run_async
+async def test_the_same_is_believed_without_a_secret(program: Any, make: Make) -> None:
+    async with Redis(program("redis-server")) as redis:
+        async with two(make(redis.url), make(redis.url)) as pair:
+            await pair.reaches("before")
+            await say_forged(redis)
+            await eventually(lambda: not pair.one.sockets.sockets)
+
+
+@run_async
+async def test_servers_with_another_secret_or_none_are_not_heard(program: Any, make: Make) -> None:
+    async with Redis(program("redis-server")) as redis:
+        for secret in (None, "another secret of others"):
+            adapters = [make(redis.url, secret=SECRET), make(redis.url, secret=secret)]
+            async with two(*adapters) as pair:
+                for one, other in ((pair.one, pair.two), (pair.two, pair.one)):
+                    one.emit("e")
+                    if one is pair.one or secret is not None:
+                        dropped = pair.adapter(other)
+                        await eventually(lambda to=dropped: to.stats()["dropped"] > 0)
+                await eventually(lambda: pair.adapter().stats()["dropped"] > 0)
+                assert (pair.ada.take(), pair.bob.take()) == (['2["e"]'], ['2["e"]'])
+
+
+@run_async
+async def test_what_was_said_in_one_place_is_not_believed_in_another(program: Any) -> None:
+    # Both families' broadcasts are MessagePack on channels of the same name.
+    async with Redis(program("redis-server")) as redis:
+        for family in (RedisAdapter, RedisShardedAdapter):
+            spy = Spy(redis)
+            adapters = [family(redis.url, secret=SECRET) for _ in range(2)]
+            async with two(*adapters) as pair:
+                await pair.reaches("before")
+                await spy.listen()
+                pair.bob.socket.join("other")
+                pair.one.to("room").emit("secret of the room", b"\x00")
+                pair.one.emit("of all")
+                said = [one for one in await spy.said(b"of all") if b"of the room" in one[1]]
+                assert said
+                before = pair.adapter(pair.two).stats()["dropped"]
+                for channel, data in said:
+                    for place in (b"socket.io#/#", b"socket.io#/#other#", b"socket.io-request#/#"):
+                        assert place != channel
+                        await spy.say(place, data)
+                await pair.reaches("after")
+                assert pair.adapter(pair.two).stats()["dropped"] >= before + 2
+                assert not [one for one in pair.bob.take() if "of the room" in str(one)]
+                # Where it was said it may be said again: that it is new is not proved.
+                pair.bob.socket.join("room")
+                heard = pair.bob.wire.messages
+                await eventually(lambda: pair.adapter(pair.two).has_room("room"))
+
+                async def say_again(said: Any = said, spy: Spy = spy) -> None:
+                    for channel, data in said:
+                        await spy.say(channel, data)
+
+                await pair.reaches("subscribed")
+                await say_again()
+                await eventually(lambda heard=heard: any("of the room" in str(m) for m in heard))
+            await spy.close()
+
+
+@run_async
+async def test_an_entry_is_not_believed_in_another_stream_or_changed(program: Any) -> None:
+    async with Redis(program("redis-server")) as redis:
+        adapters = [MAKERS["streams"](redis.url, secret=SECRET) for _ in range(2)]
+        async with two(*adapters) as pair:
+            await pair.reaches("before")
+            pair.one.to("nobody").emit("old")
+            await pair.reaches("now")
+            entries = await redis.command("XRANGE", "socket.io", "-", "+")
+            fields = next(f for _, f in entries if any(b"old" in one for one in f))
+            told = dict(zip(fields[::2], fields[1::2], strict=True))
+            assert len(told[b"sig"]) == 32
+            assert set(told) == {b"uid", b"nsp", b"type", b"data", b"sig"}
+
+            def dropped() -> int:
+                return int(pair.adapter(pair.two).stats()["dropped"])
+
+            for change in (
+                {b"type": b"6"},
+                {b"data": told[b"data"].replace(b"nobody", b"")},
+                {b"uid": b"someone"},
+                {b"n": b"1"},
+                {b"sig": b""},
+            ):
+                before = dropped()
+                changed = {**told, **change}
+                parts = [part for one in changed.items() for part in one]
+                await redis.command("XADD", "socket.io", "*", *parts)
+                await eventually(lambda before=before: dropped() == before + 1)
+            # Of another stream it is the same as of another cluster.
+            other = MAKERS["streams"](redis.url, secret=SECRET, stream_name="other")
+            with pytest.raises(PacketError):
+                other.verify_entry("other", told)
+            other.verify_entry("socket.io", told)
+            await pair.reaches("after")
+
+
+@run_async
+async def test_emitters_sign_as_well(program: Any, make: Make) -> None:
+    async with Redis(program("redis-server")) as redis:
+        adapters = [make(redis.url, secret=SECRET) for _ in range(2)]
+        async with two(*adapters) as pair:
+            await pair.reaches("before")
+            async with nuncio.Emitter(make(redis.url, secret=SECRET)) as emitter:
+                await emitter.emit("signed")
+            async with nuncio.Emitter(make(redis.url)) as emitter:
+                await emitter.emit("unsigned")
+            await eventually(lambda: '2["signed"]' in pair.bob.wire.messages)
+            await pair.reaches("after")
+            assert not [one for one in pair.bob.take() if "unsigned" in str(one)]
+            assert pair.adapter(pair.two).stats()["dropped"] >= 1
+
+
+@run_async
+async def test_clients_that_are_away_are_kept_signed(program: Any) -> None:
+    async with Redis(program("redis-server")) as redis:
+        make = MAKERS["streams"]
+        adapters = [make(redis.url, secret=SECRET) for _ in range(2)]
+        options = {"connection_state_recovery": True}
+        async with two(*adapters, **options) as pair:
+            ports = [(await io.listen(0)).port for io in (pair.one, pair.two)]
+            for forging in (False, True):
+                wanderer = Wanderer()
+                await wanderer.connect(ports[0])
+                sid = wanderer.sid
+                pair.one.sockets.sockets[sid].join("room")
+                pair.one.to("room").emit("one")
+                assert await wanderer.next() == ["one"]
+                wanderer.lose()
+                await eventually(lambda sid=sid: sid not in pair.one.sockets.sockets)
+                key = "sio:session:" + wanderer.pid
+                kept = await redis.command("GET", key)
+                assert json.dumps(sid).encode() not in kept
+                told = msgspec.msgpack.decode(base64.b64decode(kept[32:]))
+                assert told["sid"] == sid
+                if forging:
+                    told["rooms"].append("vault")
+                    data = base64.b64encode(msgspec.msgpack.encode(told))
+                    await redis.command("SET", key, kept[:32] + data)
+                await wanderer.come_back(ports[1])
+                back = pair.two.sockets.sockets[wanderer.sid]
+                assert back.recovered is not forging
+                assert (back.id == sid, "room" in back.rooms) == (not forging, not forging)
+                assert "vault" not in back.rooms
+                await wanderer.leave()
+            assert pair.adapter(pair.two).stats()["dropped"] >= 1
+
+
+def test_a_secret_that_is_none_is_told(make: Make) -> None:
+    with pytest.raises(OptionError, match="secret"):
+        make("redis://localhost", secret="short")
