@@ -17,6 +17,7 @@ from nuncio.workers.rooms import (
     Routes,
     TheirRooms,
     places_of,
+    places_of_all,
     places_of_anybody,
     remembered_places,
 )
@@ -42,8 +43,9 @@ def test_what_one_counts_the_other_sees_at_once(tmp_path: Path) -> None:
 
 def test_rooms_have_places_of_their_own() -> None:
     named = [("/", "1"), ("/", 1), ("/", -1), ("/a", 1), ("/", ""), ("/", "*"), ("/", "\ud800")]
-    places = {places_of(*one) for one in named} | {places_of_anybody("/"), places_of("/", 2**20000)}
-    assert len(places) == len(named) + 2
+    places = {places_of(*one) for one in named} | {places_of("/", 2**20000)}
+    places |= {places_of_anybody("/"), places_of_all("/")}
+    assert len(places) == len(named) + 3
     assert all(0 <= place < PLACES for pair in places for place in pair)
     assert remembered_places("/")("news") == places_of("/", "news")
 
@@ -97,10 +99,10 @@ def link(tag: str) -> Any:
     return _Link(tag=tag)
 
 
-def test_who_cannot_be_seen_is_sent_everything(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    routes = Routes(tmp_path)
+def test_who_cannot_be_seen_is_sent_everything(tmp_path: Path) -> None:
+    routes = Routes()
+    assert routes.lead_to(link("abc"), [places_of("/", "news")])
+    routes.begin(tmp_path, "own")
     OwnRooms(tmp_path / "abc.rooms")
     (tmp_path / "odd.rooms").write_bytes(b"\0" * 10)
     news = places_of("/", "news")
@@ -117,16 +119,16 @@ def test_who_cannot_be_seen_is_sent_everything(
 def test_a_worker_that_cannot_show_its_rooms_works_all_the_same(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    routes = Routes(tmp_path / "missing")
+    routes = Routes()
     with caplog.at_level(logging.WARNING):
-        routes.begin("abc")
+        routes.begin(tmp_path / "missing", "abc")
     assert routes.own is None
     assert "sent everything" in caplog.text
     routes.end()
-    routes = Routes(tmp_path)
-    routes.begin("abc")
+    routes = Routes()
+    routes.begin(tmp_path, "abc")
     own = routes.own
-    routes.begin("abc")
+    routes.begin(tmp_path, "abc")
     assert own is not None and routes.own is own
     os.unlink(tmp_path / "abc.rooms")
     routes.end()

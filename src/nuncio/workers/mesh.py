@@ -47,7 +47,7 @@ class Mesh:
         self.namespaces: dict[str, Any] = {}
         self.on_message: Callable[[Link, Any], None] = _ignore
         self.on_lost: Callable[[Link], None] = _ignore_lost
-        self.routes = Routes(folder)
+        self.routes = Routes()
         self._links: dict[str, Link] = {}
         self._server: asyncio.AbstractServer | None = None
 
@@ -66,7 +66,7 @@ class Mesh:
         while self.tag in rendezvous.tags(self.folder):
             self.tag = new_id()[: rendezvous.TAG_LENGTH]
         path = rendezvous.address(self.folder, self.tag)
-        self.routes.begin(self.tag)
+        self.routes.begin(self.folder, self.tag)
         self._server = await loop.create_unix_server(lambda: Link(self), path)
         os.chmod(path, 0o600)
         others = [tag for tag in rendezvous.tags(self.folder) if tag != self.tag]

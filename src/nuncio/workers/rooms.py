@@ -59,6 +59,11 @@ def places_of_anybody(nsp: str) -> Places:
     return _places(f"{nsp}\0*")
 
 
+def places_of_all(nsp: str) -> Places:
+    """Where it is counted that a worker is to be sent everything of a namespace."""
+    return _places(f"{nsp}\0**")
+
+
 def remembered_places(nsp: str) -> Callable[[Room], Places]:
     """As `places_of`, of one namespace, for rooms that are asked for again and again."""
     return functools.lru_cache(_REMEMBERED)(functools.partial(places_of, nsp))
@@ -131,24 +136,27 @@ class TheirRooms:
 class Routes:
     """To which of the other workers something has to be sent.
 
-    Args:
-        folder: where they meet.
-
     Attributes:
         own: what this worker has; None where nobody can see it, so that it is sent everything.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
+        self._folder: Path | None = None
         self._theirs: WeakKeyDictionary[Link, TheirRooms | None] = WeakKeyDictionary()
         self.own: OwnRooms | None = None
 
-    def begin(self, tag: str) -> None:
-        """This worker joins the others, under this tag."""
+    def begin(self, folder: Path, tag: str) -> None:
+        """This worker joins the others.
+
+        Args:
+            folder: where they meet.
+            tag: this worker's.
+        """
         if self.own is not None:
             return
+        self._folder = folder
         try:
-            self.own = OwnRooms(rendezvous.rooms(self._folder, tag))
+            self.own = OwnRooms(rendezvous.rooms(folder, tag))
         except OSError as error:
             logger.warning("this worker is sent everything, for it cannot show its rooms: %s", error)
 
@@ -172,6 +180,8 @@ class Routes:
         return self.lead_to(link, ())
 
     def _look(self, link: Link) -> TheirRooms | None:
+        if self._folder is None:
+            return None
         try:
             return TheirRooms(rendezvous.rooms(self._folder, link.tag))
         except OSError as error:
