@@ -139,7 +139,7 @@ async def _node(options: argparse.Namespace) -> None:
         io.of("/").sockets[str(client.id)].join("room")
     _say()
     await _asked()
-    while len(adapter._mesh.with_namespace("/")) < options.workers - 1:
+    while len(adapter._mesh.with_namespace("/")) < options.workers - 1:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     _say()
     cpu, received = time.process_time(), adapter.stats()["received"]

@@ -158,7 +158,9 @@ class Routes:
         try:
             self.own = OwnRooms(rendezvous.rooms(folder, tag))
         except OSError as error:
-            logger.warning("this worker is sent everything, for it cannot show its rooms: %s", error)
+            logger.warning(
+                "this worker is sent everything, for it cannot show its rooms: %s", error
+            )
 
     def end(self) -> None:
         """It leaves them."""

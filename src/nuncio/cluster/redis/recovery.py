@@ -244,7 +244,9 @@ class RecoveringAdapter(StreamsAdapter):
         try:
             async with asyncio.timeout(self.request_seconds):
                 session = await self._found(pid, offset, replay)
-        except (ConnectionError, TimeoutError, PacketError) as error:
+        except PacketError as error:
+            self.drop(str(error))
+        except (ConnectionError, TimeoutError) as error:
             logger.debug("a client could not be restored: %r", error)
         if session is None:
             replay.end()
