@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from nuncio.cluster.rooms import Room
 from nuncio.workers.rooms import (
     FULL,
     PLACES,
@@ -42,7 +42,15 @@ def test_what_one_counts_the_other_sees_at_once(tmp_path: Path) -> None:
 
 
 def test_rooms_have_places_of_their_own() -> None:
-    named = [("/", "1"), ("/", 1), ("/", -1), ("/a", 1), ("/", ""), ("/", "*"), ("/", "\ud800")]
+    named: list[tuple[str, Room]] = [
+        ("/", "1"),
+        ("/", 1),
+        ("/", -1),
+        ("/a", 1),
+        ("/", ""),
+        ("/", "*"),
+        ("/", "\ud800"),
+    ]
     places = {places_of(*one) for one in named} | {places_of("/", 2**20000)}
     places |= {places_of_anybody("/"), places_of_all("/")}
     assert len(places) == len(named) + 3
@@ -90,13 +98,14 @@ def test_the_file_is_this_worker_s_alone_and_new(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-class _Link(SimpleNamespace):
-    __hash__ = object.__hash__
+class _Link:
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
 
 
 def link(tag: str) -> Any:
     """A link to a worker."""
-    return _Link(tag=tag)
+    return _Link(tag)
 
 
 def test_who_cannot_be_seen_is_sent_everything(tmp_path: Path) -> None:

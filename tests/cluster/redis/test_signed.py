@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -61,7 +62,7 @@ def said(adapter: Any, *args: Any, to: str = "room") -> list[Any]:
 def forged() -> list[tuple[str, bytes]]:
     """What would disconnect everybody, or be told everybody, in all families' words."""
     packet = {"type": 2, "data": ["forged"], "nsp": "/"}
-    opts = {"rooms": [], "except": [], "flags": {}}
+    opts: dict[str, Any] = {"rooms": [], "except": [], "flags": {}}
     event = {"uid": "x", "nsp": "/", "type": 3, "data": {"packet": packet, "opts": opts}}
     away = {"uid": "x", "nsp": "/", "type": 6, "data": {"opts": opts, "close": True}}
     classic = {"uid": "x", "type": 4, "opts": opts, "close": True}
@@ -179,7 +180,10 @@ async def test_an_entry_is_not_believed_in_another_stream_or_changed(program: An
             told = dict(zip(words[::2], words[1::2], strict=True))
             assert len(told["sig"]) == 32
             assert set(told) == {"uid", "nsp", "type", "data", "sig"}
-            other = pair.adapter(pair.two)
+
+            async def dropped() -> int:
+                return int(pair.adapter(pair.two).stats()["dropped"])
+
             for change in (
                 {"type": "6"},
                 {"data": told["data"].replace("room", "")},
@@ -188,11 +192,11 @@ async def test_an_entry_is_not_believed_in_another_stream_or_changed(program: An
                 {"sig": ""},
                 {"sig": "A" * 32},
             ):
-                before = other.stats()["dropped"]
+                before = await dropped()
                 changed = {**told, **change}
                 parts = [part for one in changed.items() for part in one]
                 await redis.command("XADD", "socket.io", "*", *parts)
-                await eventually(lambda before=before: other.stats()["dropped"] == before + 1)
+                await until(dropped, before + 1)
             entry = {name.encode(): value.encode() for name, value in told.items()}
             adapters[1].verify_entry("socket.io", entry)
             with pytest.raises(PacketError):
@@ -234,7 +238,7 @@ async def test_clients_that_are_away_are_kept_signed(program: Any) -> None:
                 pair.one.to("room").emit("one")
                 assert await wanderer.next() == ["one"]
                 wanderer.lose()
-                await eventually(lambda sid=sid: sid not in pair.one.sockets.sockets)
+                await eventually(functools.partial(_gone, pair.one, sid))
                 key = "sio:session:" + wanderer.pid
                 kept = await redis.command("GET", key)
                 assert json.dumps(sid).encode() not in kept
@@ -251,6 +255,10 @@ async def test_clients_that_are_away_are_kept_signed(program: Any) -> None:
                 assert "vault" not in back.rooms
                 await wanderer.leave()
             assert pair.adapter(pair.two).stats()["dropped"] >= 1
+
+
+def _gone(io: Server, sid: str) -> bool:
+    return sid not in io.sockets.sockets
 
 
 def test_a_secret_that_is_none_is_told(make: Make) -> None:
