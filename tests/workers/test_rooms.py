@@ -42,18 +42,10 @@ def test_what_one_counts_the_other_sees_at_once(tmp_path: Path) -> None:
 
 
 def test_rooms_have_places_of_their_own() -> None:
-    named: list[tuple[str, Room]] = [
-        ("/", "1"),
-        ("/", 1),
-        ("/", -1),
-        ("/a", 1),
-        ("/", ""),
-        ("/", "*"),
-        ("/", "\ud800"),
-    ]
-    places = {places_of(*one) for one in named} | {places_of("/", 2**20000)}
+    rooms: list[Room] = ["1", 1, -1, 2**20000, "", "*", "\ud800"]
+    places = {places_of("/", room) for room in rooms} | {places_of("/a", room) for room in rooms}
     places |= {places_of_anybody("/"), places_of_all("/")}
-    assert len(places) == len(named) + 3
+    assert len(places) == 2 * len(rooms) + 2
     assert all(0 <= place < PLACES for pair in places for place in pair)
     assert remembered_places("/")("news") == places_of("/", "news")
 
