@@ -44,6 +44,7 @@ class FolderPlace:
             mesh.rename()
         self._mesh = mesh
         path = rendezvous.address(self.folder, mesh.tag)
+        mesh.routes.begin(self.folder, mesh.tag)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(lambda: Pipe(Link(mesh)), path)
         os.chmod(path, 0o600)
@@ -58,8 +59,7 @@ class FolderPlace:
             )
         except (ConnectionRefusedError, FileNotFoundError):
             logger.debug("the worker %s is dead; its socket is removed", tag)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+            rendezvous.clear(self.folder, tag)
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(pipe.link.greeted), GREET_SECONDS)
@@ -70,8 +70,8 @@ class FolderPlace:
         self._mesh = self._server = None
         if mesh is None or server is None:
             return
-        with contextlib.suppress(OSError):
-            os.unlink(rendezvous.address(self.folder, mesh.tag))
+        mesh.routes.end()
+        rendezvous.clear(self.folder, mesh.tag)
         server.close()
         for link in mesh.others:
             link.close()

@@ -15,6 +15,7 @@ from nuncio.workers import rendezvous
 from nuncio.workers.link import Link
 from nuncio.workers.messages import Bus, Message, Present, encode
 from nuncio.workers.place import Place
+from nuncio.workers.rooms import Routes
 
 
 class Mesh:
@@ -28,6 +29,7 @@ class Mesh:
         namespaces: those that take part here; the adapter of each by name.
         on_message: called with a link and a message that concerns sessions.
         on_lost: called with a link that is gone.
+        routes: to which workers something has to be sent.
     """
 
     def __init__(self, place: Place) -> None:
@@ -36,6 +38,7 @@ class Mesh:
         self.namespaces: dict[str, Any] = {}
         self.on_message: Callable[[Link, Any], None] = _ignore
         self.on_lost: Callable[[Link], None] = _ignore_lost
+        self.routes = Routes()
         self._links: dict[str, Link] = {}
         self._opening: asyncio.Task[None] | None = None
 

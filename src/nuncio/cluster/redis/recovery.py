@@ -115,8 +115,8 @@ class RecoveringAdapter(StreamsAdapter):
         if pending is not None:
             self._give(pending, "")
 
-    def entry_arrived(self, id: str, fields: Fields) -> None:
-        """See `StreamsAdapter.entry_arrived`."""
+    def entry_read(self, id: str, fields: Fields) -> None:
+        """See `StreamsAdapter.entry_read`."""
         for replay in list(self._replays.values()):
             replay.arrived(id, fields)
         if fields.get(b"uid") == self.uid.encode():
@@ -127,7 +127,7 @@ class RecoveringAdapter(StreamsAdapter):
             return
         self._reading = id
         try:
-            super().entry_arrived(id, fields)
+            super().entry_read(id, fields)
         finally:
             self._reading = ""
 
@@ -193,11 +193,16 @@ class RecoveringAdapter(StreamsAdapter):
             return
         key = self._key(session.pid)
         lifetime = round((self._duration + _GRACE_SECONDS) * 1000)
-        self.bus.send(key, "SET", key, session_wire.encode(told), "PX", str(lifetime))
+        kept = self.settings.signer.sign(session_wire.encode(told), self._place(key))
+        self.bus.send(key, "SET", key, kept, "PX", str(lifetime))
         self._away.add(session)
 
     def _key(self, pid: str) -> str:
         return self.settings.session_key_prefix + pid
+
+    def _place(self, key: str) -> bytes:
+        """What the signature of a session holds for."""
+        return self.settings.place("session", key.encode(errors="replace"))
 
     def _expired(self, session: SavedSession) -> None:
         self.nsp.server.spawn(self._give_up(session))
@@ -239,7 +244,9 @@ class RecoveringAdapter(StreamsAdapter):
         try:
             async with asyncio.timeout(self.request_seconds):
                 session = await self._found(pid, offset, replay)
-        except (ConnectionError, TimeoutError, PacketError) as error:
+        except PacketError as error:
+            self.drop(str(error))
+        except (ConnectionError, TimeoutError) as error:
             logger.debug("a client could not be restored: %r", error)
         if session is None:
             replay.end()
@@ -251,7 +258,7 @@ class RecoveringAdapter(StreamsAdapter):
         here = self._away.take(pid)
         if text is None:
             return None
-        told = session_wire.decode(text)
+        told = session_wire.decode(self.settings.signer.verify(text, self._place(key)))
         session = session_wire.saved(told)
         if here is not None:
             session.data, session.access = here.data, here.access
@@ -377,6 +384,7 @@ class RecoveringAdapter(StreamsAdapter):
     ) -> tuple[list[Any], BroadcastOptions] | None:
         """The event of an entry, if a client would have received it."""
         try:
+            self.settings.verify_entry(self.stream, fields)
             message = envelope.from_fields(fields)
             if message.type != Kind.BROADCAST or message.nsp != self.nsp.name:
                 return None
