@@ -155,11 +155,12 @@ class WorkersAdapter(FollowingAdapter):
 
         Besides: `sent` and `received`, messages, counted for each worker; `spared`, those that were
         not sent because the worker has nobody whom they are for; `flooded`, how many workers are
-        sent everything, as it cannot be seen what they have.
+        sent everything, as it cannot be seen what they have. Those of links are of all namespaces.
         """
         links = self._mesh.with_namespace(self.nsp.name)
         return {
             **super().stats(),
+            **self._mesh.stats(),
             "sent": self._sent,
             "spared": self._spared,
             "received": self._received,
@@ -214,10 +215,6 @@ class WorkersAdapter(FollowingAdapter):
                 self._shown.add(self._anybody)
 
     # Life.
-
-    def stats(self) -> dict[str, int]:
-        """See `ClusterAdapter.stats`; numbers of links are those of all namespaces."""
-        return {**super().stats(), **self._mesh.stats()}
 
     async def init(self) -> None:
         """See `Adapter.init`."""
