@@ -15,6 +15,7 @@ from nuncio.workers.link import Link
 from nuncio.workers.mesh import Mesh
 from nuncio.workers.messages import Answered, Begun, Close, Granted, Piece, Reading, Sent
 from nuncio.workers.owner import Owner
+from nuncio.workers.recovery import RecoveringWorkersAdapter
 
 if TYPE_CHECKING:
     from nuncio.engine.engine import Engine
@@ -42,7 +43,8 @@ class Worker:
 
     def adapter(self, nsp: Any) -> WorkersAdapter:
         """The adapter of a namespace, where the application names no other."""
-        return WorkersAdapter(nsp, self.mesh)
+        kind = WorkersAdapter if nsp.server.recovery is None else RecoveringWorkersAdapter
+        return kind(nsp, self.mesh)
 
     def own_id(self, id: str | None = None) -> str:
         """The id of a new session: it says which worker holds it.
