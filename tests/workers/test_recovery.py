@@ -128,19 +128,24 @@ async def test_a_link_that_died_unnoticed_is_taken_over(crew: Start) -> None:
 
 
 @run_async
-async def test_a_session_is_given_up_once(crew: Start) -> None:
+async def test_a_session_is_at_one_worker_however_many_ask(crew: Start) -> None:
     async with team(crew) as workers:
-        client, thief = wanderer(), wanderer()
-        await client.connect(workers.ports[0])
-        client.lose()
-        await workers.gone(client)
-        thief.pid, sid = client.pid, client.sid
+        clients = [wanderer() for _ in range(6)]
+        await clients[0].connect(workers.ports[0])
+        sid, pid = clients[0].sid, clients[0].pid
+        clients[0].lose()
+        await workers.gone(clients[0])
+        for one in clients:
+            one.pid = pid
         await asyncio.gather(
-            client.come_back(workers.ports[1]), thief.come_back(workers.ports[2])
+            *(one.come_back(workers.ports[n % 3]) for n, one in enumerate(clients))
         )
-        assert [client.sid, thief.sid].count(sid) == 1
-        await client.leave()
-        await thief.leave()
+        assert sid in {one.sid for one in clients}
+        there = [sid in io.sockets.sockets for io in workers.servers]
+        assert there.count(True) == 1
+        assert not any(adapter_of(io).remembers(pid) for io in workers.servers)
+        for one in clients:
+            await one.leave()
 
 
 @pytest.mark.parametrize(

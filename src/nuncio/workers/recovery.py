@@ -211,7 +211,9 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             return self._restore(pid, offset)
         if len(pid) != PID_LENGTH or len(offset) > MOST_OFFSET or not self._tags():
             return None
-        return self._fetch(pid, offset)
+        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._moving[pid] = moving
+        return self._fetch(pid, offset, moving)
 
     def _restore(self, pid: str, offset: str) -> SavedSession | None:
         past = self.log.past(pid)
@@ -233,10 +235,10 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         if moving is not None:
             await asyncio.wait((moving,), timeout=MOVING_SECONDS)
 
-    async def _fetch(self, pid: str, offset: str) -> SavedSession | None:
+    async def _fetch(
+        self, pid: str, offset: str, moving: asyncio.Future[None]
+    ) -> SavedSession | None:
         """Look for a client at the other workers."""
-        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._moving[pid] = moving
         try:
             await self._search(pid, offset)
         finally:

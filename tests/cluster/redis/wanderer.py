@@ -26,7 +26,7 @@ class Wanderer:
         self._form = re.compile(form)
         self.sid = self.pid = self.offset = ""
         self._socket: WebSocket | None = None
-        self._early: list[Any] = []
+        self._before: list[WebSocket] = []
 
     async def connect(self, port: int, **auth: Any) -> list[Any]:
         """Connect.
@@ -34,7 +34,8 @@ class Wanderer:
         Returns:
             The events that came before the answer.
         """
-        self._socket = await WebSocket.open(port, websocket_target())
+        await self._open(port)
+        assert self._socket is not None
         assert str(await self._socket.receive()).startswith("0{")
         await self._socket.send("40" + json.dumps(auth))
         early: list[Any] = []
@@ -58,7 +59,8 @@ class Wanderer:
             The events, fewer if there are not so many.
         """
         auth = {"pid": self.pid, **({"offset": self.offset} if self.offset else {})}
-        self._socket = await WebSocket.open(port, websocket_target())
+        await self._open(port)
+        assert self._socket is not None
         assert str(await self._socket.receive()).startswith("0{")
         await self._socket.send("40" + json.dumps(auth))
         found: list[Any] = []
@@ -66,6 +68,13 @@ class Wanderer:
             found.append(await self._event(packet))
         self.lose()
         return found
+
+    async def _open(self, port: int) -> None:
+        """Open a connection; the one before stays as it is, and may be dead."""
+        if self._socket is not None:
+            self._before.append(self._socket)
+            self._socket = None
+        self._socket = await WebSocket.open(port, websocket_target())
 
     async def _packet(self) -> str:
         assert self._socket is not None
@@ -109,6 +118,8 @@ class Wanderer:
 
     async def leave(self) -> None:
         """Go away for good."""
+        for one in self._before:
+            one.connection.reset()
         if self._socket is not None:
             await self._socket.send("41")
             await self._socket.connection.close()
