@@ -374,10 +374,13 @@ async def test_who_leaves_while_it_is_let_in_may_come_back(crew: Start) -> None:
 class Emitters:
     """Every worker emits numbers of its own without pause."""
 
-    def __init__(self, workers: Team, **delivery: str) -> None:
+    def __init__(
+        self, workers: Team, *, delivery: str = "at-most-once", pause: float = 0.002
+    ) -> None:
         self.counts = [0] * len(workers.servers)
         self._workers = workers
-        self._guarantee = delivery.get("delivery", "at-most-once")
+        self._guarantee = delivery
+        self._pause = pause
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
@@ -391,7 +394,7 @@ class Emitters:
             for _ in range(random.randrange(4)):
                 room.emit("e", number, self.counts[number])
                 self.counts[number] += 1
-            await asyncio.sleep(random.choice((0, 0, 0.001, 0.003)))
+            await asyncio.sleep(random.choice((0, self._pause)))
 
     def end(self, number: int | None = None) -> None:
         for one in self._tasks if number is None else [self._tasks[number]]:
@@ -578,21 +581,21 @@ async def test_workers_are_drained_one_after_the_other_and_nothing_is_lost(crew:
         for number, client in enumerate(clients):
             await client.connect(workers.ports[number % 4])
         sids = [client.sid for client in clients]
-        emitters = Emitters(workers, delivery="at-least-once")
+        emitters = Emitters(workers, delivery="at-least-once", pause=0.02)
         emitters.begin()
         staying = list(workers.ports)
-        over = asyncio.Event()
         going = [
-            asyncio.ensure_future(_stay_somewhere(client, staying, over, chance))
-            for client in clients
+            asyncio.ensure_future(_stay_somewhere(client, staying, chance)) for client in clients
         ]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
         for number in range(3):
             staying.remove(workers.ports[number])
+            io = workers.servers[number]
+            await io.engine.drain(0.1)
             emitters.end(number)
-            await workers.servers[number].drain(0.2, timeout=2.0)
-        over.set()
+            await io.close(timeout=2.0)
         emitters.end()
+        workers.servers[3].to("everybody").delivery("at-least-once").emit("end", -1, 0)
         await within(asyncio.gather(*going))
         for client in clients:
             await eventually_read(client, emitters.counts)
@@ -604,19 +607,23 @@ async def test_workers_are_drained_one_after_the_other_and_nothing_is_lost(crew:
             await client.leave()
 
 
-async def _stay_somewhere(
-    client: Reliable, ports: list[int], over: asyncio.Event, chance: random.Random
-) -> None:
+async def _stay_somewhere(client: Reliable, ports: list[int], chance: random.Random) -> None:
     """Read, and come back elsewhere whenever the connection ends; at times a little later."""
-    while not over.is_set():
+    while not client.numbers(-1):
         try:
             await client.next()
-        except (Closed, ConnectionError, asyncio.IncompleteReadError):
-            if chance.random() < 0.5:
-                await asyncio.sleep(chance.random() * 0.3)
-            while True:
-                try:
-                    await client.come_back(chance.choice(ports))
-                    break
-                except (Closed, ConnectionError, asyncio.IncompleteReadError):
-                    await asyncio.sleep(0.01)
+        except (Closed, ConnectionError):
+            client.lose()
+            await asyncio.sleep(chance.choice((0, 0, 0.05, 0.3)))
+            await _come_back_somewhere(client, ports, chance)
+
+
+async def _come_back_somewhere(
+    client: Reliable, ports: list[int], chance: random.Random
+) -> None:
+    while True:
+        try:
+            await client.come_back(chance.choice(ports))
+            return
+        except (Closed, ConnectionError):
+            await asyncio.sleep(0.01)

@@ -260,8 +260,10 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             await self._answered(question)
             if question.found is not None:
                 await question.found
+            if self.log.remembers(pid):
+                # Or it was handed over to this worker meanwhile.
                 return
-            tags = question.heirs
+            tags = [tag for tag in question.heirs if tag != self._mesh.tag]
 
     def _done_moving(self, pids: list[str], moving: asyncio.Future[None]) -> None:
         for pid in pids:
