@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import nuncio
+from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.workers.recovery import RecoveringWorkersAdapter
 from tests.cluster.redis.wanderer import Wanderer
 from tests.support.aio import eventually, run_async, within
@@ -411,10 +412,37 @@ async def rest(client: Wanderer, got: list[Any], counts: list[int]) -> None:
         wanted.discard((event[1], event[2]))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.fixture(params=["to all", "to whom it concerns"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether broadcasts go to all workers, or to those alone that have somebody in the room."""
+    if request.param == "to all":
+        return
+    adapters: dict[str, RecoveringWorkersAdapter] = {}
+    everywhere = RecoveringWorkersAdapter.publish
+    begin = RecoveringWorkersAdapter.init
+
+    async def init(self: RecoveringWorkersAdapter) -> None:
+        await begin(self)
+        adapters[self._mesh.tag] = self
+
+    def publish(self: RecoveringWorkersAdapter, message: ClusterMessage) -> None:
+        rooms = message.data.opts.rooms if message.type == Kind.BROADCAST else []
+        if not rooms:
+            everywhere(self, message)
+            return
+        for link in self._mesh.others:
+            there = adapters.get(link.tag)
+            if there is not None and any(there.has_room(room) for room in rooms):
+                self.reply(link.tag, message)
+
+    monkeypatch.setattr(RecoveringWorkersAdapter, "init", init)
+    monkeypatch.setattr(RecoveringWorkersAdapter, "publish", publish)
+
+
+@pytest.mark.parametrize("seed", range(2))
 @run_async
 async def test_every_number_arrives_once_and_in_order_whatever_the_client_does(
-    crew: Start, seed: int
+    crew: Start, way: None, seed: int
 ) -> None:
     chance = random.Random(seed)
     async with team(crew) as workers:
@@ -444,7 +472,7 @@ async def test_every_number_arrives_once_and_in_order_whatever_the_client_does(
 
 
 @run_async
-async def test_every_promise_is_kept_whatever_the_client_does(crew: Start) -> None:
+async def test_every_promise_is_kept_whatever_the_client_does(crew: Start, way: None) -> None:
     chance = random.Random(1)
     reports: list[nuncio.Undelivered] = []
     async with team(crew) as workers:

@@ -457,6 +457,10 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         """
         found = [entry_of(event, self.nsp) for event in question.events]
         self._forget_the_dead()
+        for uid, number in estate.heard.items():
+            if uid != self.uid and self._mesh.find(uid[:TAG_LENGTH]) is None:
+                # It will say no more, neither to this worker.
+                self._has_heard(uid, number)
         uids = {self.uid} | self._heard.keys() | estate.heard.keys()
         known = {uid: self._known(uid, estate, question) for uid in uids}
         everybody = known.keys() <= question.numbers.keys() | {self.uid}
@@ -528,6 +532,8 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     def _on_said(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Said)
+        # What it had to say to this worker up to there came before.
+        self._has_heard(message.uid, told.number)
         question = self._questions.find(told.request)
         if question is not None:
             question.events += told.events
