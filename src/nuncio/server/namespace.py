@@ -76,19 +76,22 @@ class Namespace(Broadcaster[D, U]):
         "handlers",
         "lifecycle",
         "parent",
+        "restoring",
     )
 
     def __init__(self, name: str) -> None:
         """Make one, which belongs to no server yet.
 
         For the server's own use are `handlers`, those of its sockets' events, and `lifecycle`,
-        those of `connection`, `disconnecting`, `disconnect` and so on, both by name.
+        those of `connection`, `disconnecting`, `disconnect` and so on, both by name; `restoring`
+        is whose session the adapter is asked to restore.
         """
         super().__init__(name)
         self.handlers: dict[str, list[Handler]] = {}
         self.lifecycle: dict[str, list[Handler]] = {}
         self.parent: Any = None
         self._middlewares: list[Any] = []
+        self.restoring: Any = None
         self._admitting = 0
         # Sockets by the secret with which they recover; empty without recovery.
         self._live: dict[str, Socket] = {}
@@ -273,12 +276,18 @@ class Namespace(Broadcaster[D, U]):
 
     def _recover(self, connection: Connection, auth: dict[str, Any], pid: str, offset: str) -> None:
         self.take_over(pid)
+        self.restoring = connection
         found = self.adapter.restore_session(pid, offset)
+        self.restoring = None
         if found is not None and hasattr(found, "__await__"):
             connection.begin_joining(self.name)
             self.server.finish_restoring(self, connection, auth, found)
         else:
             self.resume(connection, auth, found)
+
+    def is_live(self, pid: str) -> bool:
+        """Whether a client is connected, as far as is known."""
+        return pid in self._live
 
     def take_over(self, pid: str) -> None:
         """A client comes back that may be connected: its old link is dead, if nobody noticed."""

@@ -213,7 +213,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             return None
         moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._moving[pid] = moving
-        return self._fetch(pid, offset, moving)
+        return self._fetch(pid, offset, moving, self._namespace.restoring)
 
     def _restore(self, pid: str, offset: str) -> SavedSession | None:
         past = self.log.past(pid)
@@ -236,21 +236,24 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             await asyncio.wait((moving,), timeout=MOVING_SECONDS)
 
     async def _fetch(
-        self, pid: str, offset: str, moving: asyncio.Future[None]
+        self, pid: str, offset: str, moving: asyncio.Future[None], connection: Any
     ) -> SavedSession | None:
         """Look for a client at the other workers."""
         try:
-            await self._search(pid, offset)
+            await self._search(pid, offset, connection)
         finally:
             self._done_moving([pid], moving)
         return self._restore(pid, offset)
 
-    async def _search(self, pid: str, offset: str) -> None:
+    async def _search(self, pid: str, offset: str, connection: Any) -> None:
         """Ask the worker where the client began, then all others, and whoever they name."""
         first = pid[:TAG_LENGTH]
         tags = [first] if first in self._tags() else []
         asked_all = False
         for _ in range(MOST_ROUNDS):
+            if not connection.session.is_open:
+                # Meanwhile it may be connected elsewhere.
+                return
             if not tags:
                 if asked_all:
                     return
@@ -278,13 +281,16 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         told = msgspec.convert(message.data, Wanted)
         tag = message.uid[:TAG_LENGTH]
         if told.pid in self._moving:
-            self.nsp.server.spawn(self._give_later(tag, told))
+            self.nsp.server.spawn(self._ask_again(tag, told))
         else:
             self._give(tag, told)
 
-    async def _give_later(self, tag: str, told: Wanted) -> None:
+    async def _ask_again(self, tag: str, told: Wanted) -> None:
+        """The client is on its way here: who wants it may ask again, if it still does by then."""
         await self._moved(told.pid)
-        self._give(tag, told)
+        here = self.log.remembers(told.pid) or self._namespace.is_live(told.pid)
+        heir = self._mesh.tag if here else self._heirs.get(told.pid, "")
+        self._say(tag, NOTHING, Nothing(told.request, heir))
 
     def _give(self, tag: str, told: Wanted) -> None:
         """Give a client to the worker to which it came back."""
