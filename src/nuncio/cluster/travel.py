@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+import random
+from typing import Any, Final
 
 import msgspec
 
@@ -12,6 +13,18 @@ from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import plain
 
 logger = logging.getLogger("nuncio.cluster")
+
+# Ids of acknowledgements begin below; clients that know 31 bits have as many left.
+_FIRST_IDS: Final = 1 << 30
+
+
+def first_id() -> int:
+    """Where a server's ids of acknowledgements begin, if clients come to it from other servers.
+
+    They may acknowledge late what another server sent. Ids of two servers should not meet, or that
+    would be taken for something else.
+    """
+    return random.randrange(_FIRST_IDS)
 
 
 class ToldAccess(msgspec.Struct, omit_defaults=True):

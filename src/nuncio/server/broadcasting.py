@@ -362,11 +362,7 @@ class Broadcaster(Generic[D, U]):
         return id
 
     def number_acks_from(self, first: int) -> None:
-        """Begin the ids of acknowledgements elsewhere than at 0.
-
-        Clients that move between servers may acknowledge late what another one sent, which must not
-        be taken for something else.
-        """
+        """Begin the ids of acknowledgements elsewhere than at 0."""
         self._ids = first
 
     def deliver_with_ack(

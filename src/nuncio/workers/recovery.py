@@ -30,7 +30,7 @@ from nuncio.cluster.outbox import FORGOTTEN, OVERFLOW
 from nuncio.cluster.past import UNKNOWN, Past
 from nuncio.cluster.recovery import Entry, RecoveryLog, SavedSession
 from nuncio.cluster.rooms import Room
-from nuncio.cluster.travel import shape
+from nuncio.cluster.travel import first_id, shape
 from nuncio.ids import new_id
 from nuncio.workers.adapter import WorkersAdapter
 from nuncio.workers.estate import (
@@ -81,9 +81,6 @@ MOST_ROUNDS: Final = 6
 # What a worker may have emitted while a client was on its way.
 MOST_SAID: Final = 8 * 1024 * 1024
 
-# Among so many numbers acknowledgements' ids begin, and clients that know 32 bits have as many left.
-FIRST_IDS: Final = 1 << 30
-
 _COULD_NOT_MOVE: Final = "the client came back to another worker, and the others did not answer"
 
 
@@ -99,8 +96,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     def __init__(self, nsp: Any, mesh: Mesh) -> None:
         super().__init__(nsp, mesh)
-        # A late acknowledgement of what another worker sent is to be taken for nothing else.
-        nsp.number_acks_from(random.randrange(FIRST_IDS))
+        nsp.number_acks_from(first_id())
         self._namespace = nsp
         self._heard: dict[str, int] = {}
         self._starts: dict[str, int] = {}

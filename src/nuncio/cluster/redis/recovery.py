@@ -29,7 +29,7 @@ from nuncio.cluster.redis.reader import START, Fields, mapped
 from nuncio.cluster.redis.session_wire import id_of, position_of
 from nuncio.cluster.redis.streams import RedisStreamsAdapter, StreamsAdapter
 from nuncio.cluster.rooms import Room
-from nuncio.cluster.travel import shape
+from nuncio.cluster.travel import first_id, shape
 from nuncio.cluster.values import plain
 from nuncio.engine.sent import TAKEN, Sent, SentLater
 from nuncio.errors import PacketError
@@ -63,6 +63,7 @@ class RecoveringAdapter(StreamsAdapter):
     def __init__(self, nsp: Any, bus: Bus, hub: Hub, settings: RedisStreamsAdapter) -> None:
         super().__init__(nsp, bus, hub, settings)
         recovery = nsp.server.recovery
+        nsp.number_acks_from(first_id())
         # The stream is the log.
         self.log = None
         self._duration = float(recovery.max_disconnection_duration)
