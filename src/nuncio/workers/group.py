@@ -18,6 +18,7 @@ from nuncio.workers.mesh import Mesh
 from nuncio.workers.messages import Answered, Begun, Close, Granted, Piece, Reading, Sent
 from nuncio.workers.owner import Owner
 from nuncio.workers.place import Place
+from nuncio.workers.recovery import RecoveringWorkersAdapter
 from nuncio.workers.redis import RedisPlace
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Worker:
 
     def adapter(self, nsp: Any) -> WorkersAdapter:
         """The adapter of a namespace, where the application names no other."""
-        return WorkersAdapter(nsp, self.mesh)
+        kind = WorkersAdapter if nsp.server.recovery is None else RecoveringWorkersAdapter
+        return kind(nsp, self.mesh)
 
     def own_id(self, id: str | None = None) -> str:
         """The id of a new session: it says which worker holds it.

@@ -29,6 +29,7 @@ from nuncio.cluster.redis.reader import START, Fields, mapped
 from nuncio.cluster.redis.session_wire import id_of, position_of
 from nuncio.cluster.redis.streams import RedisStreamsAdapter, StreamsAdapter
 from nuncio.cluster.rooms import Room
+from nuncio.cluster.travel import first_id, shape
 from nuncio.cluster.values import plain
 from nuncio.engine.sent import TAKEN, Sent, SentLater
 from nuncio.errors import PacketError
@@ -62,6 +63,7 @@ class RecoveringAdapter(StreamsAdapter):
     def __init__(self, nsp: Any, bus: Bus, hub: Hub, settings: RedisStreamsAdapter) -> None:
         super().__init__(nsp, bus, hub, settings)
         recovery = nsp.server.recovery
+        nsp.number_acks_from(first_id())
         # The stream is the log.
         self.log = None
         self._duration = float(recovery.max_disconnection_duration)
@@ -262,7 +264,7 @@ class RecoveringAdapter(StreamsAdapter):
         session = session_wire.saved(told)
         if here is not None:
             session.data, session.access = here.data, here.access
-        elif not self._shape(session):
+        elif not shape(session, self.nsp.server.options.data):
             return None
         after = max(position_of(offset), session.since) if offset else session.since
         session.offset = offset
@@ -274,18 +276,6 @@ class RecoveringAdapter(StreamsAdapter):
             return None
         replay.begin(after, position_of(told.left or START), entries)
         return session
-
-    def _shape(self, session: SavedSession) -> bool:
-        """Make the data of a client of another server what this application keeps of one."""
-        kind = self.nsp.server.options.data
-        if not isinstance(kind, type) or isinstance(session.data, kind):
-            return True
-        try:
-            session.data = msgspec.convert(session.data, kind)
-        except (msgspec.ValidationError, TypeError) as error:
-            logger.warning("the client %r cannot come back: %s", session.sid, error)
-            return False
-        return True
 
     async def _entries(self, after: str, known: bool) -> list[tuple[str, Fields]] | None:
         """All entries after one; None when that one is forgotten, and perhaps others with it."""
