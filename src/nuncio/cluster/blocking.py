@@ -54,7 +54,9 @@ class BlockingSender:
 
     def _open(self) -> Lease:
         from nuncio.sync.home import Lease
+        from nuncio.sync.places import check_place
 
+        check_place()
         if self._pid != os.getpid():
             # Another thread may have held it.
             self._pid, self._lock = os.getpid(), threading.Lock()

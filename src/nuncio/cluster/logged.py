@@ -287,6 +287,9 @@ class LoggedAdapter(ClusterAdapter):
         return self._restore(pid, offset)
 
     async def _restore(self, pid: str, offset: str) -> SavedSession | None:
+        if pid in self._replays:
+            # Somebody else with this secret is just being let in, and nobody is restored twice.
+            return None
         replay = _Replay(asyncio.get_running_loop(), lambda: self._replays.pop(pid, None))
         self._replays[pid] = replay
         session = None

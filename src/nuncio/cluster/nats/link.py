@@ -67,9 +67,6 @@ class Link(Line):
         most_payload: how many bytes a message may have.
         dropped: how many messages were not taken, as too much waited.
         failed: how many were lost with a connection, or not answered as they should be.
-        slow: how often NATS has cut this server off, because it did not take messages quickly
-            enough.
-        refused: how many subjects NATS did not let it use.
     """
 
     def __init__(self, dial: Dial, changed: Changed, most_bytes: int) -> None:
@@ -92,8 +89,8 @@ class Link(Line):
         self.most_payload = _MOST_PAYLOAD
         self.dropped = 0
         self.failed = 0
-        self.slow = 0
-        self.refused = 0
+        self._slow = 0
+        self._refused = 0
         self.subscribe(f"{self._inbox}.*", self._answered)
 
     def _new(self, dial: Dial) -> Any:
@@ -110,6 +107,16 @@ class Link(Line):
         if not self.connected:
             raise ConnectionError("NATS cannot be reached")
         return self._connection
+
+    @property
+    def slow(self) -> int:
+        """How often NATS has cut this server off, as it did not take messages quickly enough."""
+        return self._slow + (0 if self._connection is None else self._connection.slow)
+
+    @property
+    def refused(self) -> int:
+        """How often NATS did not let this server use a subject."""
+        return self._refused + (0 if self._connection is None else self._connection.refused)
 
     # Messages.
 
@@ -290,10 +297,8 @@ class Link(Line):
     def lost(self, error: ConnectionError) -> None:
         """See `Line.lost`."""
         self._told = False
-        connection = self._connection
-        if connection is not None:
-            self.slow += connection.slow
-            self.refused += connection.refused
+        self._slow, self._refused = self.slow, self.refused
+        self._connection = None
         asked, self._asked = self._asked, {}
         for answer in asked.values():
             self._fail(answer, error)

@@ -178,7 +178,7 @@ class Log:
     async def _watch(self, consumer: Consumer, fail: Callable[[str], None]) -> None:
         """Notice when the consumer is there no longer."""
         loop = asyncio.get_running_loop()
-        while loop.time() - consumer.heard_at < _SILENCE_SECONDS:
+        while loop.time() - consumer.heard_at < _SILENCE_SECONDS:  # noqa: ASYNC110 - as it says
             await asyncio.sleep(HEARTBEAT_SECONDS)
         fail("the stream says nothing")
 
