@@ -251,7 +251,7 @@ async def test_namespaces_are_apart(home: NodeHome, pair: Pair) -> None:
     second = two.client.manager.socket("/foo")
     heard: list[Any] = []
     for number, socket in enumerate((first, second)):
-        socket.on("e", lambda *args, n=number: heard.append((n, *args)))
+        socket.on("e", lambda *args, n=number: heard.append((n, args[0])))
         await within(socket.wait_connected())
     await until(lambda: fetched(one), 2)
     await one.emit("e", 1, nsp="/foo")

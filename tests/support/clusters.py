@@ -366,7 +366,9 @@ class Cluster:
         self._endings += [io.close, listening.close]
         clients = Ours(f"http://127.0.0.1:{listening.port}", {})
         self._endings.append(clients.close)
-        return OurSide(io, clients, await clients.connect(auth={"name": "ours"}))
+        client = await clients.connect(auth={"name": "ours"})
+        client.recovers = bool(self._kind.options.get("connection_state_recovery"))
+        return OurSide(io, clients, client)
 
     async def node_side(self) -> NodeSide:
         """Start one of Node's."""
