@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from nuncio.cluster import NatsAdapter, RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
+from nuncio.cluster import (
+    NatsAdapter,
+    PostgresAdapter,
+    RedisAdapter,
+    RedisShardedAdapter,
+    RedisStreamsAdapter,
+)
 from nuncio.cluster.nats.subjects import Subjects
 from tests.support.clusters import Kind
 
@@ -65,8 +71,31 @@ def _nats(name: str, stream: str | None = None) -> Kind:
     )
 
 
+# One of the connections listens. With several others Node's servers keep no order at all.
+NODE_POOL = """
+const pool = new (require("pg").Pool)({ connectionString: args[0], max: 2 });
+pool.on("error", () => {});
+io.lines.push({ quit: () => pool.end() });
+"""
+
+
+def _postgres(name: str) -> Kind:
+    options = f'{{ channelPrefix: "{name}", tableName: "{name}" }}'
+    return Kind(
+        name,
+        lambda url: PostgresAdapter(url, channel_prefix=name, table_name=name),
+        f'{NODE_POOL} await pool.query("CREATE TABLE IF NOT EXISTS {name} (id bigserial UNIQUE,'
+        ' created_at timestamptz DEFAULT NOW(), payload bytea)");'
+        'const adapters = require("@socket.io/postgres-adapter");'
+        f"io.adapter(adapters.createAdapter(pool, {options}));",
+        bus="postgres",
+        node_overtakes=True,
+    )
+
+
 CLASSIC = _classic("classic", False)
 STREAMS = _streams("streams", False)
+POSTGRES = _postgres("postgres")
 KINDS = (
     CLASSIC,
     _classic("classic-specific", True),
@@ -75,6 +104,7 @@ KINDS = (
     _sharded("dynamic-private"),
     STREAMS,
     _streams("streams-sharded", True),
+    POSTGRES,
     _nats("nats"),
     _nats("jetstream", stream="jetstream"),
 )

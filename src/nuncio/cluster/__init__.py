@@ -6,6 +6,7 @@ from nuncio.cluster.local import LocalBus as LocalBus
 from nuncio.cluster.memory import MemoryAdapter as MemoryAdapter
 from nuncio.cluster.nats.adapter import NatsAdapter as NatsAdapter
 from nuncio.cluster.options import BroadcastOptions as BroadcastOptions
+from nuncio.cluster.postgres.adapter import PostgresAdapter as PostgresAdapter
 from nuncio.cluster.recovery import SavedSession as SavedSession
 from nuncio.cluster.redis.classic import RedisAdapter as RedisAdapter
 from nuncio.cluster.redis.sharded import RedisShardedAdapter as RedisShardedAdapter

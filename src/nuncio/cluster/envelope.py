@@ -63,6 +63,11 @@ def encode(message: ClusterMessage) -> bytes:
     return write(_envelope(message))
 
 
+def encode_plain(message: ClusterMessage) -> bytes:
+    """As JSON, whatever there is: binary stands as Node's Buffers."""
+    return to_json(_envelope(message))
+
+
 def encode_packed(message: ClusterMessage) -> bytes:
     """As MessagePack, whatever there is."""
     return to_msgpack(_envelope(message))

@@ -18,6 +18,9 @@ from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import plain, to_msgpack
 from nuncio.slow import POLICIES, conflate
 
+# The one name under which messages may come from somebody who is no server.
+EMITTER: Final = "emitter"
+
 # Nobody waits longer for what another server asks.
 MOST_SECONDS: Final = 86_400.0
 

@@ -14,10 +14,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from nuncio.cluster.line import CONNECT_SECONDS, Changed, Line, first_failure, seen
+from nuncio.cluster.line import CONNECT_SECONDS, Changed, DialledLine, first_failure, seen
 from nuncio.errors import LimitExceeded
 
 logger = logging.getLogger("nuncio.cluster")
+
+ENGINE: Final = "NATS"
 
 # NATS is asked so often whether it is there, and taken for lost when it does not answer in time.
 PULSE_SECONDS: Final = 2.0
@@ -54,7 +56,7 @@ class _Command:
         self.answer = answer
 
 
-class Link(Line):
+class Link(DialledLine):
     """One server's connection to NATS.
 
     Args:
@@ -68,6 +70,8 @@ class Link(Line):
         dropped: how many messages were not taken, as too much waited.
         failed: how many were lost with a connection, or not answered as they should be.
     """
+
+    engine = ENGINE
 
     def __init__(self, dial: Dial, changed: Changed, most_bytes: int) -> None:
         super().__init__(lambda: self._new(dial), changed)

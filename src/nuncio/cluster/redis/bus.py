@@ -12,8 +12,8 @@ import functools
 import logging
 from typing import Any, Final, Protocol
 
-from nuncio.cluster.line import Line, seen
 from nuncio.cluster.redis.endpoint import Address, Endpoint
+from nuncio.cluster.redis.line import Line, seen
 from nuncio.cluster.redis.link import Command, Link
 from nuncio.cluster.redis.reader import Receiver as EntryReceiver
 from nuncio.cluster.redis.reader import StreamReader

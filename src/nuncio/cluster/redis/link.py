@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from nuncio.cluster.line import (
+from nuncio.cluster.redis.line import (
     PULSE_SECONDS,
     Changed,
     Line,

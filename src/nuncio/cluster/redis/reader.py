@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from nuncio.cluster.line import Changed, Line
+from nuncio.cluster.redis.line import Changed, Line
 from nuncio.cluster.session_wire import START
 
 logger = logging.getLogger("nuncio.cluster")

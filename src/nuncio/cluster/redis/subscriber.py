@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from nuncio.cluster.line import (
+from nuncio.cluster.redis.line import (
     PULSE_SECONDS,
     Changed,
     Line,
