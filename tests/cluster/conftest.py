@@ -1,4 +1,4 @@
-"""Redis, PostgreSQL and Node for tests of clusters, each started once for a run."""
+"""Redis, PostgreSQL, NATS and Node for tests of clusters, each started once for a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.clusters import Bus, Kind
+from tests.support.nats import Nats
 from tests.support.nodeserver import PROGRAM, NodeHome
 from tests.support.postgres import Postgres
 from tests.support.redis import Redis
@@ -30,6 +31,15 @@ def redis(home: NodeHome, program: Callable[[str], str]) -> Iterator[Redis]:
     home.run(redis.__aenter__())
     yield redis
     home.run(redis.__aexit__())
+
+
+@pytest.fixture(scope="session")
+def nats(home: NodeHome, program: Callable[[str], str]) -> Iterator[Nats]:
+    """One NATS with JetStream, in the loop of `home`."""
+    nats = Nats(program("nats-server"))
+    home.run(nats.__aenter__())
+    yield nats
+    home.run(nats.__aexit__())
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from nuncio.cluster import (
+    NatsAdapter,
     PostgresAdapter,
     RedisAdapter,
     RedisShardedAdapter,
     RedisStreamsAdapter,
 )
+from nuncio.cluster.nats.subjects import Subjects
 from tests.support.clusters import Kind
 
 NODE_CLIENTS = """
@@ -32,7 +34,7 @@ def _sharded(mode: str) -> Kind:
         prefix,
         lambda url: RedisShardedAdapter(url, subscription_mode=mode, channel_prefix=prefix),
         _node("@socket.io/redis-adapter", f"createShardedAdapter(...lines, {options})"),
-        room_channel="" if mode == "static" else f"{prefix}#/#{{}}#",
+        room_channel=None if mode == "static" else f"{prefix}#/#{{}}#".format,
     )
 
 
@@ -56,6 +58,16 @@ def _streams(name: str, sharded: bool) -> Kind:
             url, stream_name=name, channel_prefix=name, use_sharded_pub_sub=sharded
         ),
         _node("@socket.io/redis-streams-adapter", f"createAdapter(lines[0], {options})"),
+    )
+
+
+def _nats(name: str, stream: str | None = None) -> Kind:
+    return Kind(
+        name,
+        lambda url: NatsAdapter(url, subject_prefix=name, stream=stream),
+        options={} if stream is None else {"connection_state_recovery": True},
+        room_channel=Subjects(name, "/").room,
+        bus="nats",
     )
 
 
@@ -111,4 +123,6 @@ KINDS = (
     POSTGRES,
     _classic_signed("classic-signed"),
     _streams_signed("streams-signed"),
+    _nats("nats"),
+    _nats("jetstream", stream="jetstream"),
 )

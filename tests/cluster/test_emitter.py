@@ -100,11 +100,8 @@ def test_several_rooms() -> None:
     assert b"room1" in command[2] and command[2].endswith(b"\xa6except\x91\xa5room2")
 
 
-@pytest.fixture(scope="module", params=[OURS, NODE])
-def at(request: pytest.FixtureRequest) -> str:
-    """Whose server hears it."""
-    found: str = request.param
-    return found
+# Whose server hears it.
+PLACES = [(kind, at) for kind in KINDS for at in (OURS, NODE) if kind.node or at == OURS]
 
 
 def maker(kind: Kind, url: str) -> Any:
@@ -112,7 +109,7 @@ def maker(kind: Kind, url: str) -> Any:
     return kind.ours(url)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(("kind", "at"), PLACES, ids=lambda one: getattr(one, "name", one))
 @run_async
 async def test_our_emitter_reaches_clients_of_ours_and_node_s(
     home: NodeHome, kind: Kind, bus: Bus, at: str

@@ -28,15 +28,15 @@ class Pair:
 
     async def subscribed(self, room: str | int) -> int:
         """How many servers are subscribed to a room's own channel."""
-        channel = self._kind.room_channel.format(room)
-        redis: Any = self._bus
-        found = await redis.command("PUBSUB", "SHARDNUMSUB", channel)
-        return int(found[1])
+        assert self._kind.room_channel is not None
+        bus: Any = self._bus
+        found: int = await bus.subscribed(self._kind.room_channel(room))
+        return found
 
     @property
     def has_room_channels(self) -> bool:
         """Whether rooms have channels of their own, to which servers subscribe without waiting."""
-        return bool(self._kind.room_channel)
+        return self._kind.room_channel is not None
 
     async def binary_arrived(self) -> None:
         """Wait for something binary, where something else might overtake it."""
@@ -259,7 +259,7 @@ async def test_namespaces_are_apart(home: NodeHome, pair: Pair) -> None:
     second = two.client.manager.socket("/foo")
     heard: list[Any] = []
     for number, socket in enumerate((first, second)):
-        socket.on("e", lambda *args, n=number: heard.append((n, *args)))
+        socket.on("e", lambda *args, n=number: heard.append((n, args[0])))
         await within(socket.wait_connected())
     await until(lambda: fetched(one), 2)
     await one.emit("e", 1, nsp="/foo")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.cluster.redis.wanderer import Wanderer
 
 import nuncio
 from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.workers.recovery import RecoveringWorkersAdapter
-from tests.cluster.redis.wanderer import Wanderer
 from tests.support.aio import eventually, run_async, within
 from tests.support.rawclient import Closed
 from tests.workers.conftest import Crew, Start, worker_of

@@ -65,6 +65,10 @@ def target_of(where: Any) -> Target:
         return where
     if isinstance(where, str) and "://" in where:
         scheme = where.partition("://")[0]
+        if scheme == "nats":
+            from nuncio.cluster.nats.adapter import NatsAdapter
+
+            return NatsAdapter(where)
         if scheme in ("postgresql", "postgres"):
             return _over_postgres(where)
         if scheme not in ("redis", "rediss", "unix"):
@@ -244,7 +248,8 @@ class Emitter(Emitting[Awaitable[None]]):
     Args:
         adapter: the adapter of the servers, made with the same options; or an address such as
             `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults; or
-            `postgresql://…`, or a pool of asyncpg, for `PostgresAdapter` with its.
+            `postgresql://…`, or a pool of asyncpg, for `PostgresAdapter` with its; or `nats://…`
+            for `NatsAdapter`.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

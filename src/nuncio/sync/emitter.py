@@ -19,7 +19,7 @@ class Emitter(Emitting[None]):
     Args:
         adapter: the adapter of the servers, made with the same options; or an address such as
             `redis://…`, or a client `redis.Redis`, for `RedisAdapter` with its defaults; or
-            `postgresql://…` for `PostgresAdapter` with its.
+            `postgresql://…` for `PostgresAdapter` with its; or `nats://…` for `NatsAdapter`.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

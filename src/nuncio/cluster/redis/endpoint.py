@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, Final
 
+from nuncio.cluster.line import CONNECT_SECONDS
 from nuncio.errors import OptionError
 
-CONNECT_SECONDS: Final = 5.0
 MISSING: Final = "clusters over Redis need redis-py: pip install 'nuncio[redis]'"
 
 # The name and the port of one of Redis' servers.

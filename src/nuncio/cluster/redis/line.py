@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from nuncio.cluster import line
@@ -13,34 +12,10 @@ from nuncio.cluster.line import first_failure as first_failure
 from nuncio.cluster.line import seen as seen
 
 
-class Line(line.Line):
-    """One connection to one of Redis' servers.
-
-    Args:
-        dial: makes a connection that is not connected yet.
-        changed: see `nuncio.cluster.line.Line`.
-    """
+class Line(line.DialledLine):
+    """One connection to one of Redis' servers; see `nuncio.cluster.line.DialledLine`."""
 
     engine = "Redis"
-
-    def __init__(self, dial: Callable[[], Any], changed: Changed) -> None:
-        super().__init__(changed)
-        self._dial = dial
-
-    async def connect(self) -> Any:
-        """See `Line.connect` of all engines."""
-        connection = self._dial()
-        try:
-            await connection.connect()
-        except BaseException:
-            with contextlib.suppress(Exception):
-                await self.disconnect(connection)
-            raise
-        return connection
-
-    async def disconnect(self, connection: Any) -> None:
-        """See `Line.disconnect` of all engines."""
-        await connection.disconnect(nowait=True)
 
 
 def packed(commands: Iterable[tuple[Any, ...]]) -> bytes:

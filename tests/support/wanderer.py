@@ -42,7 +42,7 @@ class Wanderer:
         while not (packet := await self._packet()).startswith("40"):
             early.append(await self._event(packet))
         told = json.loads(packet[2:])
-        self.sid, self.pid = told["sid"], told["pid"]
+        self.sid, self.pid = told["sid"], told.get("pid", "")
         return early
 
     async def come_back(self, port: int) -> list[Any]:

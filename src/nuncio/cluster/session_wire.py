@@ -1,4 +1,4 @@
-"""What is kept in Redis of a client that lost its connection, as Node's streams adapter does.
+"""What a bus keeps of a client that lost its connection, as Node's adapter of Redis streams does.
 
 Node's servers read `sid`, `pid`, `rooms` and `data`. The rest is Nuncio's own, and they ignore it:
 `since`, where the stream ended when the client came; `joined`, the same for its rooms; `left`, the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,9 @@ from nuncio.cluster.rooms import Room
 from nuncio.cluster.travel import ToldAccess, saved_access, told_access
 from nuncio.cluster.values import converted, from_msgpack, plain, to_msgpack
 from nuncio.errors import PacketError
+
+# Before everything.
+START: Final = "0-0"
 
 
 class Session(msgspec.Struct, omit_defaults=True):
