@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.cluster.redis.wanderer import Wanderer
+from tests.support.wanderer import Wanderer
 
 import nuncio
 from nuncio.cluster.messages import ClusterMessage, Kind

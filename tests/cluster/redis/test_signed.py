@@ -19,7 +19,7 @@ from nuncio.cluster.emitter import Emitting
 from nuncio.errors import PacketError
 from tests.cluster.kinds import SECRET
 from tests.cluster.redis.test_faults import Two
-from tests.cluster.redis.wanderer import Wanderer
+from tests.support.wanderer import Wanderer
 from tests.cluster.test_emitter import Orders
 from tests.support.aio import eventually, run_async, until
 from tests.support.redis import Redis
