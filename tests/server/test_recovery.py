@@ -282,9 +282,7 @@ async def test_what_is_said_while_a_middleware_decides_is_not_lost() -> None:
 
 @run_async
 async def test_what_is_promised_while_a_middleware_decides_is_kept() -> None:
-    io = Server(
-        connection_state_recovery={"skip_middlewares": False}, delivery="at-least-once"
-    )
+    io = Server(connection_state_recovery={"skip_middlewares": False}, delivery="at-least-once")
     visitor = Visitor(io)
     visitor.lose()
     go = asyncio.Event()

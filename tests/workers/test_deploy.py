@@ -6,11 +6,12 @@ import asyncio
 import itertools
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import nuncio
-from tests.support.aio import run_async, within
+from tests.support.aio import run_async, until, within
 from tests.support.node import WEBSOCKET, Client, Node
 from tests.workers.test_supervisor import serving
 
@@ -78,7 +79,7 @@ class Member:
         self.recovered: list[bool] = []
         self.sent = 0
         self.running = True
-        self.stopped = False
+        self.stopped = asyncio.Event()
 
     async def connect(self, port: int) -> None:
         self.socket = await nuncio.connect(
@@ -101,7 +102,7 @@ class Member:
         """Send one after the other, until told to stop."""
         for number in itertools.count():
             if not self.running:
-                self.stopped = True
+                self.stopped.set()
                 return
             await self.socket.emit_with_ack("shout", self.name, number)
             self.sent = number + 1
@@ -154,7 +155,7 @@ async def test_a_rolling_deploy_loses_nothing(node: Node, tmp_path: Path) -> Non
                 await everything(one.told, wanted)
                 assert one.recovered and all(one.recovered)
             for page_there in pages:
-                await everything(lambda there=page_there: there.value("socket.heard()"), wanted)
+                await everything(partial(page_there.value, "socket.heard()"), wanted)
                 recovered = await page_there.value("socket.recoveries()")
                 assert recovered and all(recovered)
             for one in members:
@@ -169,14 +170,12 @@ async def _stopped(members: list[Member], pages: list[Client]) -> set[tuple[str,
         one.running = False
     for there in pages:
         await there.run("socket.stop()")
-        while not await there.value("socket.stopped"):
-            await asyncio.sleep(0.02)
+        await until(partial(there.value, "socket.stopped"), True)
     for number, there in enumerate(pages):
         sent = await there.value("socket.sent")
         wanted |= {(f"page {number}", each) for each in range(sent)}
     for one in members:
-        while not one.stopped:
-            await asyncio.sleep(0.02)
+        await within(one.stopped.wait())
         wanted |= {(one.name, each) for each in range(one.sent)}
     assert len(wanted) > 50
     return wanted

@@ -298,9 +298,7 @@ class MemoryAdapter(Adapter):
             if session.outbox is None:
                 session.outbox = self.nsp.new_outbox()
             if not session.outbox.add(entry.id, number, entry.message, payload):
-                self.nsp.undelivered(
-                    session.sid, session.data, session.user, OVERFLOW, [payload]
-                )
+                self.nsp.undelivered(session.sid, session.data, session.user, OVERFLOW, [payload])
         session.claimed = UNKNOWN
 
     def absent(self, options: BroadcastOptions) -> list[SavedSession]:

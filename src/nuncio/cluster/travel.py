@@ -60,9 +60,7 @@ def saved_access(told: ToldAccess | None) -> SavedAccess | None:
     """Who a client is, as it was told."""
     if told is None:
         return None
-    return SavedAccess(
-        told.user, told.key, told.rooms, told.expires_at, told.notice, told.event
-    )
+    return SavedAccess(told.user, told.key, told.rooms, told.expires_at, told.notice, told.event)
 
 
 def shape(session: SavedSession, kind: object) -> bool:

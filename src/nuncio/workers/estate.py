@@ -1,4 +1,4 @@
-"""What one worker tells another of clients that are away: their state, and what they may have missed.
+"""What workers tell each other of clients that are away: their state, and what they have missed.
 
 Numbers are those of the sender's log, and below; see `nuncio.cluster.past`. The receiver moves them
 all below the first of its own.

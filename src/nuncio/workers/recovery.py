@@ -124,9 +124,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         await super().init()
         self._began = self.log.last
         self._heirs.clear()
-        question = self._ask(
-            POSITION, lambda id: Position(id, self._began, ask=True), self._tags()
-        )
+        question = self._ask(POSITION, lambda id: Position(id, self._began, ask=True), self._tags())
         await self._answered(question)
 
     def _say(self, tag: str, kind: int, data: Any) -> None:
@@ -348,12 +346,21 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         for part in parts:
             self._say(tag, PART, part)
             await asyncio.sleep(0)
-            while (link := self._mesh.find(tag)) is not None and link.behind:
-                await asyncio.sleep(LOOK_SECONDS)
-            if link is None or (question is not None and not question.waiting):
+            await self._caught_up(tag)
+            if self._mesh.find(tag) is None or (question is not None and not question.waiting):
                 return False
         self._say(tag, ESTATE, estate)
         return True
+
+    async def _caught_up(self, tag: str) -> None:
+        """Wait until another worker has read what was sent to it, or is gone."""
+        link = self._mesh.find(tag)
+        if link is None or not link.behind:
+            return
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        link.when_ready(lambda: None if ready.done() else ready.set_result(None))
+        while not ready.done() and self._mesh.find(tag) is link:
+            await asyncio.wait((ready,), timeout=LOOK_SECONDS)
 
     def _on_nothing(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Nothing)
@@ -589,9 +596,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         concerned = [
             one
             for one in logged
-            if one[0] > since
-            and not one[1].promised
-            and (not one[1].rooms or one[1].rooms & rooms)
+            if one[0] > since and not one[1].promised and (not one[1].rooms or one[1].rooms & rooms)
         ]
         estate = self._estate(self.new_id(), low=low, answer=False)
         estate.epochs = epochs
@@ -663,9 +668,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 class _Legacy:
     """What a worker that ends leaves to another one."""
 
-    def __init__(
-        self, sessions: list[SavedSession], events: list[Event], estate: Estate
-    ) -> None:
+    def __init__(self, sessions: list[SavedSession], events: list[Event], estate: Estate) -> None:
         self.sessions = sessions
         self.events = events
         self.estate = estate
