@@ -212,6 +212,9 @@ class RecoveringWorkersAdapter(WorkersAdapter):
     def _restore(self, pid: str, offset: str) -> SavedSession | None:
         past = self.log.past(pid)
         session = self.log.restore(pid, offset)
+        if session is not None:
+            # Once it is in its rooms again, or was refused.
+            asyncio.get_running_loop().call_soon(self._follow_all, session)
         if session is not None and past is not None:
             # Once a heartbeat has come through, so has what was sent before it.
             options = self._namespace.server.engine.options
@@ -301,7 +304,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             events = [told_event(log, *one) for one in concerning if not one[1].promised]
         except (TypeError, ValueError, RecursionError) as error:
             logger.warning("the client %r cannot come back: %r", session.sid, error)
-            log.give_away(session)
+            self._let_go(session)
             self._namespace.session_lost(session)
             self._say(tag, NOTHING, Nothing(told.request))
             return
@@ -309,11 +312,20 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         offsets = {payload[-1]: number for _, _, _, payload in sessions[0].outbox}
         if told.offset:
             offsets[told.offset] = number
-        log.give_away(session)
+        self._let_go(session)
         estate = self._estate(told.request, low=number, answer=True)
         estate.offsets = offsets
         parts, _ = parts_of(told.request, True, events, sessions)
         self.nsp.server.spawn(self._give_away(tag, session, past, parts, estate))
+
+    def _let_go(self, session: SavedSession) -> None:
+        """A client is another worker's from now on, and so is what is said in its rooms."""
+        self.log.give_away(session)
+        self._follow_all(session)
+
+    def _follow_all(self, session: SavedSession) -> None:
+        for room in session.rooms:
+            self.follow(room)
 
     async def _give_away(
         self,
@@ -329,6 +341,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         self.persist_session(session)
         if past is not None:
             self.log.adopt(session, past, self.nsp.wheel)
+        self._follow_all(session)
 
     def _estate(self, id: str, *, low: int, answer: bool) -> Estate:
         self._forget_the_dead()
@@ -413,6 +426,8 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         self._moving |= dict.fromkeys(pids, moving)
         rooms = list({room for told in part.sessions for room in told.rooms})
         self._expected.update(rooms)
+        for room in rooms:
+            self.follow(room)
         try:
             before = self.log.last
             question = self._ask(SINCE, lambda id: Since(id, rooms, estate.heard), self._tags())
@@ -421,6 +436,8 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         finally:
             self._expected.subtract(rooms)
             self._expected += Counter()
+            for room in rooms:
+                self.follow(room)
             self._done_moving(pids, moving)
         if not estate.answer:
             self._say(tag, INHERITED, Inherited(estate.id, True))
@@ -575,7 +592,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._moving |= {session.pid: moving for session in sessions}
         for session in sessions:
-            self.log.give_away(session)
+            self._let_go(session)
         before = self._handing
         self._handing = asyncio.ensure_future(self._hand_over(legacies, moving, before))
 
