@@ -18,6 +18,14 @@ from tests.support.ours import Client, Ours
 Rooms = Iterable[str | int]
 
 
+class Bus(Protocol):
+    """What carries a cluster: a program, started by the fixture that a `Kind` names."""
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+
+
 class Side(Protocol):
     """One server of a cluster, with a client of its own."""
 
@@ -302,7 +310,7 @@ class NodeSide:
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class Kind:
     """One adapter: a row of the matrix.
 
@@ -315,7 +323,8 @@ class Kind:
         options: our server's.
         room_channel: from a room to the name of the channel or subject that it has; None when it
             has none.
-        bus: the fixture of the bus.
+        bus: the name of the fixture that starts what carries it, a `Bus`.
+        node_overtakes: whether with Node's servers what is small may overtake what is binary.
     """
 
     name: str
@@ -325,10 +334,11 @@ class Kind:
     options: dict[str, Any] = field(default_factory=dict)
     room_channel: Callable[[str | int], str] | None = None
     bus: str = "redis"
+    node_overtakes: bool = False
 
 
 LEAVE = """
-for (const nsp of io._nsps.values()) nsp.adapter.close();
+for (const nsp of io._nsps.values()) await nsp.adapter.close();
 for (const line of io.lines) await line.quit().catch(() => {});
 """
 
@@ -366,7 +376,9 @@ class Cluster:
         self._endings += [io.close, listening.close]
         clients = Ours(f"http://127.0.0.1:{listening.port}", {})
         self._endings.append(clients.close)
-        return OurSide(io, clients, await clients.connect(auth={"name": "ours"}))
+        client = await clients.connect(auth={"name": "ours"})
+        client.recovers = bool(self._kind.options.get("connection_state_recovery"))
+        return OurSide(io, clients, client)
 
     async def node_side(self) -> NodeSide:
         """Start one of Node's."""

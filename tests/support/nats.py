@@ -57,19 +57,21 @@ class Nats:
         await self.stop()
         shutil.rmtree(self._directory, ignore_errors=True)
 
-    def _configuration(self) -> str:
+    def _configured(self) -> str:
+        """The path of its configuration, which is written."""
         lines = [f"listen: 127.0.0.1:{self.port}", f"http: 127.0.0.1:{self._monitor}", self._more]
         if self._jetstream:
             store = json.dumps(str(Path(self._directory, "store")))
             lines.append(f"jetstream {{ store_dir: {store}, max_file: 4G, max_mem: 64M }}")
-        return "\n".join(lines)
+        path = Path(self._directory, "nats.conf")
+        path.write_text("\n".join(lines))
+        return str(path)
 
     async def start(self) -> None:
         """Start it and wait until it answers."""
-        path = Path(self._directory, "nats.conf")
-        path.write_text(self._configuration())
+        path = self._configured()
         self._process = await asyncio.create_subprocess_exec(
-            self._program, "-c", str(path), stderr=asyncio.subprocess.DEVNULL
+            self._program, "-c", path, stderr=asyncio.subprocess.DEVNULL
         )
         async with asyncio.timeout(DEADLINE / 3):
             while not await self._answers():  # noqa: ASYNC110 - another process has no Event
@@ -143,7 +145,7 @@ class Nats:
     async def subscribed(self, subject: str) -> int:
         """How many are subscribed to a subject."""
         found = await self.told(f"/subsz?subs=1&test={quote(subject)}")
-        return int(found["total"])
+        return int(found.get("total", 0))
 
     async def connections(self) -> int:
         """How many clients there are."""

@@ -1,4 +1,4 @@
-"""Two servers of a cluster with a client each, in memory: what one says, the other's client hears."""
+"""Two servers of a cluster, with a client each in memory."""
 
 from __future__ import annotations
 

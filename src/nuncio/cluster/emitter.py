@@ -74,8 +74,12 @@ def target_of(where: Any) -> Target:
             from nuncio.cluster.nats.adapter import NatsAdapter
 
             return NatsAdapter(where)
+        if scheme in ("postgresql", "postgres"):
+            return _over_postgres(where)
         if scheme not in ("redis", "rediss", "unix"):
             raise OptionError(f"url: nobody emits through {scheme!r}; give an adapter")
+    elif type(where).__module__.startswith("asyncpg."):
+        return _over_postgres(where)
     elif not type(where).__module__.startswith("redis."):
         raise OptionError(
             "an emitter is made of an adapter, such as nuncio.cluster.RedisAdapter('redis://…'), "
@@ -90,6 +94,12 @@ def _over_mongo(where: Any) -> Target:
     from nuncio.cluster.mongo.adapter import MongoAdapter
 
     return MongoAdapter(where)
+
+
+def _over_postgres(where: Any) -> Target:
+    from nuncio.cluster.postgres.adapter import PostgresAdapter
+
+    return PostgresAdapter(where)
 
 
 class Emitting(Generic[R_co]):
@@ -248,9 +258,9 @@ class Emitter(Emitting[Awaitable[None]]):
 
     Args:
         adapter: the adapter of the servers, made with the same options; or an address such as
-            `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults;
-            or `nats://…` for `NatsAdapter`; or `mongodb://…`, or a collection of pymongo's, for
-            `MongoAdapter`.
+            `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults; or
+            `postgresql://…`, or a pool of asyncpg, for `PostgresAdapter` with its; or `nats://…`
+            for `NatsAdapter`; or `mongodb://…`, or a collection of pymongo's, for `MongoAdapter`.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

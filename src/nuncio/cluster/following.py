@@ -22,11 +22,11 @@ class FollowingAdapter(ClusterAdapter):
 
     Args:
         nsp: see `Adapter`.
-        rest: what the next class among the bases takes.
+        more: what the class beside it needs, where there are two.
     """
 
-    def __init__(self, nsp: Any, *rest: Any) -> None:
-        super().__init__(nsp, *rest)
+    def __init__(self, nsp: Any, *more: Any) -> None:
+        super().__init__(nsp, *more)
         self._session_lost = nsp.session_lost
         if self.log is not None:
             self.log = RecoveryLog(nsp.server.recovery, self._lost)

@@ -1,4 +1,4 @@
-"""A connection to a bus that comes back when it is lost."""
+"""A connection to what carries a cluster, which comes back when it is lost."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 CONNECT_SECONDS: Final = 5.0
-
 FIRST_DELAY: Final = 0.05
 LONGEST_DELAY: Final = 2.0
 
 # A connection on which nothing has come for so long is asked whether it is there.
 PULSE_SECONDS: Final = 10.0
 
-Changed = Callable[["Line", Exception | None], None]
+Changed = Callable[[Any, Exception | None], None]
 
 
 class Line:
     """One connection: opened, used, and opened again until it is closed.
 
     Args:
-        dial: makes a connection that is not connected yet.
-        changed: told when the line is lost, with the reason, and with None when it is there again.
+        changed: told when the line is lost, with it and the reason, and with None when it is there
+            again.
 
     Attributes:
+        engine: what it leads to, in words.
         connected: whether it is of use.
         losses: how often it was lost.
     """
 
-    def __init__(self, dial: Callable[[], Any], changed: Changed) -> None:
-        self._dial = dial
+    engine: ClassVar[str]
+
+    def __init__(self, changed: Changed) -> None:
         self._changed = changed
         self._task: asyncio.Task[None] | None = None
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -75,7 +76,7 @@ class Line:
             if not self._opened.done():
                 self._opened.set_exception(error)
             self._changed(self, error)
-            # Many servers lose Redis at the same moment, and are not to come back at the same one.
+            # Many servers lose it at the same moment, and are not to come back at the same one.
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))
             delay = min(delay * 2, LONGEST_DELAY)
 
@@ -85,10 +86,10 @@ class Line:
         Returns:
             Why it was.
         """
-        connection = self._dial()
+        connection: Any = None
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await connection.connect()
+                connection = await self.connect()
                 await self.begin(connection)
             self.connected = True
             if not self._opened.done():
@@ -96,11 +97,20 @@ class Line:
             self._changed(self, None)
             await self.use(connection)
         except Exception as error:
-            return as_connection_error(error)
+            return as_connection_error(error, self.engine)
         finally:
-            with contextlib.suppress(Exception):
-                await connection.disconnect(nowait=True)
+            if connection is not None:
+                with contextlib.suppress(Exception):
+                    await self.disconnect(connection)
         return ConnectionError("the connection ended")
+
+    async def connect(self) -> Any:
+        """A new connection; one that fails leaves nothing behind."""
+        raise NotImplementedError
+
+    async def disconnect(self, connection: Any) -> None:
+        """End a connection, without waiting for what may not answer."""
+        raise NotImplementedError
 
     async def begin(self, connection: Any) -> None:
         """What comes first on a new connection."""
@@ -113,12 +123,42 @@ class Line:
         """The connection was lost, or did not come about."""
 
 
-def as_connection_error(error: BaseException) -> ConnectionError:
-    """Any failure of a bus or the network, as Python's own exception."""
+class DialledLine(Line):
+    """One connection that is made by a library, and knows how to connect and disconnect.
+
+    Args:
+        dial: makes a connection that is not connected yet.
+        changed: see `Line`.
+    """
+
+    engine = "the engine"
+
+    def __init__(self, dial: Callable[[], Any], changed: Changed) -> None:
+        super().__init__(changed)
+        self._dial = dial
+
+    async def connect(self) -> Any:
+        """See `Line.connect`."""
+        connection = self._dial()
+        try:
+            await connection.connect()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await self.disconnect(connection)
+            raise
+        return connection
+
+    async def disconnect(self, connection: Any) -> None:
+        """See `Line.disconnect`."""
+        await connection.disconnect(nowait=True)
+
+
+def as_connection_error(error: BaseException, engine: str = DialledLine.engine) -> ConnectionError:
+    """Any failure of an engine or the network, as Python's own exception."""
     if isinstance(error, ConnectionError):
         return error
     if isinstance(error, TimeoutError) and not str(error):
-        return ConnectionError("no answer came in time")
+        return ConnectionError(f"{engine} does not answer")
     found = ConnectionError(str(error) or repr(error))
     found.__cause__ = error
     return found

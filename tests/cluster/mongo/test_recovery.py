@@ -109,6 +109,11 @@ def sessions(mongod: Mongod) -> list[dict[str, Any]]:
     return [one["data"] for one in mongod.documents() if one["type"] == 13]
 
 
+def wanderer() -> Wanderer:
+    """A client whose offsets are ids of documents."""
+    return Wanderer(r"[0-9a-f]{24}")
+
+
 async def next_second(*servers: str) -> None:
     """Wait until ids are above all that were made before, whoever makes them.
 
@@ -137,7 +142,7 @@ async def test_a_client_comes_back_to_another_server(
     async with scene(home, mongod, dated) as servers:
         first, second = await servers.place(left), await servers.place(found)
         await servers.met()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(first.port)
         sid, pid = client.sid, client.pid
         await first.join(sid, "room")
@@ -180,7 +185,7 @@ async def test_a_client_comes_back_to_another_server(
 async def test_what_was_recovered_once_is_not_missed_again(home: NodeHome, mongod: Mongod) -> None:
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(first.port)
         await first.emit("one")
         await client.next()
@@ -200,14 +205,14 @@ async def test_what_was_recovered_once_is_not_missed_again(home: NodeHome, mongo
 async def test_a_session_is_restored_once(home: NodeHome, mongod: Mongod, dated: bool) -> None:
     async with scene(home, mongod, dated) as servers:
         places = [await servers.ours() for _ in range(3)]
-        client = Wanderer()
+        client = wanderer()
         await client.connect(places[0].port)
         await places[0].emit("e", 1)
         await client.next()
         client.lose()
         await places[0].gone(client.sid)
         await eventually(lambda: sessions(mongod))
-        thieves = [Wanderer() for _ in places]
+        thieves = [wanderer() for _ in places]
         for thief in thieves:
             thief.pid, thief.offset = client.pid, client.offset
         # Those who come at the same time prevent each other at worst.
@@ -215,7 +220,7 @@ async def test_a_session_is_restored_once(home: NodeHome, mongod: Mongod, dated:
             *[thief.come_back(place.port) for thief, place in zip(thieves, places, strict=True)]
         )
         assert sum(thief.sid == client.sid for thief in thieves) <= 1
-        late = Wanderer()
+        late = wanderer()
         late.pid, late.offset = client.pid, client.offset
         await late.come_back(places[1].port)
         assert late.sid != client.sid
@@ -230,7 +235,7 @@ async def test_an_offset_that_is_none_begins_afresh(
 ) -> None:
     async with scene(home, mongod) as servers:
         place = await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(place.port)
         client.lose()
         await place.gone(client.sid)
@@ -246,7 +251,7 @@ async def test_a_client_that_has_received_nothing_may_come_back(
 ) -> None:
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await first.emit("before")
         await client.connect(first.port)
         await first.join(client.sid, "late")
@@ -263,7 +268,7 @@ async def test_what_was_said_in_a_room_before_it_came_is_not_for_it(
 ) -> None:
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(first.port)
         await first.emit("one")
         await client.next()
@@ -293,7 +298,7 @@ async def test_the_order_is_that_of_the_collection_whatever_clocks_say(
 
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(first.port)
         mongod.insert(event(at(5), "ahead", 1))
         assert await client.next() == ["ahead", 1]
@@ -314,7 +319,7 @@ async def test_what_has_been_forgotten_cannot_be_recovered(
 ) -> None:
     async with scene(home, mongod) as servers:
         place = await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(place.port)
         sid = client.sid
         if received:
@@ -336,7 +341,7 @@ async def test_what_has_been_forgotten_cannot_be_recovered(
 async def test_who_was_away_for_too_long_begins_afresh(home: NodeHome, mongod: Mongod) -> None:
     async with scene(home, mongod) as servers:
         place = await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(place.port)
         await place.emit("e", 1)
         await client.next()
@@ -352,7 +357,7 @@ async def test_who_was_away_for_too_long_begins_afresh(home: NodeHome, mongod: M
                 "nsp": "/",
             }
         )
-        late = Wanderer()
+        late = wanderer()
         late.pid, late.offset = "p" * 20, client.offset
         await late.come_back(place.port)
         assert late.sid != "s" * 20
@@ -366,13 +371,13 @@ async def test_a_session_of_another_namespace_restores_nobody(
 ) -> None:
     async with scene(home, mongod) as servers:
         place = await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(place.port)
         await place.emit("e", 1)
         await client.next()
         told = {"sid": "s" * 20, "pid": "p" * 20, "rooms": [], "data": {}}
         mongod.insert({"type": 13, "data": told, "uid": "other", "nsp": "/admin"})
-        thief = Wanderer()
+        thief = wanderer()
         thief.pid, thief.offset = "p" * 20, client.offset
         await thief.come_back(place.port)
         assert thief.sid != "s" * 20
@@ -391,7 +396,7 @@ async def test_a_session_that_is_none_restores_nobody(
     async with scene(home, mongod) as servers:
         place = await servers.ours()
         mongod.insert({"type": 13, "data": data, "uid": "other", "nsp": "/"})
-        thief = Wanderer()
+        thief = wanderer()
         thief.pid = "p" * 20
         await thief.come_back(place.port)
         assert thief.sid != "s"
@@ -403,7 +408,7 @@ async def test_events_are_received_in_one_order(home: NodeHome, mongod: Mongod) 
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
         await servers.met()
-        clients = [Wanderer(), Wanderer()]
+        clients = [wanderer(), wanderer()]
         for client, place in zip(clients, (first, second), strict=True):
             await client.connect(place.port)
         for number in range(50):
@@ -423,7 +428,7 @@ async def test_more_than_is_remembered_of_reading_can_be_missed(
     monkeypatch.setattr(recent, "_MOST", 5)
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(first.port)
         await first.emit("e", -1)
         await client.next()
@@ -443,7 +448,7 @@ async def test_nobody_waits_for_mongodb(
     async with scene(home, mongod) as servers:
         place = await servers.ours()
         adapter: Any = place.io.sockets.adapter
-        client = Wanderer()
+        client = wanderer()
         await client.connect(place.port)
         mongod.freeze()
         sent = place.io.emit("e", "frozen")
@@ -468,7 +473,7 @@ async def test_what_was_promised_is_sent_until_it_is_acknowledged(
 ) -> None:
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(first.port)
         sid = client.sid
         await first.emit("known")
@@ -501,7 +506,7 @@ async def test_what_was_promised_to_somebody_who_never_came_back_is_told(
         place = await servers.ours(connection_state_recovery=recovery)
         told: list[Undelivered] = []
         place.io.on("undelivered", told.append)
-        client, other = Wanderer(), Wanderer()
+        client, other = wanderer(), Wanderer()
         await client.connect(place.port)
         await other.connect(place.port)
         await place.io.to(client.sid).delivery("at-least-once").emit("e", 1)
@@ -525,7 +530,7 @@ async def test_data_becomes_what_the_application_makes_of_it(
 
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(data=Data), await servers.ours(data=Data)
-        client = Wanderer()
+        client = wanderer()
         await client.connect(first.port)
         await first.set_data(client.sid, Data("ada"))
         await first.emit("e")
@@ -581,7 +586,7 @@ async def test_the_captured_client_comes_back_to_our_server(
             mongod.insert(*told_by(action))
         mongod.insert(*told_by("emit_while_disconnected"))
         (session,) = told_by("transport_killed")
-        client = Wanderer()
+        client = wanderer()
         client.pid = session["data"]["pid"]
         client.offset = str(told_by("emit_from_same_node")[0]["_id"])
         now()
@@ -614,7 +619,7 @@ async def test_the_captured_client_comes_back_to_our_server(
         ]
         assert asked["filter"] == json.loads(finds[0][0])
         assert asked["sort"] == json.loads(finds[0][1])["sort"]
-        again = Wanderer()
+        again = wanderer()
         again.pid, again.offset = client.pid, client.offset
         await again.come_back(place.port)
         assert again.sid != client.sid
@@ -626,7 +631,7 @@ async def test_the_captured_client_comes_back_to_our_server(
 async def test_what_is_kept_of_a_client_is_what_node_keeps(home: NodeHome, mongod: Mongod) -> None:
     async with scene(home, mongod) as servers:
         place = await servers.ours()
-        client = Wanderer()
+        client = wanderer()
         await client.connect(place.port)
         await place.join(client.sid, "room1")
         await place.set_data(client.sid, {"user": "bob"})

@@ -23,7 +23,7 @@ from nuncio.cluster.mongo.bus import Bus
 from nuncio.cluster.mongo.endpoint import Endpoint
 from nuncio.cluster.mongo.place import Keeping
 from tests.cluster import captures
-from tests.cluster.redis.test_replay import (
+from tests.cluster.replaying import (
     GONE,
     ROOMS,
     ack_packets,

@@ -211,7 +211,13 @@ class Bus:
             OptionError: for what is larger than MongoDB takes.
             TypeError: for what cannot be sent.
         """
-        self._push(message, id, None)
+        try:
+            document = self.document(message, id)
+        except wire.Refused as error:
+            self.published += 1
+            self._refused(error)
+        else:
+            self._push(Order(document))
 
     def call(self, message: ClusterMessage, id: ObjectId | None = None) -> asyncio.Future[None]:
         """Write a message; see `publish`.
@@ -219,23 +225,33 @@ class Bus:
         Returns:
             What is done once MongoDB has it, or raises ConnectionError.
         """
-        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(seen)
-        self._push(message, id, answer)
+        try:
+            return self.write(self.document(message, id))
+        except wire.Refused as error:
+            self.published += 1
+            self._refused(error)
+            answer = _answer()
+            answer.set_exception(ConnectionError(str(error)))
+            return answer
+
+    def document(self, message: ClusterMessage, id: ObjectId | None = None) -> RawBSONDocument:
+        """The document of a message.
+
+        Raises:
+            Refused: see `wire.encode`.
+            OptionError: see `publish`.
+            TypeError: see `publish`.
+        """
+        return wire.encode(message, id or ObjectId(), self.keeping.created_at)
+
+    def write(self, document: RawBSONDocument) -> asyncio.Future[None]:
+        """Write a document; see `call`."""
+        answer = _answer()
+        self._push(Order(document, answer))
         return answer
 
-    def _push(
-        self, message: ClusterMessage, id: ObjectId | None, answer: asyncio.Future[None] | None
-    ) -> None:
+    def _push(self, order: Order) -> None:
         self.published += 1
-        try:
-            document = wire.encode(message, id or ObjectId(), self.keeping.created_at)
-        except wire.Refused as error:
-            self._refused(error)
-            if answer is not None:
-                answer.set_exception(ConnectionError(str(error)))
-            return
-        order = Order(document, answer)
         if self._writer is None:
             order.fail(ConnectionError("this server takes no part in the cluster"))
             self.dropped += 1
@@ -272,3 +288,9 @@ class Bus:
         if self._opened is None:
             raise ConnectionError("this server takes no part in the cluster")
         return reading(self._opened.collection)
+
+
+def _answer() -> asyncio.Future[None]:
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    answer.add_done_callback(seen)
+    return answer

@@ -22,22 +22,10 @@ AWAIT_MS: Final = 1000
 Receiver = Callable[[RawBSONDocument], None]
 
 
-class Watch:
-    """A change stream, as `Line` knows connections."""
-
-    stream: Any = None
-
-    async def connect(self) -> None:
-        """It is opened by the reader."""
-
-    async def disconnect(self, nowait: bool = False) -> None:
-        """Close it."""
-        if self.stream is not None:
-            await closed(self.stream.close())
-
-
 class Reader(Line):
     """Reads what is inserted.
+
+    What `Line` knows as a connection is a change stream.
 
     Args:
         collection: pymongo's, which gives raw documents.
@@ -51,6 +39,8 @@ class Reader(Line):
         gaps: how often it could not go on where it was, so that something may be missing.
     """
 
+    engine = "MongoDB"
+
     def __init__(
         self,
         collection: Any,
@@ -60,7 +50,7 @@ class Reader(Line):
         prepare: Callable[[], Coroutine[Any, Any, None]],
         receiver: Receiver,
     ) -> None:
-        super().__init__(Watch, changed)
+        super().__init__(changed)
         self._collection = collection
         self._pipeline = pipeline
         self._options = {"max_await_time_ms": AWAIT_MS, **options}
@@ -69,20 +59,25 @@ class Reader(Line):
         self._token: dict[str, Any] | None = None
         self.gaps = 0
 
-    async def begin(self, connection: Watch) -> None:
-        """See `Line.begin`: at first from now on, then from where it was."""
+    async def connect(self) -> Any:
+        """See `Line.connect`: it begins now at first, then where the last one ended."""
         await self._ask(self._prepare())
         options = self._options
         if self._token is not None:
             options = {**options, "resume_after": self._token}
             options.pop("start_after", None)
             options.pop("start_at_operation_time", None)
-        connection.stream = await self._ask(self._collection.watch(self._pipeline, **options))
-        self._remember(connection.stream)
+        stream = await self._ask(self._collection.watch(self._pipeline, **options))
+        self._remember(stream)
+        return stream
 
-    async def use(self, connection: Watch) -> None:
+    async def disconnect(self, connection: Any) -> None:
+        """See `Line.disconnect`."""
+        await closed(connection.close())
+
+    async def use(self, connection: Any) -> None:
         """See `Line.use`."""
-        stream = connection.stream
+        stream = connection
         while True:
             change = await self._ask(stream.try_next())
             if change is not None:

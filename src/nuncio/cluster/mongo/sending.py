@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable
+from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
+from nuncio.cluster import sending
 from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.mongo import wire
 from nuncio.cluster.mongo.answers import unreachable
 from nuncio.cluster.mongo.bus import Bus
 from nuncio.cluster.mongo.endpoint import Endpoint
 from nuncio.cluster.mongo.place import Keeping
+from nuncio.cluster.mongo.writer import Writer
 
-logger = logging.getLogger("nuncio.cluster")
 
-
-class LoopSender:
+class LoopSender(sending.LoopSender):
     """Sends over a bus, which is opened when the first message is sent.
 
     Args:
@@ -27,41 +26,16 @@ class LoopSender:
     """
 
     def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._sending: set[asyncio.Future[None]] = set()
+        super().__init__(bus, Writer.engine)
+        self._writing = bus
 
-    def bus_changed(self, why: Exception | None) -> None:
-        """See `Member`: what is sent waits by itself."""
+    def prepare(self, message: ClusterMessage) -> Any:
+        """See `LoopSender.prepare` of all engines."""
+        return self._writing.document(message)
 
-    def send(self, message: ClusterMessage) -> Awaitable[None]:
-        """Send a message.
-
-        Returns:
-            What raises ConnectionError when MongoDB did not take it.
-        """
-        sending = asyncio.ensure_future(self._send(message))
-        self._sending.add(sending)
-        sending.add_done_callback(self._sent)
-        return sending
-
-    async def _send(self, message: ClusterMessage) -> None:
-        # Who waits for the same task goes on in the order in which it came.
-        await self._bus.enter(self)
-        await self._bus.call(message)
-
-    def _sent(self, sending: asyncio.Future[None]) -> None:
-        self._sending.discard(sending)
-        if not sending.cancelled() and (error := sending.exception()) is not None:
-            logger.warning("what an emitter sent is lost: %s", error)
-
-    def close(self) -> Awaitable[None]:
-        """Wait for what is being sent, then end the connections."""
-        return self._close()
-
-    async def _close(self) -> None:
-        if self._sending:
-            await asyncio.wait(self._sending)
-        await self._bus.leave(self)
+    def give(self, prepared: Any) -> Awaitable[Any]:
+        """See `LoopSender.give` of all engines."""
+        return self._writing.write(prepared)
 
 
 class BlockingSender:

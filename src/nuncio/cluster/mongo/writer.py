@@ -64,16 +64,6 @@ class Order:
             self.answer.set_exception(told)
 
 
-class Attempt:
-    """What `Line` takes for a connection; pymongo has those that there are."""
-
-    async def connect(self) -> None:
-        """Nothing is to be done."""
-
-    async def disconnect(self, nowait: bool = False) -> None:
-        """Nothing is to be done."""
-
-
 class Writer(Line):
     """Writes documents.
 
@@ -84,6 +74,8 @@ class Writer(Line):
         most_bytes: how much may wait.
     """
 
+    engine = "MongoDB"
+
     def __init__(
         self,
         collection: Any,
@@ -91,7 +83,7 @@ class Writer(Line):
         failed: Callable[[Exception], None],
         most_bytes: int,
     ) -> None:
-        super().__init__(Attempt, changed)
+        super().__init__(changed)
         self._collection = collection
         self._failed = failed
         self._most_bytes = most_bytes
@@ -118,9 +110,10 @@ class Writer(Line):
         await asyncio.wait((waiting,), timeout=seconds)
         waiting.cancel()
 
-    async def begin(self, connection: Any) -> None:
-        """See `Line.begin`."""
+    async def connect(self) -> Any:
+        """See `Line.connect`: pymongo has the connections, if there are any."""
         await self._ping()
+        return None
 
     async def _ping(self) -> None:
         try:

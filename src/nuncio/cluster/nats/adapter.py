@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from nuncio.cluster.blocking import BlockingSender
 from nuncio.cluster.following import FollowingAdapter
 from nuncio.cluster.heartbeats import (
     HEARTBEAT_INTERVAL,
@@ -21,12 +20,14 @@ from nuncio.cluster.heartbeats import (
 from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.endpoint import Endpoint
+from nuncio.cluster.nats.link import ENGINE
 from nuncio.cluster.nats.parts import Parts
 from nuncio.cluster.nats.sending import LoopSender
 from nuncio.cluster.nats.stream import StreamOptions
 from nuncio.cluster.nats.subjects import Subjects, checked_prefix, subject_of
 from nuncio.cluster.nats.wire import Wire
 from nuncio.cluster.rooms import Room
+from nuncio.cluster.sending import BlockingSender
 from nuncio.cluster.signing import signer
 from nuncio.errors import PacketError
 from nuncio.options import whole
@@ -129,7 +130,7 @@ class NatsAdapter:
 
     def blocking_sender(self) -> BlockingSender:
         """See `Target`."""
-        return BlockingSender(self.sender)
+        return BlockingSender(self.sender, ENGINE)
 
     def is_logged(self, message: ClusterMessage) -> bool:
         """Whether what an emitter says goes into the stream."""

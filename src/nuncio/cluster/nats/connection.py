@@ -40,7 +40,7 @@ class Connection:
 
     Attributes:
         lost: fails when the connection is of use no longer.
-        slow: whether NATS ended it because messages were not taken quickly enough.
+        slow: 1 when NATS ended it because messages were not taken quickly enough.
         refused: how many subjects this server may not use.
     """
 
@@ -48,7 +48,7 @@ class Connection:
         self._endpoint = endpoint
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lost.add_done_callback(_seen)
-        self.slow = False
+        self.slow = 0
         self.refused = 0
         self._client = _Client(self, receivers)
 
@@ -166,7 +166,7 @@ class _Client(Client):
             logger.warning("NATS: %s", err_msg)
             return
         if _SLOW in err_msg:
-            self._connection.slow = True
+            self._connection.slow = 1
         self._connection.fail(f"NATS: {err_msg}")
 
 

@@ -122,7 +122,7 @@ class Consumer:
 
 
 def _place(reply: bytes) -> tuple[int, int, int] | None:
-    """The number in the stream, the consumer's own, and how many follow, as JetStream tells them."""
+    """A message's number in the stream, the consumer's own, and how many follow."""
     parts = reply.split(b".")
     if len(parts) < 9 or parts[1] != b"ACK":
         return None

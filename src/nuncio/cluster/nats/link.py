@@ -14,10 +14,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from nuncio.cluster.line import CONNECT_SECONDS, Changed, Line, first_failure, seen
+from nuncio.cluster.line import CONNECT_SECONDS, Changed, DialledLine, first_failure, seen
 from nuncio.errors import LimitExceeded
 
 logger = logging.getLogger("nuncio.cluster")
+
+ENGINE: Final = "NATS"
 
 # NATS is asked so often whether it is there, and taken for lost when it does not answer in time.
 PULSE_SECONDS: Final = 2.0
@@ -54,7 +56,7 @@ class _Command:
         self.answer = answer
 
 
-class Link(Line):
+class Link(DialledLine):
     """One server's connection to NATS.
 
     Args:
@@ -67,10 +69,9 @@ class Link(Line):
         most_payload: how many bytes a message may have.
         dropped: how many messages were not taken, as too much waited.
         failed: how many were lost with a connection, or not answered as they should be.
-        slow: how often NATS has cut this server off, because it did not take messages quickly
-            enough.
-        refused: how many subjects NATS did not let it use.
     """
+
+    engine = ENGINE
 
     def __init__(self, dial: Dial, changed: Changed, most_bytes: int) -> None:
         super().__init__(lambda: self._new(dial), changed)
@@ -92,8 +93,8 @@ class Link(Line):
         self.most_payload = _MOST_PAYLOAD
         self.dropped = 0
         self.failed = 0
-        self.slow = 0
-        self.refused = 0
+        self._slow = 0
+        self._refused = 0
         self.subscribe(f"{self._inbox}.*", self._answered)
 
     def _new(self, dial: Dial) -> Any:
@@ -110,6 +111,16 @@ class Link(Line):
         if not self.connected:
             raise ConnectionError("NATS cannot be reached")
         return self._connection
+
+    @property
+    def slow(self) -> int:
+        """How often NATS has cut this server off, as it did not take messages quickly enough."""
+        return self._slow + (0 if self._connection is None else self._connection.slow)
+
+    @property
+    def refused(self) -> int:
+        """How often NATS did not let this server use a subject."""
+        return self._refused + (0 if self._connection is None else self._connection.refused)
 
     # Messages.
 
@@ -290,10 +301,8 @@ class Link(Line):
     def lost(self, error: ConnectionError) -> None:
         """See `Line.lost`."""
         self._told = False
-        connection = self._connection
-        if connection is not None:
-            self.slow += connection.slow
-            self.refused += connection.refused
+        self._slow, self._refused = self.slow, self.refused
+        self._connection = None
         asked, self._asked = self._asked, {}
         for answer in asked.values():
             self._fail(answer, error)

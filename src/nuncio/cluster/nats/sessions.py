@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nuncio.cluster.line import as_connection_error
 from nuncio.cluster.nats.bus import Bus
+from nuncio.cluster.nats.link import ENGINE
 from nuncio.cluster.nats.subjects import token
 from nuncio.errors import LimitExceeded
 
@@ -83,7 +84,7 @@ class Sessions:
         except errors.APIError as error:
             if error.err_code in (10071, 10164):
                 return None
-            raise as_connection_error(error) from error
+            raise as_connection_error(error, ENGINE) from error
         except Exception as error:
-            raise as_connection_error(error) from error
+            raise as_connection_error(error, ENGINE) from error
         return bytes(entry.value or b"")

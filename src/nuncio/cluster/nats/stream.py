@@ -16,6 +16,7 @@ from nuncio.cluster.line import as_connection_error, seen
 from nuncio.cluster.logged import GRACE_SECONDS, MOST_MISSED
 from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.consumer import HEARTBEAT_SECONDS, Consumer
+from nuncio.cluster.nats.link import ENGINE
 from nuncio.cluster.nats.parts import MOST_BYTES
 from nuncio.cluster.nats.sessions import Sessions
 from nuncio.cluster.nats.subjects import checked_stream, log_subject
@@ -93,7 +94,7 @@ class Log:
         except Exception as error:
             if self._beginning is beginning:
                 self._beginning = None
-            raise as_connection_error(error) from error
+            raise as_connection_error(error, ENGINE) from error
 
     def forget(self, subject: str) -> None:
         """Receive them no longer; after the last namespace nothing is read."""
@@ -178,7 +179,7 @@ class Log:
     async def _watch(self, consumer: Consumer, fail: Callable[[str], None]) -> None:
         """Notice when the consumer is there no longer."""
         loop = asyncio.get_running_loop()
-        while loop.time() - consumer.heard_at < _SILENCE_SECONDS:
+        while loop.time() - consumer.heard_at < _SILENCE_SECONDS:  # noqa: ASYNC110 - as it says
             await asyncio.sleep(HEARTBEAT_SECONDS)
         fail("the stream says nothing")
 
@@ -214,7 +215,7 @@ class Log:
             found = await self._read(jetstream, _number(position), subject)
             info = await jetstream.stream_info(self._options.name)
         except Exception as error:
-            raise as_connection_error(error) from error
+            raise as_connection_error(error, ENGINE) from error
         state = info.state
         if not state.first_seq - 1 <= _number(position) <= state.last_seq:
             return None

@@ -2,8 +2,8 @@
 
 A subject is made of tokens between dots, and NATS gives `*`, `>` and spaces a meaning or none. So a
 name keeps its letters, digits, `-` and `_`, and each other byte of its UTF-8 becomes `=` and two
-hexadecimal digits: `room 1` is `room=201`. What would be too long is a digest. No two names have the
-same token.
+hexadecimal digits: `room 1` is `room=201`. What would be too long is a digest. No two names have
+the same token.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ import functools
 import logging
 from typing import Any, Final, Protocol
 
-from nuncio.cluster.line import Line, seen
 from nuncio.cluster.redis.endpoint import Address, Endpoint
+from nuncio.cluster.redis.line import Line, seen
 from nuncio.cluster.redis.link import Command, Link
 from nuncio.cluster.redis.reader import Receiver as EntryReceiver
 from nuncio.cluster.redis.reader import StreamReader
@@ -160,6 +160,11 @@ class Bus:
     def healthy(self) -> bool:
         """Whether every connection is there."""
         return not self._down
+
+    @property
+    def clustered(self) -> bool:
+        """Whether it is Redis Cluster."""
+        return self._topology.clustered
 
     def stats(self) -> dict[str, int]:
         """Numbers as they are now."""
