@@ -6,7 +6,6 @@ the documents' ids aside, where answers do not hold what is different each time.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,6 @@ import bson
 import pytest
 from bson.raw_bson import RawBSONDocument
 
-from nuncio import Server
 from nuncio.cluster import MongoAdapter
 from nuncio.cluster.emitter import Emitting
 from nuncio.cluster.messages import ClusterMessage
@@ -22,21 +20,12 @@ from nuncio.cluster.mongo import wire
 from nuncio.cluster.mongo.bus import Bus
 from nuncio.cluster.mongo.endpoint import Endpoint
 from nuncio.cluster.mongo.place import Keeping
-from tests.cluster import captures
-from tests.cluster.replaying import (
-    GONE,
-    ROOMS,
-    ack_packets,
-    acknowledged,
-    events,
-    native,
-)
+from tests.cluster import captures, replaying
+from tests.cluster.replaying import Said, replay
 from tests.cluster.test_emitter import ACTIONS as EMITTED
-from tests.support.aio import eventually, run_async
-from tests.support.memory import Client
+from tests.support.aio import run_async
 
 URL = "mongodb://localhost/mydb"
-CASES = captures.mongo_replays()
 
 # Who is there, and what they say of themselves, is different each time.
 _FETCHED = 8
@@ -81,39 +70,31 @@ class FakeBus(Bus):
         self._arrived(RawBSONDocument(raw, wire.RAW))
 
 
-class Stage:
-    """Our server in the place of one of Node's, with two clients."""
+class Stage(replaying.Stage):
+    """Our server in the place of the second of a case, or of another one."""
 
-    def __init__(self, uid: str) -> None:
+    def __init__(self, case: dict[str, Any], uid: str) -> None:
         self.bus = FakeBus(uid)
         maker = MongoAdapter(URL)
         maker._buses = _Always(self.bus)  # type: ignore[assignment]
-        self.io = Server(adapter=maker)
-        self.clients: dict[str, Client] = {}
-        self.told: list[list[Any]] = []
+        super().__init__(case, maker)
 
-    async def begin(self) -> None:
-        """Let the clients join."""
-        self.io.of("/chat")
-        await self.io.engine.start()
-        self.clients = {name: Client.join(self.io) for name in ROOMS}
-        for name, client in self.clients.items():
-            client.socket.join(ROOMS[name])
-            client.socket.data = {"user": name, "n": 1}
+    def said(self) -> list[Said]:
+        """See `Stage.said`."""
+        found: list[Said] = []
+        for document in self.bus.kept.documents:
+            if document["type"] not in _HEARTBEATS:
+                fields = bson.decode(document.raw)
+                found.append(("INSERT", "", body(document).hex(), fields))
+        return found
 
-    def answer_servers(self, case: dict[str, Any]) -> None:
-        """Answer other servers what Node's application answered."""
-        answers = [one for one in case["published_by_B"] if one["decoded"]["type"] == 10]
+    def forget(self) -> None:
+        """See `Stage.forget`."""
+        self.bus.kept.documents.clear()
 
-        def handler(event: str) -> Callable[..., Any]:
-            def told(*args: Any) -> Any:
-                self.told.append([event, *args])
-                return native(answers[0]["decoded"]["data"]["packet"]) if answers else None
-
-            return told
-
-        for event in ("sse", "sse-bin"):
-            self.io.on_server(event, handler(event))
+    def hear(self, one: dict[str, Any], data: bytes) -> None:
+        """See `Stage.hear`."""
+        self.bus.say(data)
 
 
 class _Always(dict[Any, Any]):
@@ -127,12 +108,17 @@ class _Always(dict[Any, Any]):
         return self._value
 
 
-def raw_of(entry: dict[str, Any], stage: Stage, sids: dict[str, str]) -> bytes:
-    """A captured document, with our clients' ids in place of Node's, which are as long."""
-    raw = bytes.fromhex(entry["bson_hex"])
-    for name, client in stage.clients.items():
-        raw = raw.replace(sids[name].encode(), client.sid.encode())
-    return raw
+def prepared(case: dict[str, Any]) -> dict[str, Any]:
+    """A case as `replaying` knows them: answers without ids, and without what says who is there."""
+    for one in case["published_by_A_or_emitter"]:
+        one["payload_hex"] = one["bson_hex"]
+    answers = [one for one in case["published_by_B"] if one["decoded"]["type"] not in _HEARTBEATS]
+    for one in answers:
+        one["channel"] = ""
+        one["payload_hex"] = body(bytes.fromhex(one["bson_hex"])).hex()
+    case["published_by_B"] = answers
+    case["expected_on_B"] = unwrapped(case["expected_on_B"])
+    return case
 
 
 def unwrapped(value: Any) -> Any:
@@ -151,50 +137,17 @@ def body(document: RawBSONDocument | bytes) -> bytes:
     return bson.encode(fields)
 
 
+CASES = [prepared(case) for case in captures.mongo_replays()]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["action"]))
 @run_async
 async def test_clients_receive_what_nodes_did_and_answers_are_the_same(
     case: dict[str, Any],
 ) -> None:
-    stage = Stage(case["uidB"])
-    await stage.begin()
-    stage.answer_servers(case)
-    stage.bus.kept.documents.clear()
-    said = case["published_by_A_or_emitter"]
-    for entry in said:
-        stage.bus.say(raw_of(entry, stage, case["sids"]))
-    await asyncio.sleep(0)
-    acks = acknowledged(case)
-    for name, client in stage.clients.items():
-        found, ids = events(client.take())
-        mine = [one for one in case["expected_on_B"] if one["client"] == name]
-        expected = [[one["event"], *native(one["args"])] for one in mine if one["event"] != GONE]
-        gone = any(one["event"] == GONE for one in mine)
-        assert not gone or client.sid not in stage.io.sockets.sockets
-        if all(entry["decoded"]["nsp"] == "/" for entry in said):
-            assert found == expected, name
-        for id in ids:
-            if acks:
-                client.send(*ack_packets(id, acks.pop(0)))
-    for one in case["expected_on_B"]:
-        if one["client"] == "serverB" and one["event"].startswith("sse"):
-            await eventually(lambda: stage.told)
-            assert stage.told[0] == [one["event"], *unwrapped(native(one["args"]))]
-    answers = [one for one in case["published_by_B"] if comparable(one)]
-    theirs = sorted(body(raw_of(one, stage, case["sids"])) for one in answers)
-    await eventually(lambda: len(ours(stage)) >= len(theirs))
-    assert sorted(map(body, ours(stage))) == theirs
+    stage = Stage(case, case["uidB"])
+    await replay(stage)
     await stage.io.close(0.1)
-
-
-def comparable(entry: dict[str, Any]) -> bool:
-    """Whether an answer is the same each time."""
-    return entry["decoded"]["type"] not in (*_HEARTBEATS, _FETCHED)
-
-
-def ours(stage: Stage) -> list[RawBSONDocument]:
-    """What our server wrote, as far as it is the same each time."""
-    return [one for one in stage.bus.kept.documents if one["type"] not in (*_HEARTBEATS, _FETCHED)]
 
 
 def test_there_are_all_cases() -> None:
@@ -205,12 +158,11 @@ def test_there_are_all_cases() -> None:
 @run_async
 async def test_sockets_are_told_as_node_tells_them(action: str) -> None:
     case = next(one for one in CASES if one["action"] == action)
-    stage = Stage(case["uidB"])
+    stage = Stage(case, case["uidB"])
     await stage.begin()
     stage.clients["B1"].socket.data = {"user": "B1", "buf": b"\x01", "n": 1}
-    stage.bus.kept.documents.clear()
-    for entry in case["published_by_A_or_emitter"]:
-        stage.bus.say(raw_of(entry, stage, case["sids"]))
+    stage.forget()
+    stage.say()
     (answer,) = [one for one in stage.bus.kept.documents if one["type"] == _FETCHED]
     (theirs,) = [one["decoded"] for one in case["published_by_B"]][:1]
     found = bson.decode(answer.raw)
@@ -248,10 +200,10 @@ _CALLS: dict[str, Callable[[Any, dict[str, str]], Any]] = {
 @run_async
 async def test_our_server_writes_what_node_s_wrote(action: str) -> None:
     case = next(one for one in CASES if one["action"] == action)
-    stage = Stage(case["uidA"])
+    stage = Stage(case, case["uidA"])
     stage.io.of("/chat")
     await stage.io.engine.start()
-    stage.bus.kept.documents.clear()
+    stage.forget()
     _CALLS[action](stage.io, case["sids"])
     (document,) = stage.bus.kept.documents
     raw = bytes.fromhex(case["published_by_A_or_emitter"][0]["bson_hex"])
