@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from nuncio import Server, Undelivered
+from nuncio import OptionError, Server, Undelivered
 from nuncio.cluster import MongoAdapter
 from nuncio.cluster.mongo import answers, recent
 from tests.cluster import captures
@@ -48,7 +48,7 @@ class Scene:
 
     async def ours(self, **options: Any) -> OurPlace:
         """Start one of ours."""
-        settings = {"add_created_at_field": self.dated, "heartbeat_interval": 0.5}
+        settings: dict[str, Any] = {"add_created_at_field": self.dated, "heartbeat_interval": 0.5}
         io = Server(
             adapter=MongoAdapter(self.mongod.url, **settings),
             **{"connection_state_recovery": True, **options},
@@ -484,8 +484,8 @@ async def test_what_was_promised_is_sent_until_it_is_acknowledged(
         assert all(packet.startswith("42") and "[" in packet[3:] for packet in packets)
         ids = [int(packet[2 : packet.index("[")]) for packet in packets]
         await client.acknowledge(ids[0])
-        outbox = lambda: first.io.sockets.sockets[sid]._outbox  # noqa: E731
-        await eventually(lambda: len(outbox() or ()) == 1)
+        socket = first.io.sockets.sockets[sid]
+        await eventually(lambda: len(socket._outbox or ()) == 1)
         client.lose()
         await first.gone(sid)
         await second.io.delivery("at-least-once").emit("e", 3)
@@ -518,6 +518,28 @@ async def test_what_was_promised_to_somebody_who_never_came_back_is_told(
         # And it cannot come back any more.
         mine = [one for one in sessions(mongod) if one["pid"] == client.pid]
         assert mine == [] if dated else "tombstone" in mine[-1]
+
+
+@run_async
+async def test_what_is_too_large_is_told_to_whoever_emits_it(
+    home: NodeHome, mongod: Mongod
+) -> None:
+    async with scene(home, mongod) as servers:
+        place = await servers.ours()
+        client = wanderer()
+        await client.connect(place.port)
+        with pytest.raises(OptionError, match="16777216"):
+            place.io.emit("e", "x" * (16 << 20))
+        deep: Any = "x"
+        for _ in range(150):
+            deep = [deep]
+        # What MongoDB would refuse reaches this server's clients none the less.
+        place.io.emit("deep", deep)
+        assert (await client.next())[0] == "deep"
+        assert client.offset == ""
+        await place.emit("e", 1)
+        assert await client.next() == ["e", 1]
+        await client.leave()
 
 
 @run_async

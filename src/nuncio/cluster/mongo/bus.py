@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from bson import ObjectId
-from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from nuncio.cluster.line import Line, seen
@@ -269,12 +268,8 @@ class Bus:
         self._receivers.pop(nsp, None)
 
     def _arrived(self, document: RawBSONDocument) -> None:
-        try:
-            id, nsp = document["_id"], document.get("nsp")
-        except BSONError as error:
-            logger.debug("a document that is none: %s", error)
-            return
-        self.read.add(id)
+        nsp = document.get("nsp")
+        self.read.add(document.get("_id"))
         receiver = self._receivers.get(nsp) if isinstance(nsp, str) else None
         if receiver is not None:
             receiver(document)

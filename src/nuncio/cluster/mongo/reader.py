@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import bson
+from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import ConnectionFailure, CursorNotFound, OperationFailure, PyMongoError
 
@@ -99,11 +100,12 @@ class Reader(Line):
             raise unreachable(error) from error
 
     def _take(self, change: Any) -> None:
-        document = change.get("fullDocument")
-        if change.get("operationType") != "insert" or not isinstance(document, RawBSONDocument):
-            return
         try:
-            self._receiver(document)
+            document = change.get("fullDocument")
+            if change.get("operationType") == "insert" and isinstance(document, RawBSONDocument):
+                self._receiver(document)
+        except BSONError as error:
+            logger.debug("a document that is none: %s", error)
         except Exception:
             # The stream goes on, whatever an application's listener does.
             logger.exception("a document of the cluster could not be handled")
