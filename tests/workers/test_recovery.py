@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.support.wanderer import Wanderer
 
 import nuncio
 from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.workers.recovery import RecoveringWorkersAdapter
 from tests.support.aio import eventually, run_async, within
 from tests.support.rawclient import Closed
+from tests.support.wanderer import Wanderer
 from tests.workers.conftest import Crew, Start, worker_of
 
 OFFSET = r"[A-Za-z0-9_-]{8}\.[0-9]+"
