@@ -125,5 +125,12 @@ class Wanderer:
             await self._socket.connection.close()
 
 
+async def arrival(port: int) -> Wanderer:
+    """A client that has connected."""
+    client = Wanderer()
+    await client.connect(port)
+    return client
+
+
 def _is_place(value: Any) -> bool:
     return isinstance(value, dict) and "_placeholder" in value
