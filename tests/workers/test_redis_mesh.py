@@ -167,7 +167,7 @@ async def test_other_prefixes_and_databases_are_other_servers(lasting_redis: Red
 @run_async
 async def test_where_redis_is_not_a_server_does_not_start() -> None:
     io = nuncio.Server(workers="redis://127.0.0.1:1")
-    with pytest.raises(ConnectionError):
+    with pytest.raises(ConnectionError, match="where the workers meet, cannot be reached"):
         await io.listen(0)
     await io.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -86,8 +86,11 @@ class RedisPlace:
         except BaseException as error:
             self._bus = None
             await bus.leave(self)
-            if isinstance(error, TimeoutError):
-                raise ConnectionError("Redis, where the workers meet, does not answer") from error
+            if isinstance(error, (ConnectionError, TimeoutError)):
+                why = str(error) or "it does not answer"
+                raise ConnectionError(
+                    f"Redis, where the workers meet, cannot be reached: {why}"
+                ) from error
             raise
         self._beating = asyncio.get_running_loop().create_task(self._beat())
         self._announce()
