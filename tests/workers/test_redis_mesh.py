@@ -364,6 +364,23 @@ async def test_clients_come_back_when_their_worker_is_cut_off(lasting_redis: Red
         await eventually(lambda: held(workers.servers) == 0)
 
 
+@pytest.mark.parametrize("caller", [True, False])
+@run_async
+async def test_a_link_that_only_one_side_has_lost_is_made_anew(quick: Start, caller: bool) -> None:
+    async with quick(2) as workers:
+        first, second = sorted(workers.servers, key=lambda io: worker_of(io).mesh.tag)
+        forgetful, other = (first, second) if caller else (second, first)
+        (before,) = worker_of(other).mesh.others
+        (channel,) = place_of(forgetful)._channels.values()
+        # As when it told the other one, and Redis lost that.
+        channel.end()
+        assert not worker_of(forgetful).mesh.others
+        await eventually(lambda: before not in worker_of(other).mesh.others)
+        await all_linked(workers)
+        async with tunnel(workers) as socket:
+            await echoes(socket, 0, 10)
+
+
 # What others write.
 
 
