@@ -58,7 +58,8 @@ class RedisPlace:
     def __init__(self, meeting: RedisMeeting) -> None:
         pace = meeting.pace
         self._meeting = meeting
-        self._patience = int(pace.timeout / pace.interval)
+        # Of two beats one may come a little later than the other worker's.
+        self._patience = max(2, int(pace.timeout / pace.interval))
         self._channel = f"{meeting.prefix}:{VERSION}:{meeting.endpoint.database}#"
         self._bus: Bus | None = None
         self._beating: asyncio.Task[None] | None = None
