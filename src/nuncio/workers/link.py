@@ -31,6 +31,7 @@ class Link(asyncio.Protocol):
         called: whether this worker called the other.
         tag: the other worker's; empty until it has said hello.
         namespaces: those that it has.
+        told: those of this worker that it was told of at first.
         behind: whether it does not take what is written fast enough.
     """
 
@@ -39,6 +40,7 @@ class Link(asyncio.Protocol):
         self.called = called
         self.tag = ""
         self.namespaces: set[str] = set()
+        self.told: set[str] = set()
         self.behind = False
         self._io: Any = None
         self._out: list[bytes] = []
@@ -83,7 +85,8 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """asyncio: connected."""
         self._io = transport
-        self.send(Hello(VERSION, self._mesh.tag, sorted(self._mesh.namespaces)))
+        self.told = set(self._mesh.namespaces)
+        self.send(Hello(VERSION, self._mesh.tag, sorted(self.told)))
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes arrived."""
