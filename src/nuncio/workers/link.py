@@ -32,6 +32,7 @@ class Link(asyncio.Protocol):
         tag: the other worker's; empty until it has said hello.
         namespaces: those that it has.
         told: those of this worker that it was told of at first.
+        rooms: what is seen of its rooms, see `nuncio.workers.rooms`; None before it is looked at.
         behind: whether it does not take what is written fast enough.
     """
 
@@ -41,6 +42,7 @@ class Link(asyncio.Protocol):
         self.tag = ""
         self.namespaces: set[str] = set()
         self.told: set[str] = set()
+        self.rooms: Any = None
         self.behind = False
         self._io: Any = None
         self._out: list[bytes] = []
