@@ -55,7 +55,14 @@ def test_rooms_have_places_of_their_own() -> None:
     places |= {places_of_anybody("/"), places_of_all("/")}
     assert len(places) == 2 * len(rooms) + 2
     assert all(0 <= place < PLACES for pair in places for place in pair)
-    assert remembered_places("/")("news") == places_of("/", "news")
+
+
+def test_places_are_remembered_of_names_of_usual_length() -> None:
+    remembered = remembered_places("/")
+    for room in ("x", "x" * 1000, 5, 2**5000):
+        assert remembered(room) == remembered(room) == places_of("/", room)
+    assert remembered("x") is remembered("x")
+    assert remembered("x" * 1000) is not remembered("x" * 1000)
 
 
 def test_what_is_in_a_place_too_often_to_be_counted_stays(tmp_path: Path) -> None:
@@ -143,3 +150,15 @@ def test_a_worker_that_cannot_show_its_rooms_works_all_the_same(
     os.unlink(tmp_path / "abc.rooms")
     routes.end()
     assert routes.own is None
+
+
+def test_a_file_that_nobody_counts_in_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no memory")
+
+    monkeypatch.setattr("nuncio.workers.rooms.mmap.mmap", fail)
+    routes = Routes()
+    routes.begin(tmp_path, "abc")
+    assert routes.own is None and not list(tmp_path.iterdir())

@@ -37,6 +37,7 @@ FULL: Final = 255
 
 # The places of the rooms that were last emitted to are known.
 _REMEMBERED: Final = 4096
+_LONGEST: Final = 256
 
 Places = tuple[int, int]
 
@@ -65,7 +66,14 @@ def places_of_all(nsp: str) -> Places:
 
 def remembered_places(nsp: str) -> Callable[[Room], Places]:
     """As `places_of`, of one namespace, for rooms that are asked for again and again."""
-    return functools.lru_cache(_REMEMBERED)(functools.partial(places_of, nsp))
+    remembered = functools.lru_cache(_REMEMBERED)(functools.partial(places_of, nsp))
+
+    def places(room: Room) -> Places:
+        length = len(room) if isinstance(room, str) else room.bit_length()
+        # Who can choose a room's name is not to choose how much is remembered.
+        return remembered(room) if length <= _LONGEST else places_of(nsp, room)
+
+    return places
 
 
 class OwnRooms:
@@ -81,12 +89,17 @@ class OwnRooms:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.unlink(missing_ok=True)
-        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+b") as file:
-            # Written, not only made long: that the disk is full is to be known now, not once a page
-            # of it is needed.
-            file.write(bytes(PLACES))
-            file.flush()
-            self._counts = mmap.mmap(file.fileno(), PLACES)
+        try:
+            with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+b") as file:
+                # Written, not only made long: that the disk is full is to be known now, not once a
+                # page of it is needed.
+                file.write(bytes(PLACES))
+                file.flush()
+                self._counts = mmap.mmap(file.fileno(), PLACES)
+        except BaseException:
+            # Else it would seem that there are no rooms here.
+            path.unlink(missing_ok=True)
+            raise
 
     def add(self, places: Places) -> None:
         """Count a room."""
