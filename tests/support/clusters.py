@@ -324,7 +324,8 @@ class Kind:
         room_channel: the name of the sharded channel that each room has, in which `{}` stands for
             the room; empty when there is none.
         bus: the name of the fixture that starts what carries it, a `Bus`.
-        node_overtakes: whether with Node's servers what is small may overtake what is binary.
+        node_overtakes: whether with Node's servers what is small may overtake what is binary or
+            long.
     """
 
     name: str
