@@ -38,6 +38,7 @@ COMPILED = [
     "src/nuncio/cluster/memory.py",
     "src/nuncio/cluster/options.py",
     "src/nuncio/cluster/outbox.py",
+    "src/nuncio/cluster/past.py",
     "src/nuncio/cluster/recovery.py",
     "src/nuncio/cluster/rooms.py",
     "src/nuncio/engine/backlog.py",

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
+from nuncio.cluster import (
+    NatsAdapter,
+    PostgresAdapter,
+    RedisAdapter,
+    RedisShardedAdapter,
+    RedisStreamsAdapter,
+)
+from nuncio.cluster.nats.subjects import Subjects
 from tests.support.clusters import Kind
 
 NODE_CLIENTS = """
@@ -27,7 +34,7 @@ def _sharded(mode: str) -> Kind:
         prefix,
         lambda url: RedisShardedAdapter(url, subscription_mode=mode, channel_prefix=prefix),
         _node("@socket.io/redis-adapter", f"createShardedAdapter(...lines, {options})"),
-        room_channel="" if mode == "static" else f"{prefix}#/#{{}}#",
+        room_channel=None if mode == "static" else f"{prefix}#/#{{}}#".format,
     )
 
 
@@ -54,8 +61,57 @@ def _streams(name: str, sharded: bool) -> Kind:
     )
 
 
+def _nats(name: str, stream: str | None = None) -> Kind:
+    return Kind(
+        name,
+        lambda url: NatsAdapter(url, subject_prefix=name, stream=stream),
+        options={} if stream is None else {"connection_state_recovery": True},
+        room_channel=Subjects(name, "/").room,
+        bus="nats",
+    )
+
+
+# One of the connections listens. With several others Node's servers keep no order at all.
+NODE_POOL = """
+const pool = new (require("pg").Pool)({ connectionString: args[0], max: 2 });
+pool.on("error", () => {});
+io.lines.push({ quit: () => pool.end() });
+"""
+
+
+def _postgres(name: str) -> Kind:
+    options = f'{{ channelPrefix: "{name}", tableName: "{name}" }}'
+    return Kind(
+        name,
+        lambda url: PostgresAdapter(url, channel_prefix=name, table_name=name),
+        f'{NODE_POOL} await pool.query("CREATE TABLE IF NOT EXISTS {name} (id bigserial UNIQUE,'
+        ' created_at timestamptz DEFAULT NOW(), payload bytea)");'
+        'const adapters = require("@socket.io/postgres-adapter");'
+        f"io.adapter(adapters.createAdapter(pool, {options}));",
+        bus="postgres",
+        node_overtakes=True,
+    )
+
+
+SECRET = "a secret of all servers"
+
+
+def _classic_signed(name: str) -> Kind:
+    return Kind(name, lambda url: RedisAdapter(url, key=name, secret=SECRET))
+
+
+def _streams_signed(name: str) -> Kind:
+    return Kind(
+        name,
+        lambda url: RedisStreamsAdapter(
+            url, stream_name=name, channel_prefix=name, secret=SECRET, block_time=0.1
+        ),
+    )
+
+
 CLASSIC = _classic("classic", False)
 STREAMS = _streams("streams", False)
+POSTGRES = _postgres("postgres")
 KINDS = (
     CLASSIC,
     _classic("classic-specific", True),
@@ -64,4 +120,9 @@ KINDS = (
     _sharded("dynamic-private"),
     STREAMS,
     _streams("streams-sharded", True),
+    POSTGRES,
+    _classic_signed("classic-signed"),
+    _streams_signed("streams-signed"),
+    _nats("nats"),
+    _nats("jetstream", stream="jetstream"),
 )

@@ -17,8 +17,8 @@ from nuncio.handlers.caller import Caller
 from nuncio.handlers.handler import Ack, Handler
 from nuncio.handlers.listeners import event_name
 from nuncio.handlers.replies import Reply, Running
-from nuncio.handlers.threads import Threads
 from nuncio.handlers.runners import Runners
+from nuncio.handlers.threads import Threads
 from nuncio.protocol.parser import Parser
 
 # How many times more events may wait while acknowledgements are awaited, and before the server has

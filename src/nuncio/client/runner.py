@@ -15,8 +15,8 @@ from nuncio.engine.sent import Sent
 from nuncio.errors import ArgumentError, LimitExceeded
 from nuncio.handlers.binding import bind
 from nuncio.handlers.handler import Handler
-from nuncio.handlers.threads import Threads
 from nuncio.handlers.runners import Runners
+from nuncio.handlers.threads import Threads
 
 logger = logging.getLogger("nuncio.client")
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind
+from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import (
     converted,
     from_bytes,
@@ -34,6 +35,17 @@ _MAY_HOLD_BINARY: Final = frozenset(
         Kind.SERVER_SIDE_EMIT,
         Kind.SERVER_SIDE_EMIT_RESPONSE,
         Kind.BROADCAST_ACK,
+    )
+)
+
+# Entries of these types say whom they are for.
+_FOR_ROOMS: Final = frozenset(
+    str(int(kind)).encode()
+    for kind in (
+        Kind.BROADCAST,
+        Kind.SOCKETS_JOIN,
+        Kind.SOCKETS_LEAVE,
+        Kind.DISCONNECT_SOCKETS,
     )
 )
 
@@ -64,6 +76,11 @@ def encode(message: ClusterMessage) -> bytes:
         return to_json(_envelope(message))
     write = to_msgpack if _is_binary(message) else dumps
     return write(_envelope(message))
+
+
+def encode_plain(message: ClusterMessage) -> bytes:
+    """As JSON, whatever there is: binary stands as Node's Buffers."""
+    return to_json(_envelope(message))
 
 
 def encode_packed(message: ClusterMessage) -> bytes:
@@ -118,6 +135,39 @@ def _text(message: ClusterMessage, plain_only: bool) -> str:
     if _is_binary(message):
         return base64.b64encode(to_msgpack(data)).decode()
     return dumps(data).decode()
+
+
+class _Recipients(msgspec.Struct):
+    rooms: list[Room] | None = None
+
+
+class _Glance(msgspec.Struct):
+    """What of a message's data says whom it is for; the rest is passed over."""
+
+    opts: _Recipients | None = None
+
+
+_glance_json = msgspec.json.Decoder(_Glance)
+_glance_msgpack = msgspec.msgpack.Decoder(_Glance)
+
+
+def rooms_at_a_glance(fields: Mapping[bytes, bytes]) -> list[Room]:
+    """The rooms that an entry is for, without reading the rest of it.
+
+    Returns:
+        Nothing where it may be for everybody, and where only reading it will tell.
+    """
+    if fields.get(b"type") not in _FOR_ROOMS:
+        return []
+    text = fields.get(b"data", b"")
+    try:
+        if text[:1] == b"{":
+            told = _glance_json.decode(text)
+        else:
+            told = _glance_msgpack.decode(base64.b64decode(text, validate=True))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return []
+    return [] if told.opts is None else told.opts.rooms or []
 
 
 def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:

@@ -17,8 +17,8 @@ from nuncio.errors import AckTimeout, ArgumentError, ConnectError, OptionError, 
 from nuncio.handlers.binding import bind
 from nuncio.handlers.callbacks import bind_callback
 from nuncio.handlers.handler import Handler
-from nuncio.handlers.threads import Threads
 from nuncio.handlers.runners import Runners
+from nuncio.handlers.threads import Threads
 
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection

@@ -13,11 +13,13 @@ import pytest
 from nuncio import RemoteSocket, Server, Undelivered
 from nuncio.cluster import RedisStreamsAdapter
 from tests.cluster.kinds import NODE_CLIENTS
-from tests.cluster.redis.wanderer import Wanderer, arrival
 from tests.support.aio import eventually, run_async, within
 from tests.support.clusters import LEAVE
 from tests.support.nodeserver import NodeHome, NodeServer
+from tests.support.places import OurPlace, Place
+from tests.support.rawclient import Closed
 from tests.support.redis import Redis
+from tests.support.wanderer import Wanderer, arrival
 
 _NODE = (
     "io.lines = [];"
@@ -26,64 +28,6 @@ _NODE = (
     "io.adapter(createAdapter(lines[0],"
     " { streamName: args[1], channelPrefix: args[1], blockTimeInMs: 100 }));"
 )
-
-
-class Place:
-    """A server that a client may be at."""
-
-    port: int
-
-    async def emit(self, event: str, *args: Any, to: str = "") -> None:
-        """Emit to everybody, or to a room."""
-        raise NotImplementedError
-
-    async def join(self, sid: str, room: str) -> None:
-        """Put a client into a room."""
-        raise NotImplementedError
-
-    async def set_data(self, sid: str, data: Any) -> None:
-        """Set a client's data."""
-        raise NotImplementedError
-
-    async def socket(self, sid: str) -> dict[str, Any] | None:
-        """What the server knows of a client; None when it is not here."""
-        raise NotImplementedError
-
-    async def gone(self, sid: str) -> None:
-        """Wait until a client is not here."""
-        while await self.socket(sid) is not None:  # noqa: ASYNC110 - it may be Node's
-            await asyncio.sleep(0.005)
-
-    async def loses(self, client: Wanderer) -> None:
-        """The client's connection breaks, and this server has noticed."""
-        client.lose()
-        await self.gone(client.sid)
-
-
-class OurPlace(Place):
-    """One of ours."""
-
-    def __init__(self, io: Server, port: int) -> None:
-        self.io, self.port = io, port
-
-    async def emit(self, event: str, *args: Any, to: str = "") -> None:
-        """See `Place`."""
-        await (self.io.to(to) if to else self.io).emit(event, *args)
-
-    async def join(self, sid: str, room: str) -> None:
-        """See `Place`."""
-        self.io.sockets.sockets[sid].join(room)
-
-    async def set_data(self, sid: str, data: Any) -> None:
-        """See `Place`."""
-        self.io.sockets.sockets[sid].data = data
-
-    async def socket(self, sid: str) -> dict[str, Any] | None:
-        """See `Place`."""
-        found = self.io.sockets.sockets.get(sid)
-        if found is None:
-            return None
-        return {"recovered": found.recovered, "rooms": set(found.rooms), "data": found.data}
 
 
 class NodePlace(Place):
@@ -432,3 +376,57 @@ async def test_remote_sockets_are_found_where_they_came_back(home: NodeHome, red
         (found,) = await first.io.fetch_sockets()
         assert isinstance(found, RemoteSocket) and found.id == client.sid
         await client.leave()
+
+
+@run_async
+async def test_a_drain_loses_nothing(home: NodeHome, redis: Redis) -> None:
+    async with scene(home, redis, "drain") as servers:
+        first, second = await servers.ours(), await servers.ours()
+        reports: list[Undelivered] = []
+        first.io.on("undelivered", reports.append)
+        clients = [Wanderer() for _ in range(4)]
+        away = clients[3]
+        for client in clients:
+            await client.connect(first.port)
+            await first.join(client.sid, "room")
+        sids = [client.sid for client in clients]
+        heard: list[list[Any]] = [[] for _ in clients]
+        count = 0
+
+        async def speak() -> None:
+            nonlocal count
+            while True:
+                place = (first, second)[count % 2]
+                place.io.to("room").delivery("at-least-once").emit("e", count)
+                count += 1
+                await asyncio.sleep(0.005)
+
+        async def listen(client: Wanderer, events: list[Any]) -> None:
+            while ["e", count - 1] not in events or not speaking.cancelled():
+                try:
+                    events.append(await client.next())
+                except Closed:
+                    client.lose()
+                    events += await client.come_back(second.port)
+
+        speaking = asyncio.ensure_future(speak())
+        listening = [
+            asyncio.ensure_future(listen(client, events))
+            for client, events in zip(clients[:3], heard[:3], strict=True)
+        ]
+        await asyncio.sleep(0.05)
+        away.lose()
+        await first.io.engine.drain(0.2)
+        speaking.cancel()
+        await asyncio.sleep(0)
+        await first.io.close(timeout=2.0)
+        await second.io.to("room").emit("e", -1)
+        heard[3] += await away.come_back(second.port)
+        await within(asyncio.gather(*listening))
+        for events in heard:
+            # What was not acknowledged is sent again.
+            assert {number for _, number in events} >= set(range(count))
+        assert [client.sid for client in clients] == sids
+        assert reports == []
+        for client in clients:
+            await client.leave()

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from nuncio.cluster.redis.line import Changed, Line, packed
+from nuncio.cluster.session_wire import START
 
 logger = logging.getLogger("nuncio.cluster")
-
-START: Final = "0-0"
 
 # Redis answers so much later than it promised, or is taken for lost.
 _GRACE_SECONDS: Final = 5.0

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from nuncio.cluster import session_wire as wire
 from nuncio.cluster.outbox import Outbox
 from nuncio.cluster.recovery import SavedAccess, SavedSession
-from nuncio.cluster.redis import session_wire as wire
 from nuncio.errors import PacketError
 from nuncio.protocol.engineio import Message
 

@@ -1,7 +1,7 @@
 """The clients of this server that lost their connection, for as long as they may come back.
 
-Redis has what any server needs to restore them. Here is what cannot be sent there: the objects that
-the application keeps of them, for when they come back to this server.
+The bus has what any server needs to restore them. Here is what cannot be sent there: the objects
+that the application keeps of them, for when they come back to this server.
 """
 
 from __future__ import annotations

@@ -1,0 +1,480 @@
+"""Connection state recovery by a log that a bus keeps: a client may come back to any server.
+
+Every event that may be recovered carries its place in the log, which is known only once the bus has
+taken it. So such events go to this server's clients when they are read from the log, among those of
+other servers and in the same order for all: what a client has received last tells exactly what it
+has missed. While the bus is away they go at once and without a place, for clients must not wait for
+it.
+
+A place is a number that grows, and the text that clients are given of it: see `session_wire`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from nuncio.cluster import session_wire
+from nuncio.cluster.away import Away
+from nuncio.cluster.base import ClusterAdapter
+from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind, from_wire, to_wire
+from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.outbox import FORGOTTEN, OVERFLOW, Outbox
+from nuncio.cluster.recovery import SavedSession
+from nuncio.cluster.rooms import Room
+from nuncio.cluster.session_wire import START, id_of, position_of
+from nuncio.cluster.travel import first_id, shape
+from nuncio.cluster.values import plain
+from nuncio.engine.sent import TAKEN, Sent, SentLater
+from nuncio.errors import LimitExceeded, PacketError
+from nuncio.protocol.engineio import Message
+from nuncio.protocol.socketio import EVENT
+
+logger = logging.getLogger("nuncio.cluster")
+
+# An event is given to this server's clients after so long, whatever the bus does.
+PATIENCE_SECONDS: Final = 1.0
+
+# Who missed more begins afresh.
+MOST_MISSED: Final = 100_000
+
+# Between being asked for and being let in a client may not take longer.
+_ADMISSION_SECONDS: Final = 60.0
+
+# So much longer the bus remembers a client than it may be away: its server looks whether it is
+# back.
+GRACE_SECONDS: Final = 5.0
+
+_ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}")
+
+
+class LoggedAdapter(ClusterAdapter):
+    """The part of an engine's adapter that recovers clients by a log.
+
+    The engine's adapter says how events get into the log, and calls `mine` and `others` with what
+    is read from it; and it keeps sessions. To stand before another adapter among the bases.
+    """
+
+    def __init__(self, nsp: Any, *rest: Any) -> None:
+        super().__init__(nsp, *rest)
+        recovery = nsp.server.recovery
+        nsp.number_acks_from(first_id())
+        # The log of one server alone is not needed.
+        self.log = None
+        self._duration = float(recovery.max_disconnection_duration)
+        self._namespace = nsp
+        self._number = 0
+        self._pending: dict[int, _Pending] = {}
+        self._reading = 0
+        self._replays: dict[str, _Replay] = {}
+        self._away = Away(self._duration, recovery.max_sessions, self._expired)
+
+    # What an engine's adapter says.
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the log can be added to, as far as is known."""
+        raise NotImplementedError
+
+    def append(self, message: ClusterMessage, number: int) -> asyncio.Future[Any]:
+        """Add a message to the log.
+
+        Args:
+            message: the message.
+            number: goes with it, so that this server knows its own when it reads them.
+
+        Returns:
+            What fails with ConnectionError when it was not added.
+
+        Raises:
+            LimitExceeded: when it is too large for the log.
+        """
+        raise NotImplementedError
+
+    def position(self) -> int:
+        """See `Adapter.position`: the last place that was read."""
+        raise NotImplementedError
+
+    async def read_after(self, position: int, known: bool) -> list[tuple[int, Any]] | None:
+        """All entries after a place; None when some of them, or that place, have been forgotten.
+
+        Args:
+            position: the place.
+            known: whether a client says that it has what is there.
+
+        Raises:
+            ConnectionError: when the bus cannot be asked.
+        """
+        raise NotImplementedError
+
+    def message_of(self, entry: Any) -> ClusterMessage:
+        """The message of an entry.
+
+        Raises:
+            PacketError: when it is none.
+        """
+        raise NotImplementedError
+
+    def keep_session(self, pid: str, data: bytes, seconds: float) -> None:
+        """Keep a client's session for so long."""
+        raise NotImplementedError
+
+    def take_session(self, pid: str) -> Awaitable[bytes | None]:
+        """Take a client's session, so that nobody else can; None when there is none.
+
+        Raises:
+            ConnectionError: when the bus cannot be asked.
+            PacketError: when nobody of this cluster kept what is there.
+        """
+        raise NotImplementedError
+
+    def end_log(self) -> None:
+        """Nothing more is read."""
+        for number in list(self._pending):
+            self._deliver_late(number)
+        self._away.clear()
+        self._replays.clear()
+
+    # Events.
+
+    def broadcast(self, payload: list[Any], options: BroadcastOptions) -> Sent:
+        """See `Adapter.broadcast`."""
+        if options.volatile:
+            return super().broadcast(payload, options)
+        meant = self.targets(options.rooms, options.excepted)
+        if options.local:
+            return self._give(_Pending(payload, options, meant), 0)
+        packet = {"type": EVENT, "data": plain(payload)}
+        told = Broadcast(packet=packet, opts=to_wire(options))
+        message = ClusterMessage(self.uid, self.nsp.name, Kind.BROADCAST, told)
+        self._number += 1
+        number = self._number
+        pending = _Pending(payload, options, meant)
+        try:
+            added = self.append(message, number)
+        except LimitExceeded as error:
+            logger.debug("an event cannot be recovered: %s", error)
+            return super().broadcast(payload, options)
+        added.add_done_callback(lambda answer: self._answered(number, answer))
+        if not self.reachable:
+            return self._give(pending, 0)
+        self._pending[number] = pending
+        loop = asyncio.get_running_loop()
+        pending.timer = loop.call_later(PATIENCE_SECONDS, self._deliver_late, number)
+        return pending.sent
+
+    def _answered(self, number: int, answer: asyncio.Future[Any]) -> None:
+        if answer.cancelled() or answer.exception() is not None:
+            self._deliver_late(number)
+
+    def _deliver_late(self, number: int) -> None:
+        """The bus does not say that it has an event: this server's clients get it none the less."""
+        pending = self._pending.pop(number, None)
+        if pending is not None:
+            self._give(pending, 0)
+
+    def mine(self, position: int, entry: Any, number: int) -> None:
+        """An entry was read that this server has added, with this number."""
+        self._remember(position, entry)
+        pending = self._pending.pop(number, None)
+        if pending is not None:
+            self._give(pending, position)
+
+    def others(self, position: int, entry: Any, handle: Callable[[], None]) -> None:
+        """An entry of another server was read, which is handled by calling `handle`."""
+        self._remember(position, entry)
+        self._reading = position
+        try:
+            handle()
+        finally:
+            self._reading = 0
+
+    def _remember(self, position: int, entry: Any) -> None:
+        for replay in list(self._replays.values()):
+            replay.arrived(position, entry)
+
+    def deliver(self, payload: list[Any], options: BroadcastOptions) -> Sent:
+        """See `ClusterAdapter.deliver`: those of other servers, with their place."""
+        if not self._reading or options.volatile:
+            return super().deliver(payload, options)
+        sockets = self.targets(options.rooms, options.excepted)
+        return self._give(_Pending(payload, options, sockets), self._reading)
+
+    def _give(self, pending: _Pending, position: int) -> Sent:
+        """Send an event to the sockets that were meant when it was emitted, as far as they stay."""
+        if pending.timer is not None:
+            pending.timer.cancel()
+        nsp, options = self.nsp, pending.options
+        promised = options.promised
+        id = id_of(position) if position else ""
+        payload = [*pending.payload, id] if id or promised else pending.payload
+        ack = nsp.next_ack_id() if promised else -1
+        message = nsp.encode(payload, ack, options.compress)
+        if options.slow is not None and options.slow.droppable and not promised:
+            message.slow = options.slow.of_event(nsp.name, payload)
+        behind: list[Sent] = []
+        for socket in pending.sockets:
+            if not socket.connected:
+                continue
+            if promised and not socket.promise(ack, position, message, payload):
+                continue
+            socket.notify_outgoing(payload)
+            sent = socket._connection.session.push(message)
+            if sent is not TAKEN:
+                behind.append(sent)
+        pending.sent.given(behind)
+        return pending.sent
+
+    # Clients that come and go.
+
+    def add_all(self, socket: Any, rooms: Any) -> None:
+        """See `Adapter.add_all`; what was said in a room before somebody joined is not for him."""
+        listed = list(rooms)
+        before = set(socket.joined_rooms() or ())
+        try:
+            super().add_all(socket, listed)
+        finally:
+            mine = socket.joined_rooms() or {}
+            position = self.position()
+            for room in listed:
+                if room in mine and room not in before:
+                    mine[room] = position
+
+    def persist_session(self, session: SavedSession) -> None:
+        """See `Adapter.persist_session`."""
+        try:
+            told = session_wire.told(session, self.position())
+        except (TypeError, ValueError, RecursionError) as error:
+            # Back without its data it would not be the client that it was.
+            logger.warning("the client %r cannot come back: %r", session.sid, error)
+            self._namespace.session_lost(session)
+            return
+        self.keep_session(session.pid, session_wire.encode(told), self._duration + GRACE_SECONDS)
+        self._away.add(session)
+
+    def _expired(self, session: SavedSession) -> None:
+        self.nsp.server.spawn(self._give_up(session))
+
+    async def _give_up(self, session: SavedSession) -> None:
+        """The time of a client is up; if no server has restored it, it is lost."""
+        try:
+            if await self.take_session(session.pid) is None:
+                return
+        except ConnectionError as error:
+            logger.debug("nobody says whether the client %r came back: %r", session.sid, error)
+        self._namespace.session_lost(session)
+
+    def remembers(self, pid: str) -> bool:
+        """See `Adapter.remembers`."""
+        return self._away.remembers(pid)
+
+    @property
+    def occupied(self) -> bool:
+        """See `Adapter.occupied`."""
+        return len(self._away) > 0
+
+    def give_up_sessions(self) -> None:
+        """See `Adapter.give_up_sessions`: its clients may come back to another server."""
+
+    # Clients that come back.
+
+    def restore_session(self, pid: str, offset: str) -> Any:
+        """See `Adapter.restore_session`."""
+        if offset and not _ID.fullmatch(offset):
+            return None
+        return self._restore(pid, offset)
+
+    async def _restore(self, pid: str, offset: str) -> SavedSession | None:
+        if pid in self._replays:
+            # Somebody else with this secret is just being let in, and nobody is restored twice.
+            return None
+        replay = _Replay(asyncio.get_running_loop(), lambda: self._replays.pop(pid, None))
+        self._replays[pid] = replay
+        session = None
+        try:
+            async with asyncio.timeout(self.request_seconds):
+                session = await self._found(pid, offset, replay)
+        except PacketError as error:
+            self.drop(str(error))
+        except (ConnectionError, TimeoutError) as error:
+            logger.debug("a client could not be restored: %r", error)
+        if session is None:
+            replay.end()
+        return session
+
+    async def _found(self, pid: str, offset: str, replay: _Replay) -> SavedSession | None:
+        text = await self.take_session(pid)
+        here = self._away.take(pid)
+        if text is None:
+            return None
+        told = session_wire.decode(text)
+        session = session_wire.saved(told)
+        if here is not None:
+            session.data, session.access = here.data, here.access
+        elif not shape(session, self.nsp.server.options.data):
+            return None
+        after = max(position_of(offset), session.since) if offset else session.since
+        session.offset = offset
+        self._promise_again(session, told)
+        entries = await self.read_after(after, known=bool(offset))
+        if entries is None:
+            session.ending = FORGOTTEN
+            self._namespace.session_lost(session)
+            return None
+        replay.begin(after, position_of(told.left or START), entries)
+        return session
+
+    def _promise_again(self, session: SavedSession, told: session_wire.Session) -> None:
+        if not told.outbox:
+            return
+        outbox = self.nsp.new_outbox()
+        session.outbox = outbox
+        for id, payload in told.outbox:
+            self._promise(session, outbox, position_of(id), payload, True)
+
+    def _promise(
+        self,
+        session: SavedSession,
+        outbox: Outbox,
+        position: int,
+        payload: list[Any],
+        compress: bool,
+    ) -> Message | None:
+        id = self.nsp.next_ack_id()
+        message = self.nsp.encode(payload, id, compress)
+        if outbox.add(id, position, message, payload):
+            return message
+        self.nsp.undelivered(session.sid, session.data, session.user, OVERFLOW, [payload])
+        return None
+
+    def missed(self, session: SavedSession) -> list[Message] | None:
+        """See `Adapter.missed`."""
+        replay = self._replays.get(session.pid)
+        if replay is None:
+            return None
+        replay.end()
+        self._include(session)
+        outbox = session.outbox
+        promised = [] if outbox is None else list(outbox.unacknowledged())
+        known = {number for number, _ in promised}
+        found = list(promised)
+        for position, entry in replay.until(self.position()):
+            event = self._event(position, entry, session)
+            if event is None:
+                continue
+            payload, options = event
+            payload = [*payload, id_of(position)]
+            if not options.promised:
+                message = self.nsp.encode(payload, -1, options.compress)
+                found.append((position, message))
+            elif position > replay.left and position not in known:
+                if outbox is None:
+                    session.outbox = outbox = self.nsp.new_outbox()
+                kept = self._promise(session, outbox, position, payload, options.compress)
+                if kept is not None:
+                    found.append((position, kept))
+        self._hand_over(session)
+        # In the order of the log; what has no place there comes first.
+        return [message for _, message in sorted(found, key=lambda one: one[0])]
+
+    def _hand_over(self, session: SavedSession) -> None:
+        """The socket was given its session before what it missed was known to be promised."""
+        socket = self.sockets.get(session.sid)
+        if socket is not None:
+            socket._outbox = session.outbox
+
+    def _include(self, session: SavedSession) -> None:
+        """What this server emitted, and has not read from the log yet, is for it, too."""
+        socket = self.sockets.get(session.sid)
+        if socket is None:
+            return
+        for pending in self._pending.values():
+            options = pending.options
+            if _concerns(options, session.rooms, self.position() + 1):
+                pending.sockets.append(socket)
+
+    def _event(
+        self, position: int, entry: Any, session: SavedSession
+    ) -> tuple[list[Any], BroadcastOptions] | None:
+        """The event of an entry, if a client would have received it."""
+        try:
+            message = self.message_of(entry)
+            if message.type != Kind.BROADCAST or message.nsp != self.nsp.name:
+                return None
+            told = msgspec.convert(message.data, Broadcast)
+            payload = self._payload(told, message.dated)
+            options = from_wire(told.opts)
+        except (PacketError, msgspec.ValidationError, ValueError, TypeError) as error:
+            self.drop(str(error))
+            return None
+        if options.volatile or told.request is not None:
+            return None
+        return (payload, options) if _concerns(options, session.rooms, position) else None
+
+
+def _concerns(options: BroadcastOptions, rooms: dict[Room, int], position: int) -> bool:
+    """Whether who was in these rooms, since certain places, receives an event."""
+    if any(room in rooms for room in options.excepted):
+        return False
+    return not options.rooms or any(rooms.get(room, position) < position for room in options.rooms)
+
+
+class _Pending:
+    """An event of this server on its way through the log, or one of another that arrived."""
+
+    __slots__ = ("options", "payload", "sent", "sockets", "timer")
+
+    def __init__(self, payload: list[Any], options: BroadcastOptions, sockets: list[Any]) -> None:
+        self.payload = payload
+        self.options = options
+        self.sockets = sockets
+        self.sent = SentLater()
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class _Replay:
+    """What a client has missed that is being let in: as the log said, and what was read since.
+
+    Args:
+        loop: the running loop.
+        forget: called when it is of no use any longer.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, forget: Any) -> None:
+        self._forget = forget
+        self._after = 0
+        # What it was promised before is in its outbox, or acknowledged.
+        self.left = 0
+        self._entries: dict[int, Any] = {}
+        self._timer = loop.call_later(_ADMISSION_SECONDS, forget)
+
+    def begin(self, after: int, left: int, entries: list[tuple[int, Any]]) -> None:
+        """What the log holds after a place, and when the client was lost."""
+        self._after = after
+        self.left = left
+        self._entries = {**dict(entries), **self._entries}
+
+    def arrived(self, position: int, entry: Any) -> None:
+        """An entry was read while the client was being let in."""
+        self._entries[position] = entry
+        if len(self._entries) > MOST_MISSED:
+            # Too much to be told at once.
+            self.end()
+
+    def until(self, position: int) -> list[tuple[int, Any]]:
+        """What the client has missed until a place; what comes after that it will be sent."""
+        return [
+            (place, entry)
+            for place, entry in self._entries.items()
+            if self._after < place <= position
+        ]
+
+    def end(self) -> None:
+        """The client is in, or will never be."""
+        self._timer.cancel()
+        self._forget()

@@ -1,0 +1,90 @@
+"""What is kept of clients that are away: a bucket of JetStream's, from which each is taken once.
+
+Taking is a deletion that names what it deletes: of two servers one succeeds.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from nuncio.cluster.line import as_connection_error
+from nuncio.cluster.nats.bus import Bus
+from nuncio.cluster.nats.link import ENGINE
+from nuncio.cluster.nats.subjects import token
+from nuncio.errors import LimitExceeded
+
+if TYPE_CHECKING:
+    from nuncio.cluster.nats.stream import StreamOptions
+
+logger = logging.getLogger("nuncio.cluster")
+
+
+class Sessions:
+    """The sessions of a cluster.
+
+    Args:
+        bus: the server's connection.
+        options: of the stream beside which they are kept.
+        seconds: for which each is kept.
+    """
+
+    def __init__(self, bus: Bus, options: StreamOptions, seconds: float) -> None:
+        self._bus = bus
+        self._options = options
+        self._seconds = seconds
+        self._bucket = f"{options.name}_sessions"
+
+    async def open(self, jetstream: Any) -> None:
+        """Have the bucket, which is made if there is none."""
+        from nats.js import api, errors
+
+        stream = f"KV_{self._bucket}"
+        try:
+            config = (await jetstream.stream_info(stream)).config
+        except errors.NotFoundError:
+            wanted = api.KeyValueConfig(
+                bucket=self._bucket,
+                ttl=self._seconds,
+                max_bytes=self._options.max_bytes,
+                replicas=self._options.replicas,
+            )
+            try:
+                await jetstream.create_key_value(wanted)
+            except errors.BadRequestError:
+                # Another server has made it in the meantime, in its own way.
+                logger.debug("the bucket %r is there already", self._bucket)
+            return
+        if config.max_age and config.max_age < self._seconds:
+            # Clients may be away for longer than they might when it was made.
+            await jetstream.update_stream(config.evolve(max_age=self._seconds))
+
+    def keep(self, pid: str, data: bytes) -> None:
+        """Keep a client's session."""
+        try:
+            self._bus.publish(f"$KV.{self._bucket}.{token(pid)}", data)
+        except LimitExceeded as error:
+            logger.warning("a client cannot come back: %s", error)
+
+    async def take(self, pid: str) -> bytes | None:
+        """Take a client's session; None when there is none, or somebody else has just taken it.
+
+        Raises:
+            ConnectionError: when JetStream cannot be asked.
+        """
+        from nats.js import errors
+
+        key = token(pid)
+        try:
+            bucket = await self._bus.connection.jetstream().key_value(self._bucket)
+            entry = await bucket.get(key)
+            await bucket.delete(key, last=entry.revision)
+        except errors.KeyNotFoundError:
+            return None
+        except errors.APIError as error:
+            if error.err_code in (10071, 10164):
+                return None
+            raise as_connection_error(error, ENGINE) from error
+        except Exception as error:
+            raise as_connection_error(error, ENGINE) from error
+        return bytes(entry.value or b"")
