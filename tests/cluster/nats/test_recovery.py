@@ -288,11 +288,14 @@ async def test_joins_and_disconnects_keep_their_place_among_events(
         first.io.to("room").emit("too late")
         first.io.emit("end")
         assert [await client.next(), await client.next()] == [["in time"], ["end"]]
+        other = Wanderer()
+        await other.connect(first.port)
         first.io.emit("last")
         first.io.disconnect_sockets()
-        assert await client.next() == ["last"]
-        assert await client.raw() == "41"
-        await client.leave()
+        for one in (client, other):
+            assert await one.next() == ["last"]
+            assert await one.raw() == "41"
+            await one.leave()
 
 
 @run_async

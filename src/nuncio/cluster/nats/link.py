@@ -295,7 +295,11 @@ class Link(DialledLine):
         written: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         written.add_done_callback(seen)
         self._push(_Command(b"", 0, written))
-        await written
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await written
+        except TimeoutError as error:
+            raise ConnectionError("NATS does not answer") from error
         await self.connection.confirm(ANSWER_SECONDS)
 
     def lost(self, error: ConnectionError) -> None:
