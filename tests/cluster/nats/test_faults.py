@@ -452,6 +452,12 @@ def test_wrong_options_are_told() -> None:
         NatsAdapter(url, connect={"allow_reconnect": True})
 
 
+def test_another_library_under_the_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("nats.aio.client.Client._process_msg")
+    with pytest.raises(OptionError, match="nats-py has no _process_msg"):
+        NatsAdapter("nats://localhost")
+
+
 def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("nats", "nats.aio", "nats.aio.client"):
         monkeypatch.setitem(sys.modules, name, None)
