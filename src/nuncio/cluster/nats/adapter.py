@@ -115,7 +115,7 @@ class NatsAdapter:
 
         log = self._logs.get(bus)
         if log is None:
-            log = Log(bus, self.subject_prefix, self.stream, recovery.max_disconnection_duration)
+            log = Log(bus, self.subject_prefix, self.stream, recovery)
             self._logs[bus] = log
         return RecoveringAdapter(nsp, bus, self, log)
 
