@@ -48,6 +48,11 @@ bench: .venv/.done-package .venv/.done-test benchmarks/sioload ## Measure Nuncio
 bench-transports: .venv/.done-package .venv/.done-test ## Measure the transports beside each other (options in ARGS)
 	@$(RUN) benchmarks/transports.py $(ARGS)
 
+.PHONY: bench-cluster
+bench-cluster: .venv/.done-package .venv/.done-test benchmarks/sioload ## Measure clusters beside Node.js's, and workers (options in ARGS)
+	@scripts/npm.sh benchmarks
+	@$(RUN) benchmarks/cluster.py $(ARGS)
+
 .PHONY: docs
 docs: .venv/.done-docs ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict

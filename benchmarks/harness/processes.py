@@ -24,7 +24,7 @@ class Failed(Exception):
 
 
 def figures(
-    command: Sequence[str], env: Mapping[str, str], cpu: int, seconds: float, server_pid: int
+    command: Sequence[str], env: Mapping[str, str], cpu: int, seconds: float, *servers: int
 ) -> dict[str, Any]:
     """Run a load generator or a client, and read the one line of JSON that it prints.
 
@@ -33,30 +33,57 @@ def figures(
         env: additions to the environment.
         cpu: the CPU it runs on.
         seconds: the time it has.
-        server_pid: the server it works with.
+        servers: the process ids of those it works with.
 
     Returns:
         Its figures with one more, `others_cpu`: CPU seconds per second that neither it nor the
-        server used.
+        servers used.
 
     Raises:
         Failed: it printed nothing, or not in time.
     """
-    start, others = time.monotonic(), cpu_of_others(server_pid)
-    with pinned(cpu):
-        program = _start(command, env, subprocess.PIPE, subprocess.PIPE)
+    (found,) = all_figures([(command, cpu)], env, seconds, *servers)
+    return found
+
+
+def all_figures(
+    commands: Sequence[tuple[Sequence[str], int]],
+    env: Mapping[str, str],
+    seconds: float,
+    *servers: int,
+) -> list[dict[str, Any]]:
+    """Run several at the same time; see `figures`.
+
+    Args:
+        commands: how each is started, and the CPU it runs on.
+        env: additions to the environment.
+        seconds: the time they have.
+        servers: the process ids of those they work with.
+    """
+    start, others = time.monotonic(), cpu_of_others(*servers)
+    programs: list[subprocess.Popen[bytes]] = []
+    try:
+        for command, cpu in commands:
+            with pinned(cpu):
+                programs.append(_start(command, env, subprocess.PIPE, subprocess.PIPE))
+        found = [_result(program, seconds) for program in programs]
+    finally:
+        for program in programs:
+            stop(program)
+    ours = (*servers, *(program.pid for program in programs))
+    spent = max(0.0, cpu_of_others(*ours) - others) / (time.monotonic() - start)
+    return [{**one, "others_cpu": round(spent, 4)} for one in found]
+
+
+def _result(program: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
     try:
         output, complaint = program.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         raise Failed(f"no result within {seconds:.0f} s") from None
-    finally:
-        stop(program)
     if not output:
         said = complaint.decode(errors="replace").strip() or f"status {program.returncode}"
-        raise Failed(f"{os.path.basename(command[0])}: {said}")
+        raise Failed(f"{os.path.basename(str(program.args[0]))}: {said}")
     found: dict[str, Any] = json.loads(output)
-    spent = cpu_of_others(server_pid, program.pid) - others
-    found["others_cpu"] = round(max(0.0, spent) / (time.monotonic() - start), 4)
     return found
 
 

@@ -93,6 +93,22 @@ def _postgres(name: str) -> Kind:
     )
 
 
+SECRET = "a secret of all servers"
+
+
+def _classic_signed(name: str) -> Kind:
+    return Kind(name, lambda url: RedisAdapter(url, key=name, secret=SECRET))
+
+
+def _streams_signed(name: str) -> Kind:
+    return Kind(
+        name,
+        lambda url: RedisStreamsAdapter(
+            url, stream_name=name, channel_prefix=name, secret=SECRET, block_time=0.1
+        ),
+    )
+
+
 CLASSIC = _classic("classic", False)
 STREAMS = _streams("streams", False)
 POSTGRES = _postgres("postgres")
@@ -105,6 +121,8 @@ KINDS = (
     STREAMS,
     _streams("streams-sharded", True),
     POSTGRES,
+    _classic_signed("classic-signed"),
+    _streams_signed("streams-signed"),
     _nats("nats"),
     _nats("jetstream", stream="jetstream"),
 )

@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from nuncio.cluster import envelope
-from nuncio.cluster.messages import SHAPES, ClusterMessage, Kind, ServerAnswer
+from nuncio.cluster.messages import (
+    SHAPES,
+    Broadcast,
+    ClusterMessage,
+    Kind,
+    Options,
+    ServerAnswer,
+    SocketsRooms,
+)
 from nuncio.errors import PacketError
 from tests.cluster import captures
 
@@ -82,3 +90,43 @@ def test_what_is_no_message_is_told(data: bytes) -> None:
 def test_what_is_no_entry_is_told(fields: dict[bytes, bytes]) -> None:
     with pytest.raises(PacketError):
         envelope.from_fields(fields)
+
+
+def entry(message: ClusterMessage) -> dict[bytes, bytes]:
+    """A message as an entry that was read."""
+    fields = [one.encode() for one in envelope.to_fields(message)]
+    return dict(zip(fields[::2], fields[1::2], strict=True))
+
+
+@pytest.mark.parametrize("argument", [1, b"\x00"])
+def test_whom_an_entry_is_for_is_seen_at_a_glance(argument: Any) -> None:
+    packet = {"type": 2, "data": ["e", argument, {"opts": {"rooms": ["not this"]}}]}
+    for rooms in (["a", 5, "☃"], []):
+        told = Broadcast(packet=packet, opts=Options(list(rooms), ["x"]))
+        fields = entry(ClusterMessage("u", "/", Kind.BROADCAST, told))
+        assert envelope.rooms_at_a_glance(fields) == rooms
+    joins = SocketsRooms(Options(["a"]), ["b"])
+    assert envelope.rooms_at_a_glance(entry(ClusterMessage("u", "/", 4, joins))) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {b"type": b"9"},
+        {b"type": b""},
+        {b"data": b""},
+        {b"data": b"*"},
+        {b"data": b"{"},
+        {b"data": b'{"opts":{"rooms":[[]]}}'},
+        {b"data": b'{"opts":{"rooms":null}}'},
+        {b"data": b'{"opts":null}'},
+        {b"data": b"{}"},
+        {b"data": b'{"opts":{"rooms":["x"]},"packet":' + b"[" * 100_000},
+        {b"data": b"gA=="},
+        {b"data": b"wQ=="},
+    ],
+)
+def test_what_a_glance_does_not_tell_is_read(change: dict[bytes, bytes]) -> None:
+    told = Broadcast(packet={"type": 2, "data": ["e"]}, opts=Options(["a"]))
+    fields = entry(ClusterMessage("u", "/", Kind.BROADCAST, told)) | change
+    assert envelope.rooms_at_a_glance(fields) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.support.aio import within
@@ -12,16 +13,20 @@ from tests.support.rawclient import WebSocket, websocket_target
 class Wanderer:
     """One client in the default namespace.
 
+    Args:
+        form: of the offsets that it is given.
+
     Attributes:
         sid: its public id.
         pid: its secret.
         offset: the last it was given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, form: str = r"[0-9]+-[0-9]+") -> None:
+        self._form = re.compile(form)
         self.sid = self.pid = self.offset = ""
         self._socket: WebSocket | None = None
-        self._early: list[Any] = []
+        self._before: list[WebSocket] = []
 
     async def connect(self, port: int, **auth: Any) -> list[Any]:
         """Connect.
@@ -29,7 +34,8 @@ class Wanderer:
         Returns:
             The events that came before the answer.
         """
-        self._socket = await WebSocket.open(port, websocket_target())
+        await self._open(port)
+        assert self._socket is not None
         assert str(await self._socket.receive()).startswith("0{")
         await self._socket.send("40" + json.dumps(auth))
         early: list[Any] = []
@@ -45,6 +51,30 @@ class Wanderer:
         if self.offset:
             auth["offset"] = self.offset
         return await self.connect(port, **auth)
+
+    async def come_back_briefly(self, port: int, count: int) -> list[Any]:
+        """Come back, and lose the connection again after so many events of what was missed.
+
+        Returns:
+            The events, fewer if there are not so many.
+        """
+        auth = {"pid": self.pid, **({"offset": self.offset} if self.offset else {})}
+        await self._open(port)
+        assert self._socket is not None
+        assert str(await self._socket.receive()).startswith("0{")
+        await self._socket.send("40" + json.dumps(auth))
+        found: list[Any] = []
+        while len(found) < count and not (packet := await self._packet()).startswith("40"):
+            found.append(await self._event(packet))
+        self.lose()
+        return found
+
+    async def _open(self, port: int) -> None:
+        """Open a connection; the one before stays as it is, and may be dead."""
+        if self._socket is not None:
+            self._before.append(self._socket)
+            self._socket = None
+        self._socket = await WebSocket.open(port, websocket_target())
 
     async def _packet(self) -> str:
         assert self._socket is not None
@@ -63,7 +93,7 @@ class Wanderer:
         attachments = int(packet[2 : packet.index("-")]) if packet.startswith("45") else 0
         assert self._socket is not None
         parts = [await self._socket.receive() for _ in range(attachments)]
-        if isinstance(event[-1], str) and event[-1][:1].isdigit() and "-" in event[-1]:
+        if isinstance(event[-1], str) and self._form.fullmatch(event[-1]):
             self.offset = event.pop()
         return [parts[one["num"]] if _is_place(one) else one for one in event]
 
@@ -88,6 +118,8 @@ class Wanderer:
 
     async def leave(self) -> None:
         """Go away for good."""
+        for one in self._before:
+            one.connection.reset()
         if self._socket is not None:
             await self._socket.send("41")
             await self._socket.connection.close()

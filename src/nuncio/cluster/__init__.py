@@ -9,5 +9,6 @@ from nuncio.cluster.options import BroadcastOptions as BroadcastOptions
 from nuncio.cluster.postgres.adapter import PostgresAdapter as PostgresAdapter
 from nuncio.cluster.recovery import SavedSession as SavedSession
 from nuncio.cluster.redis.classic import RedisAdapter as RedisAdapter
+from nuncio.cluster.redis.meeting import RedisMeeting as RedisMeeting
 from nuncio.cluster.redis.sharded import RedisShardedAdapter as RedisShardedAdapter
 from nuncio.cluster.redis.streams import RedisStreamsAdapter as RedisStreamsAdapter

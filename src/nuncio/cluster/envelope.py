@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind
+from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import (
     converted,
     from_bytes,
@@ -37,6 +38,17 @@ _MAY_HOLD_BINARY: Final = frozenset(
     )
 )
 
+# Entries of these types say whom they are for.
+_FOR_ROOMS: Final = frozenset(
+    str(int(kind)).encode()
+    for kind in (
+        Kind.BROADCAST,
+        Kind.SOCKETS_JOIN,
+        Kind.SOCKETS_LEAVE,
+        Kind.DISCONNECT_SOCKETS,
+    )
+)
+
 
 class _Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
     """In the order in which Node writes it."""
@@ -52,14 +64,17 @@ def _envelope(message: ClusterMessage) -> _Envelope:
 
 
 def _is_binary(message: ClusterMessage) -> bool:
-    return message.type in _MAY_HOLD_BINARY and has_binary(message.data)
+    """Whether there is something binary in a message of a kind that may hold it."""
+    data = message.data
+    # Of a broadcast, recipients and flags need not be looked through.
+    return has_binary(data.packet if isinstance(data, Broadcast) else data)
 
 
 def encode(message: ClusterMessage) -> bytes:
     """As JSON, or as MessagePack where there is something binary."""
     if message.type not in _MAY_HOLD_BINARY:
         return to_json(_envelope(message))
-    write = to_msgpack if has_binary(message.data) else dumps
+    write = to_msgpack if _is_binary(message) else dumps
     return write(_envelope(message))
 
 
@@ -100,13 +115,6 @@ def _message(value: object, data: bytes) -> ClusterMessage:
 # Entries of streams.
 
 
-def encode_text(data: object, binary: bool) -> str:
-    """A message's data as the text of an entry's field."""
-    if binary:
-        return base64.b64encode(to_msgpack(data)).decode()
-    return to_json(data).decode()
-
-
 def to_fields(message: ClusterMessage, plain_only: bool = False) -> list[str]:
     """A message as the fields of an entry, names and values in turn.
 
@@ -116,8 +124,50 @@ def to_fields(message: ClusterMessage, plain_only: bool = False) -> list[str]:
     """
     fields = ["uid", message.uid, "nsp", message.nsp, "type", str(int(message.type))]
     if message.data is not None:
-        fields += ["data", encode_text(message.data, _is_binary(message) and not plain_only)]
+        fields += ["data", _text(message, plain_only)]
     return fields
+
+
+def _text(message: ClusterMessage, plain_only: bool) -> str:
+    data = message.data
+    if plain_only or message.type not in _MAY_HOLD_BINARY:
+        return to_json(data).decode()
+    if _is_binary(message):
+        return base64.b64encode(to_msgpack(data)).decode()
+    return dumps(data).decode()
+
+
+class _Recipients(msgspec.Struct):
+    rooms: list[Room] | None = None
+
+
+class _Glance(msgspec.Struct):
+    """What of a message's data says whom it is for; the rest is passed over."""
+
+    opts: _Recipients | None = None
+
+
+_glance_json = msgspec.json.Decoder(_Glance)
+_glance_msgpack = msgspec.msgpack.Decoder(_Glance)
+
+
+def rooms_at_a_glance(fields: Mapping[bytes, bytes]) -> list[Room]:
+    """The rooms that an entry is for, without reading the rest of it.
+
+    Returns:
+        Nothing where it may be for everybody, and where only reading it will tell.
+    """
+    if fields.get(b"type") not in _FOR_ROOMS:
+        return []
+    text = fields.get(b"data", b"")
+    try:
+        if text[:1] == b"{":
+            told = _glance_json.decode(text)
+        else:
+            told = _glance_msgpack.decode(base64.b64decode(text, validate=True))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return []
+    return [] if told.opts is None else told.opts.rooms or []
 
 
 def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:

@@ -28,6 +28,7 @@ from nuncio.cluster.outbox import FORGOTTEN, OVERFLOW, Outbox
 from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.session_wire import START, id_of, position_of
+from nuncio.cluster.travel import first_id, shape
 from nuncio.cluster.values import plain
 from nuncio.engine.sent import TAKEN, Sent, SentLater
 from nuncio.errors import LimitExceeded, PacketError
@@ -62,6 +63,7 @@ class LoggedAdapter(ClusterAdapter):
     def __init__(self, nsp: Any, *rest: Any) -> None:
         super().__init__(nsp, *rest)
         recovery = nsp.server.recovery
+        nsp.number_acks_from(first_id())
         # The log of one server alone is not needed.
         self.log = None
         self._duration = float(recovery.max_disconnection_duration)
@@ -127,6 +129,7 @@ class LoggedAdapter(ClusterAdapter):
 
         Raises:
             ConnectionError: when the bus cannot be asked.
+            PacketError: when nobody of this cluster kept what is there.
         """
         raise NotImplementedError
 
@@ -310,7 +313,9 @@ class LoggedAdapter(ClusterAdapter):
         try:
             async with asyncio.timeout(self.request_seconds):
                 session = await self._found(pid, offset, replay)
-        except (ConnectionError, TimeoutError, PacketError) as error:
+        except PacketError as error:
+            self.drop(str(error))
+        except (ConnectionError, TimeoutError) as error:
             logger.debug("a client could not be restored: %r", error)
         if session is None:
             replay.end()
@@ -325,7 +330,7 @@ class LoggedAdapter(ClusterAdapter):
         session = session_wire.saved(told)
         if here is not None:
             session.data, session.access = here.data, here.access
-        elif not self._shape(session):
+        elif not shape(session, self.nsp.server.options.data):
             return None
         after = max(position_of(offset), session.since) if offset else session.since
         session.offset = offset
@@ -337,18 +342,6 @@ class LoggedAdapter(ClusterAdapter):
             return None
         replay.begin(after, position_of(told.left or START), entries)
         return session
-
-    def _shape(self, session: SavedSession) -> bool:
-        """Make the data of a client of another server what this application keeps of one."""
-        kind = self.nsp.server.options.data
-        if not isinstance(kind, type) or isinstance(session.data, kind):
-            return True
-        try:
-            session.data = msgspec.convert(session.data, kind)
-        except (msgspec.ValidationError, TypeError) as error:
-            logger.warning("the client %r cannot come back: %s", session.sid, error)
-            return False
-        return True
 
     def _promise_again(self, session: SavedSession, told: session_wire.Session) -> None:
         if not told.outbox:

@@ -80,11 +80,15 @@ class EmittedOptions(msgspec.Struct, rename={"excepted": "except"}):
 
 
 class Broadcast(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"request": "requestId"}):
-    """An event; with a request its acknowledgements are wanted."""
+    """An event; with a request its acknowledgements are wanted.
+
+    `number` is Nuncio's own: the event's number in its server's log, by which clients recover.
+    """
 
     packet: dict[str, Any]
     request: str | None = None
     opts: Options
+    number: int = 0
 
 
 class SocketsRooms(msgspec.Struct):

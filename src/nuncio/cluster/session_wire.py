@@ -13,24 +13,14 @@ from typing import Any, Final
 
 import msgspec
 
-from nuncio.cluster.recovery import SavedAccess, SavedSession
+from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room
+from nuncio.cluster.travel import ToldAccess, saved_access, told_access
 from nuncio.cluster.values import converted, from_msgpack, plain, to_msgpack
 from nuncio.errors import PacketError
 
 # Before everything.
 START: Final = "0-0"
-
-
-class _Access(msgspec.Struct, omit_defaults=True):
-    """See `SavedAccess`."""
-
-    user: Any = None
-    key: Any = None
-    rooms: tuple[Room, ...] = ()
-    expires_at: float | None = None
-    notice: float = 0.0
-    event: str = ""
 
 
 class Session(msgspec.Struct, omit_defaults=True):
@@ -43,7 +33,7 @@ class Session(msgspec.Struct, omit_defaults=True):
     since: str = ""
     joined: list[str] = []
     left: str = ""
-    access: _Access | None = None
+    access: ToldAccess | None = None
     outbox: list[tuple[str, list[Any]]] = []
 
 
@@ -77,16 +67,7 @@ def told(session: SavedSession, position: int) -> Session:
         joined=[id_of(one) for one in session.rooms.values()],
         left=id_of(position),
     )
-    access = session.access
-    if access is not None:
-        found.access = _Access(
-            user=plain(access.user),
-            key=plain(access.key),
-            rooms=access.rooms,
-            expires_at=access.expires_at,
-            notice=access.notice,
-            event=access.event,
-        )
+    found.access = told_access(session.access)
     outbox = session.outbox
     if outbox is not None:
         numbers = [id_of(number) for number, _ in outbox.unacknowledged()]
@@ -125,8 +106,5 @@ def saved(session: Session) -> SavedSession:
     # Servers that do not say when a room was joined mean that it was there from the beginning.
     joined += [0] * (len(session.rooms) - len(joined))
     rooms = dict(zip(session.rooms, joined, strict=False))
-    access = None
-    if session.access is not None:
-        one = session.access
-        access = SavedAccess(one.user, one.key, one.rooms, one.expires_at, one.notice, one.event)
+    access = saved_access(session.access)
     return SavedSession(session.sid, session.pid, rooms, since, session.data, access)

@@ -107,7 +107,30 @@ class Recoverable(Dispatcher):
         if session is None:
             return []
         self._saved = None
-        return self.nsp.adapter.missed(session)
+        missed = self.nsp.adapter.missed(session)
+        # It may have been promised something while it was being let in.
+        self._outbox = session.outbox
+        return missed
+
+    def rejoined(self, rooms: dict[Room, int]) -> None:
+        """It is in the rooms where it was: since when it was, not since now.
+
+        If it loses its link before it has received what it missed, that is for it still.
+        """
+        mine = self._rooms
+        if mine is not None:
+            for room, number in rooms.items():
+                if room in mine:
+                    mine[room] = number
+
+    def unclaimed(self) -> SavedSession | None:
+        """What it came back for and has not been sent, if that is so; it is no longer its."""
+        session = self._saved
+        self._saved = None
+        if session is not None:
+            session.outbox = self._outbox
+            self._outbox = None
+        return session
 
     def replaced(self) -> None:
         """The client came back over another connection."""

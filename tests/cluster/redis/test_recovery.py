@@ -17,6 +17,7 @@ from tests.support.aio import eventually, run_async, within
 from tests.support.clusters import LEAVE
 from tests.support.nodeserver import NodeHome, NodeServer
 from tests.support.places import OurPlace, Place
+from tests.support.rawclient import Closed
 from tests.support.redis import Redis
 from tests.support.wanderer import Wanderer
 
@@ -395,3 +396,57 @@ async def test_remote_sockets_are_found_where_they_came_back(home: NodeHome, red
         (found,) = await first.io.fetch_sockets()
         assert isinstance(found, RemoteSocket) and found.id == client.sid
         await client.leave()
+
+
+@run_async
+async def test_a_drain_loses_nothing(home: NodeHome, redis: Redis) -> None:
+    async with scene(home, redis, "drain") as servers:
+        first, second = await servers.ours(), await servers.ours()
+        reports: list[Undelivered] = []
+        first.io.on("undelivered", reports.append)
+        clients = [Wanderer() for _ in range(4)]
+        away = clients[3]
+        for client in clients:
+            await client.connect(first.port)
+            await first.join(client.sid, "room")
+        sids = [client.sid for client in clients]
+        heard: list[list[Any]] = [[] for _ in clients]
+        count = 0
+
+        async def speak() -> None:
+            nonlocal count
+            while True:
+                place = (first, second)[count % 2]
+                place.io.to("room").delivery("at-least-once").emit("e", count)
+                count += 1
+                await asyncio.sleep(0.005)
+
+        async def listen(client: Wanderer, events: list[Any]) -> None:
+            while ["e", count - 1] not in events or not speaking.cancelled():
+                try:
+                    events.append(await client.next())
+                except Closed:
+                    client.lose()
+                    events += await client.come_back(second.port)
+
+        speaking = asyncio.ensure_future(speak())
+        listening = [
+            asyncio.ensure_future(listen(client, events))
+            for client, events in zip(clients[:3], heard[:3], strict=True)
+        ]
+        await asyncio.sleep(0.05)
+        away.lose()
+        await first.io.engine.drain(0.2)
+        speaking.cancel()
+        await asyncio.sleep(0)
+        await first.io.close(timeout=2.0)
+        await second.io.to("room").emit("e", -1)
+        heard[3] += await away.come_back(second.port)
+        await within(asyncio.gather(*listening))
+        for events in heard:
+            # What was not acknowledged is sent again.
+            assert {number for _, number in events} >= set(range(count))
+        assert [client.sid for client in clients] == sids
+        assert reports == []
+        for client in clients:
+            await client.leave()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 from nuncio.cluster.base import ClusterAdapter
@@ -10,6 +10,7 @@ from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.endpoint import Endpoint
 from nuncio.cluster.redis.sending import BlockingSender, LoopSender
+from nuncio.cluster.signing import framed, signer
 from nuncio.options import whole
 
 OUTGOING_BYTES: Final = 16 * 1024 * 1024
@@ -21,12 +22,17 @@ class RedisFactory:
     Args:
         url: see `Endpoint`.
         outgoing_bytes: how much may wait to be sent while Redis is away.
+        secret: with which messages are signed; None where they are not.
     """
 
-    def __init__(self, url: Any, outgoing_bytes: int) -> None:
+    # What is signed for one family is nothing for another, also under the same name.
+    family: ClassVar[str]
+
+    def __init__(self, url: Any, outgoing_bytes: int, secret: str | bytes | None) -> None:
         self._where = url
         self._endpoint = Endpoint(url)
         self._outgoing_bytes = whole("outgoing_bytes", outgoing_bytes)
+        self.signer = signer(secret)
         self._buses: WeakKeyDictionary[Any, Bus] = WeakKeyDictionary()
 
     def bus_of(self, server: Any) -> Bus:
@@ -36,6 +42,28 @@ class RedisFactory:
             bus = Bus(self._endpoint, self._outgoing_bytes)
             self._buses[server] = bus
         return bus
+
+    # Signatures, where there is a secret.
+
+    def signed(self, channel: str, data: bytes) -> bytes:
+        """A message as it is published on a channel."""
+        if not self.signer.signs:
+            return data
+        return self.signer.sign(data, self.place("channel", channel.encode(errors="replace")))
+
+    def verified(self, channel: bytes, data: bytes) -> bytes:
+        """A message as it was before it was signed.
+
+        Raises:
+            PacketError: when it was not.
+        """
+        if not self.signer.signs:
+            return data
+        return self.signer.verify(data, self.place("channel", channel))
+
+    def place(self, kind: str, name: bytes) -> bytes:
+        """What a signature holds for."""
+        return framed(self.family.encode(), kind.encode(), name)
 
     # Emitters.
 

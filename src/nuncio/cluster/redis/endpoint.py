@@ -86,6 +86,11 @@ class Endpoint:
         """Its name."""
         return str(self._given.get("host", "localhost"))
 
+    @property
+    def database(self) -> int:
+        """The number of its database."""
+        return int(self._given.get("db") or 0)
+
 
 def _ours() -> dict[str, Any]:
     """Settings that are the bus's business."""

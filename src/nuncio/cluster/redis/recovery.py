@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Any, Final
 
 from nuncio.cluster import envelope
@@ -41,18 +40,19 @@ class RecoveringAdapter(LoggedAdapter, StreamsAdapter):
         fields = envelope.to_fields(message, self.settings.only_plaintext)
         return self.bus.call(self.stream, *self.entry([*fields, _NUMBER, str(number)]))
 
-    def entry_arrived(self, id: str, fields: Fields) -> None:
-        """See `StreamsAdapter.entry_arrived`."""
+    def entry_read(self, id: str, fields: Fields) -> None:
+        """See `StreamsAdapter.entry_read`."""
         position = position_of(id)
         if fields.get(b"uid") == self.uid.encode():
             number = fields.get(_NUMBER.encode(), b"")
             self.mine(position, fields, int(number) if number.isdigit() else 0)
             return
-        handle = super().entry_arrived
+        handle = super().entry_read
         self.others(position, fields, lambda: handle(id, fields))
 
     def message_of(self, entry: Any) -> ClusterMessage:
         """See `LoggedAdapter.message_of`."""
+        self.settings.verify_entry(self.stream, entry)
         return envelope.from_fields(entry)
 
     def position(self) -> int:
@@ -90,9 +90,15 @@ class RecoveringAdapter(LoggedAdapter, StreamsAdapter):
     def keep_session(self, pid: str, data: bytes, seconds: float) -> None:
         """See `LoggedAdapter.keep_session`."""
         key = self._key(pid)
-        self.bus.send(key, "SET", key, data, "PX", str(round(seconds * 1000)))
+        kept = self.settings.signer.sign(data, self._place(key))
+        self.bus.send(key, "SET", key, kept, "PX", str(round(seconds * 1000)))
 
-    def take_session(self, pid: str) -> Awaitable[bytes | None]:
+    async def take_session(self, pid: str) -> bytes | None:
         """See `LoggedAdapter.take_session`."""
         key = self._key(pid)
-        return self.bus.call(key, "GETDEL", key)
+        kept = await self.bus.call(key, "GETDEL", key)
+        return None if kept is None else self.settings.signer.verify(kept, self._place(key))
+
+    def _place(self, key: str) -> bytes:
+        """What the signature of a session holds for."""
+        return self.settings.place("session", key.encode(errors="replace"))

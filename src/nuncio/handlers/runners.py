@@ -1,8 +1,8 @@
 """Handlers that are coroutines, run without a task for each. [compiled]
 
 A task costs more than all else that an event does, and most handlers end without ever waiting. So
-a coroutine takes its first step in place, under a task that is kept for this: the spare worker's.
-When that was all, the worker is free for the next one. When the coroutine has to wait, the worker
+a coroutine takes its first step in place, under a task that is kept for this: the spare runner's.
+When that was all, the runner is free for the next one. When the coroutine has to wait, the runner
 is its own from then on and ends with it.
 
 Nobody can see the difference: `asyncio.current_task()`, on which time-outs and task groups rest, is
@@ -52,7 +52,7 @@ class Job:
 
 
 @final
-class Workers:
+class Runners:
     """Runs what handlers return to be awaited.
 
     Args:
@@ -63,7 +63,7 @@ class Workers:
 
     def __init__(self, running: set[asyncio.Future[Any]]) -> None:
         self._running = running
-        self._spare: Worker | None = None
+        self._spare: HandlerRunner | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop, awaitable: Any, job: Job) -> None:
         """Take the first step, and tell `job` how it ends, be that now or later.
@@ -73,44 +73,44 @@ class Workers:
             awaitable: a coroutine, or anything else to be awaited.
             job: see `Job`.
         """
-        worker = self._spare
+        runner = self._spare
         self._spare = None
-        if worker is None or not worker.is_free(loop):
-            worker = Worker(self, loop)
-        worker.prepare()
+        if runner is None or not runner.is_free(loop):
+            runner = HandlerRunner(self, loop)
+        runner.prepare()
         try:
-            waits = worker.begin(awaitable, job)
+            waits = runner.begin(awaitable, job)
         except BaseException:
             # Such as KeyboardInterrupt, which goes on to whoever called.
-            worker.stop()
-            worker.tell()
+            runner.stop()
+            runner.tell()
             raise
         if waits:
-            self._running.add(worker.task)
-            worker.hand_over()
+            self._running.add(runner.task)
+            runner.hand_over()
             return
         # Before the job is told: what it does then may start another.
-        if self._spare is None and worker.is_secret():
-            self._spare = worker
+        if self._spare is None and runner.is_secret():
+            self._spare = runner
         else:
-            worker.stop()
-        worker.tell()
+            runner.stop()
+        runner.tell()
 
-    def ended(self, worker: Worker) -> None:
-        """The task of a worker ends."""
-        self._running.discard(worker.task)
-        if self._spare is worker:
+    def ended(self, runner: HandlerRunner) -> None:
+        """The task of a runner ends."""
+        self._running.discard(runner.task)
+        if self._spare is runner:
             self._spare = None
 
     def drop_spare(self) -> Any:
         """End what has nothing to do; returns its task, or None. It is made again when needed."""
-        worker = self._spare
+        runner = self._spare
         self._spare = None
-        if worker is None or worker.task.get_loop() is not asyncio.get_running_loop():
+        if runner is None or runner.task.get_loop() is not asyncio.get_running_loop():
             # The other loop, which ran before, may be closed.
             return None
-        worker.stop()
-        return worker.task
+        runner.stop()
+        return runner.task
 
 
 def known(task: Any) -> int:
@@ -121,11 +121,11 @@ def known(task: Any) -> int:
 
 
 @final
-class Worker:
+class HandlerRunner:
     """The coroutine of a task, in which the coroutines of handlers run.
 
     Args:
-        workers: whose it is.
+        runners: whose it is.
         loop: the running loop.
 
     Attributes:
@@ -145,18 +145,18 @@ class Worker:
         "_job",
         "_known",
         "_loop",
+        "_runners",
         "_stopping",
         "_wake",
         "_work",
-        "_workers",
         "awaitable",
         "error",
         "result",
         "task",
     )
 
-    def __init__(self, workers: Workers, loop: asyncio.AbstractEventLoop) -> None:
-        self._workers = workers
+    def __init__(self, runners: Runners, loop: asyncio.AbstractEventLoop) -> None:
+        self._runners = runners
         self._loop = loop
         self._work: Any = work(self)
         self._job: Job | None = None
@@ -277,10 +277,10 @@ class Worker:
 
     # Task factories may put a coroutine of their own around it, which awaits it.
 
-    def __await__(self) -> Worker:
+    def __await__(self) -> HandlerRunner:
         return self
 
-    def __iter__(self) -> Worker:
+    def __iter__(self) -> HandlerRunner:
         return self
 
     def __next__(self) -> Any:
@@ -366,15 +366,15 @@ class Worker:
 
     def _end(self) -> None:
         """The task ends."""
-        self._workers.ended(self)
-        # They know this worker as it knows them: the garbage collector shall not have to find that.
+        self._runners.ended(self)
+        # They know this runner as it knows them: the garbage collector shall not have to find that.
         self.task = self._work = None
 
     # What debuggers and `repr(task)` look at is the handler's own.
 
     @property
     def __name__(self) -> str:
-        return str(getattr(self.awaitable, "__qualname__", "Worker"))
+        return str(getattr(self.awaitable, "__qualname__", "HandlerRunner"))
 
     @property
     def cr_code(self) -> Any:

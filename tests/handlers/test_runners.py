@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from nuncio import Server, Socket
-from nuncio.handlers.workers import Job, Workers
+from nuncio.handlers.runners import Job, Runners
 from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client
 
@@ -38,16 +38,16 @@ class Told(Job):
 
 
 class Bench:
-    """Workers, and the tasks they keep."""
+    """Runners, and the tasks they keep."""
 
     def __init__(self) -> None:
         self.running: set[asyncio.Future[Any]] = set()
-        self.workers = Workers(self.running)
+        self.runners = Runners(self.running)
 
     def start(self, awaitable: Awaitable[Any]) -> list[Any]:
         """Start it; returns the list of what its job will have been told."""
         job = Told()
-        self.workers.start(asyncio.get_running_loop(), awaitable, job)
+        self.runners.start(asyncio.get_running_loop(), awaitable, job)
         return job.seen
 
     async def run(self, awaitable: Awaitable[Any]) -> Any:
@@ -207,7 +207,7 @@ async def through_a_factory(factory: Any) -> None:
             await eventually(lambda: seen == ["ended"])  # noqa: B023
             assert not bench.running
     task_number(bench)
-    spare = bench.workers.drop_spare()
+    spare = bench.runners.drop_spare()
     await within(spare)
     assert not bench.running
 
@@ -339,7 +339,7 @@ async def test_a_job_is_told_in_the_context_in_which_it_was_started() -> None:
 
     async def client(name: str, wait: bool) -> None:
         VARIABLE.set(name)
-        bench.workers.start(asyncio.get_running_loop(), handler(wait), Reads())
+        bench.runners.start(asyncio.get_running_loop(), handler(wait), Reads())
 
     for name, wait in (("one", False), ("two", False), ("three", True)):
         await asyncio.create_task(client(name, wait))
@@ -503,7 +503,7 @@ async def test_what_is_no_exception_is_raised_where_the_coroutine_runs() -> None
         current = asyncio.current_task()
         job = Told()
         with pytest.raises(kind):
-            bench.workers.start(asyncio.get_running_loop(), fails_gravely(False, kind), job)
+            bench.runners.start(asyncio.get_running_loop(), fails_gravely(False, kind), job)
         assert job.seen == ["ended"]
         assert asyncio.current_task() is current
         await asyncio.sleep(0)
@@ -523,7 +523,7 @@ def test_interrupting_ends_the_loop() -> None:
 
     async def main(wait: bool, kind: type[BaseException]) -> None:
         def receive() -> None:
-            bench.workers.start(loop, fails_gravely(wait, kind), jobs[-1])
+            bench.runners.start(loop, fails_gravely(wait, kind), jobs[-1])
 
         loop = asyncio.get_running_loop()
         loop.call_soon(receive)
@@ -561,10 +561,10 @@ async def test_a_job_that_fails_is_told_of_the_end() -> None:
     ):
         job = Fails()
         with pytest.raises(KeyError):
-            bench.workers.start(loop, at_once, job)
+            bench.runners.start(loop, at_once, job)
         assert job.seen == ["ended"]
         job = Fails()
-        bench.workers.start(loop, later, job)
+        bench.runners.start(loop, later, job)
         (task,) = bench.running
         with pytest.raises(KeyError):
             await within(task)
@@ -651,7 +651,7 @@ def test_a_loop_may_be_closed_while_a_task_rests(caplog: pytest.LogCaptureFixtur
 
     async def another() -> None:
         # As at the end of a server.
-        assert bench.workers.drop_spare() is None
+        assert bench.runners.drop_spare() is None
         assert await bench.run(asyncio.sleep(0.001, "slept")) == "slept"
 
     asyncio.run(another())

@@ -1,0 +1,691 @@
+"""Connection state recovery across workers: a client may come back to any of them.
+
+A client's secret begins with the tag of the worker where its session began. A worker to which it
+comes asks that one, and where it is not there, all others: since then it may have moved. Whoever
+has the client gives it up and tells all that belongs to it (`nuncio.workers.estate`); only one can.
+A worker that ends hands over those who are away to another one, in the same way.
+
+Why nothing is lost on the way, and nothing comes twice, is in decision 16. In short: each event has
+its number at the worker that emitted it, and each worker knows of all others up to which number it
+has heard them. The client comes with what it missed up to there. Then its new worker, which is in
+the client's rooms from now on, asks everybody for what they emitted after that. Answers and events
+come over the same link in order: what is emitted after an answer arrives after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from math import inf
+from typing import Any, Final
+
+import msgspec
+
+from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.outbox import FORGOTTEN, OVERFLOW
+from nuncio.cluster.past import UNKNOWN, Past
+from nuncio.cluster.recovery import Entry, RecoveryLog, SavedSession
+from nuncio.cluster.rooms import Room
+from nuncio.cluster.travel import first_id, shape
+from nuncio.ids import new_id
+from nuncio.workers.adapter import WorkersAdapter
+from nuncio.workers.estate import (
+    ESTATE,
+    INHERITED,
+    NOTHING,
+    PART,
+    POSITION,
+    SAID,
+    SINCE,
+    WANTED,
+    Estate,
+    Event,
+    Inherited,
+    Nothing,
+    Part,
+    Position,
+    Said,
+    Session,
+    Since,
+    Wanted,
+    entry_of,
+    parts_of,
+    saved_session,
+    size_of,
+    told_event,
+    told_session,
+)
+from nuncio.workers.mesh import Mesh
+from nuncio.workers.questions import LOOK_SECONDS, Question, Questions
+from nuncio.workers.rendezvous import TAG_LENGTH
+
+logger = logging.getLogger("nuncio.workers")
+
+# Secrets are as long as ids, and offsets are an epoch and a number.
+PID_LENGTH: Final = 20
+MOST_OFFSET: Final = 40
+
+# What is asked about a client that is being moved waits for that, but not for long.
+MOVING_SECONDS: Final = 4.0
+
+# What a worker has said that is gone does not arrive anywhere any more after so long.
+MOURNING_SECONDS: Final = 30.0
+
+# A client may have moved on so often while it was looked for.
+MOST_ROUNDS: Final = 6
+
+# What a worker may have emitted while a client was on its way.
+MOST_SAID: Final = 8 * 1024 * 1024
+
+_COULD_NOT_MOVE: Final = "the client came back to another worker, and the others did not answer"
+
+
+class RecoveringWorkersAdapter(WorkersAdapter):
+    """See `WorkersAdapter`, with connection state recovery.
+
+    Args:
+        nsp: see `Adapter`.
+        mesh: the workers.
+    """
+
+    log: RecoveryLog
+
+    def __init__(self, nsp: Any, mesh: Mesh) -> None:
+        super().__init__(nsp, mesh)
+        nsp.number_acks_from(first_id())
+        self._namespace = nsp
+        self._heard: dict[str, int] = {}
+        self._starts: dict[str, int] = {}
+        self._gone: dict[str, float] = {}
+        self._began = 0
+        self._expected: Counter[Room] = Counter()
+        self._moving: dict[str, asyncio.Future[None]] = {}
+        self._heirs: dict[str, str] = {}
+        self._parts: dict[tuple[str, str], Part] = {}
+        self._questions = Questions(mesh)
+        self._handing: asyncio.Task[None] | None = None
+        self._handlers |= {
+            POSITION: self._on_position,
+            WANTED: self._on_wanted,
+            NOTHING: self._on_nothing,
+            SINCE: self._on_since,
+            SAID: self._on_said,
+            PART: self._on_part,
+            ESTATE: self._on_estate,
+            INHERITED: self._on_inherited,
+        }
+
+    async def init(self) -> None:
+        """See `Adapter.init`: from the beginning it is known how far the others have come."""
+        await super().init()
+        self._began = self.log.last
+        self._heirs.clear()
+        question = self._ask(POSITION, lambda id: Position(id, self._began, ask=True), self._tags())
+        await self._answered(question)
+
+    def _say(self, tag: str, kind: int, data: Any) -> None:
+        self.reply(tag, ClusterMessage(self.uid, self.nsp.name, kind, data))
+
+    # Numbers.
+
+    def _tell(self, kind: Kind, data: Any, *rest: Any) -> None:
+        """Say the number of an event that is logged here next."""
+        if kind == Kind.BROADCAST and data.request is None and not data.opts.flags.volatile:
+            data.number = self.log.last + 1
+        super()._tell(kind, data, *rest)
+
+    def _on_broadcast(self, message: ClusterMessage) -> None:
+        number = message.data.get("number", 0) if isinstance(message.data, dict) else 0
+        if not isinstance(number, int) or number <= 0:
+            super()._on_broadcast(message)
+            return
+        self._has_heard(message.uid, number)
+        self.log.coming(message.uid, number)
+        try:
+            super()._on_broadcast(message)
+        finally:
+            self.log.coming("", 0)
+
+    def _has_heard(self, uid: str, number: int) -> None:
+        self._heard[uid] = max(number, self._heard.get(uid, 0))
+
+    def _forget_the_dead(self) -> None:
+        """What a worker said that has been gone for a while has been heard by all."""
+        now = asyncio.get_running_loop().time()
+        for uid in list(self._heard):
+            if self._mesh.find(uid[:TAG_LENGTH]) is not None:
+                self._gone.pop(uid, None)
+            elif now - self._gone.setdefault(uid, now) > MOURNING_SECONDS:
+                del self._heard[uid], self._gone[uid]
+                self._starts.pop(uid, None)
+
+    def _on_position(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Position)
+        self._has_heard(message.uid, told.number)
+        tag = message.uid[:TAG_LENGTH]
+        if told.ask:
+            self._starts[message.uid] = told.number
+            self._say(tag, POSITION, Position(told.request, self.log.last))
+            return
+        question = self._questions.find(told.request)
+        if question is not None:
+            question.answered(tag)
+
+    # Questions to other workers.
+
+    def _tags(self) -> list[str]:
+        return [link.tag for link in self._mesh.with_namespace(self.nsp.name)]
+
+    def _ask(self, kind: int, data: Callable[[str], Any], tags: list[str]) -> Question:
+        """Ask some workers something."""
+        question = self._questions.new(self.new_id(), tags)
+        for tag in tags:
+            self._say(tag, kind, data(question.id))
+        return question
+
+    async def _answered(self, question: Question) -> bool:
+        """Wait for the answers; whether there is one of each worker that is still there."""
+        return await self._questions.wait(question, self.request_seconds)
+
+    # Clients that come back.
+
+    def secret(self) -> str:
+        """See `Adapter.secret`: it begins with this worker's tag."""
+        return self._mesh.tag + new_id()[TAG_LENGTH:]
+
+    def restore_session(self, pid: str, offset: str) -> Any:
+        """See `Adapter.restore_session`."""
+        if pid in self._moving:
+            return self._restore_later(pid, offset)
+        if self.log.remembers(pid):
+            return self._restore(pid, offset)
+        if len(pid) != PID_LENGTH or len(offset) > MOST_OFFSET or not self._tags():
+            return None
+        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._moving[pid] = moving
+        return self._fetch(pid, offset, moving, self._namespace.restoring)
+
+    def _restore(self, pid: str, offset: str) -> SavedSession | None:
+        past = self.log.past(pid)
+        session = self.log.restore(pid, offset)
+        if session is not None:
+            # Once it is in its rooms again, or was refused.
+            asyncio.get_running_loop().call_soon(self._follow_all, session)
+        if session is not None and past is not None:
+            # Once a heartbeat has come through, so has what was sent before it.
+            options = self._namespace.server.engine.options
+            seconds = options.ping_interval + options.ping_timeout + 1.0
+            asyncio.get_running_loop().call_later(seconds, self.log.settle, pid, past)
+        return session
+
+    async def _restore_later(self, pid: str, offset: str) -> SavedSession | None:
+        await self._moved(pid)
+        return self._restore(pid, offset)
+
+    async def _moved(self, pid: str) -> None:
+        """Wait until a client that is being moved is where it shall be."""
+        moving = self._moving.get(pid)
+        if moving is not None:
+            await asyncio.wait((moving,), timeout=MOVING_SECONDS)
+
+    async def _fetch(
+        self, pid: str, offset: str, moving: asyncio.Future[None], connection: Any
+    ) -> SavedSession | None:
+        """Look for a client at the other workers."""
+        try:
+            await self._search(pid, offset, connection)
+        finally:
+            self._done_moving([pid], moving)
+        return self._restore(pid, offset)
+
+    async def _search(self, pid: str, offset: str, connection: Any) -> None:
+        """Ask the worker where the client began, then all others, and whoever they name."""
+        first = pid[:TAG_LENGTH]
+        tags = [first] if first in self._tags() else []
+        asked_all = False
+        for _ in range(MOST_ROUNDS):
+            if not connection.session.is_open:
+                # Meanwhile it may be connected elsewhere.
+                return
+            if not tags:
+                if asked_all:
+                    return
+                asked_all = True
+                tags = [tag for tag in self._tags() if tag != first]
+            question = self._ask(WANTED, lambda id: Wanted(id, pid, offset), tags)
+            await self._answered(question)
+            if question.found is not None:
+                await question.found
+            if self.log.remembers(pid):
+                # Or it was handed over to this worker meanwhile.
+                return
+            tags = [tag for tag in question.heirs if tag != self._mesh.tag]
+
+    def _done_moving(self, pids: list[str], moving: asyncio.Future[None]) -> None:
+        for pid in pids:
+            if self._moving.get(pid) is moving:
+                del self._moving[pid]
+        if not moving.done():
+            moving.set_result(None)
+
+    # Clients that are wanted elsewhere.
+
+    def _on_wanted(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Wanted)
+        tag = message.uid[:TAG_LENGTH]
+        if told.pid in self._moving:
+            self.nsp.server.spawn(self._ask_again(tag, told))
+        else:
+            self._give(tag, told)
+
+    async def _ask_again(self, tag: str, told: Wanted) -> None:
+        """The client is on its way here: who wants it may ask again, if it still does by then."""
+        await self._moved(told.pid)
+        here = self.log.remembers(told.pid) or self._namespace.is_live(told.pid)
+        heir = self._mesh.tag if here else self._heirs.get(told.pid, "")
+        self._say(tag, NOTHING, Nothing(told.request, heir))
+
+    def _give(self, tag: str, told: Wanted) -> None:
+        """Give a client to the worker to which it came back."""
+        log, pid = self.log, told.pid
+        self._namespace.take_over(pid)
+        session = log.restore(pid, told.offset)
+        if session is None:
+            self._say(tag, NOTHING, Nothing(told.request, self._heirs.get(pid, "")))
+            return
+        number, past = session.since, log.past(pid)
+        try:
+            sessions = [told_session(session)]
+            concerning = log.concerning(session, number)
+            events = [told_event(log, *one) for one in concerning if not one[1].promised]
+        except (TypeError, ValueError, RecursionError) as error:
+            logger.warning("the client %r cannot come back: %r", session.sid, error)
+            self._let_go(session)
+            self._namespace.session_lost(session)
+            self._say(tag, NOTHING, Nothing(told.request))
+            return
+        # What it has, whatever the last event that it will say it has.
+        offsets = {payload[-1]: number for _, _, _, payload in sessions[0].outbox}
+        if told.offset:
+            offsets[told.offset] = number
+        self._let_go(session)
+        estate = self._estate(told.request, low=number, answer=True)
+        estate.offsets = offsets
+        parts, _ = parts_of(told.request, True, events, sessions)
+        self.nsp.server.spawn(self._give_away(tag, session, past, parts, estate))
+
+    def _let_go(self, session: SavedSession) -> None:
+        """A client is another worker's from now on, and so is what is said in its rooms."""
+        self.log.give_away(session)
+        self._follow_all(session)
+
+    def _follow_all(self, session: SavedSession) -> None:
+        for room in session.rooms:
+            self.follow(room)
+
+    async def _give_away(
+        self,
+        tag: str,
+        session: SavedSession,
+        past: Past | None,
+        parts: list[Part],
+        estate: Estate,
+    ) -> None:
+        if await self._send(tag, parts, estate):
+            return
+        # That worker is gone, and the client will come to another one.
+        self.persist_session(session)
+        if past is not None:
+            self.log.adopt(session, past, self.nsp.wheel)
+        self._follow_all(session)
+
+    def _estate(self, id: str, *, low: int, answer: bool) -> Estate:
+        self._forget_the_dead()
+        heard = {**self._heard, self.uid: self.log.last}
+        return Estate(id, answer, low, self.log.last, heard)
+
+    async def _send(
+        self, tag: str, parts: list[Part], estate: Estate, question: Question | None = None
+    ) -> bool:
+        """Send an estate as fast as the other worker reads.
+
+        Returns:
+            False when that is gone, or does not want it.
+        """
+        for part in parts:
+            self._say(tag, PART, part)
+            await asyncio.sleep(0)
+            await self._caught_up(tag)
+            if self._mesh.find(tag) is None or (question is not None and not question.waiting):
+                return False
+        self._say(tag, ESTATE, estate)
+        return True
+
+    async def _caught_up(self, tag: str) -> None:
+        """Wait until another worker has read what was sent to it, or is gone."""
+        link = self._mesh.find(tag)
+        if link is None or not link.behind:
+            return
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        link.when_ready(lambda: None if ready.done() else ready.set_result(None))
+        while not ready.done() and self._mesh.find(tag) is link:
+            await asyncio.wait((ready,), timeout=LOOK_SECONDS)
+
+    def _on_nothing(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Nothing)
+        question = self._questions.find(told.request)
+        if question is not None:
+            if told.heir:
+                question.heirs.append(told.heir)
+            question.answered(message.uid[:TAG_LENGTH])
+
+    # Clients that arrive.
+
+    def _on_part(self, message: ClusterMessage) -> None:
+        part = msgspec.convert(message.data, Part)
+        place = (message.uid, part.id)
+        if self._leaving(part.answer):
+            self._say(message.uid[:TAG_LENGTH], INHERITED, Inherited(part.id, False))
+            return
+        before = self._parts.get(place)
+        if before is not None:
+            before.events += part.events
+            before.sessions += part.sessions
+            return
+        for other in list(self._parts):
+            if self._mesh.find(other[0][:TAG_LENGTH]) is None:
+                del self._parts[other]
+        self._parts[place] = part
+
+    def _on_estate(self, message: ClusterMessage) -> None:
+        estate = msgspec.convert(message.data, Estate)
+        tag = message.uid[:TAG_LENGTH]
+        part = self._parts.pop((message.uid, estate.id), None)
+        if part is None or self._leaving(estate.answer):
+            self._say(tag, INHERITED, Inherited(estate.id, False))
+            return
+        arriving = self.nsp.server.spawn(self._arrive(tag, part, estate))
+        question = self._questions.find(estate.id)
+        if question is not None:
+            question.found = arriving
+            question.finish()
+
+    def _leaving(self, answer: bool) -> bool:
+        """Whether this worker ends, and takes nobody but whom it has asked for."""
+        stopping: bool = self._namespace.server.engine.stopping
+        return stopping and not answer
+
+    async def _arrive(self, tag: str, part: Part, estate: Estate) -> None:
+        """Take clients of another worker."""
+        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        pids = [told.pid for told in part.sessions if told.pid not in self._moving]
+        self._moving |= dict.fromkeys(pids, moving)
+        rooms = list({room for told in part.sessions for room in told.rooms})
+        self._expected.update(rooms)
+        for room in rooms:
+            self.follow(room)
+        try:
+            before = self.log.last
+            question = self._ask(SINCE, lambda id: Since(id, rooms, estate.heard), self._tags())
+            complete = await self._answered(question)
+            self._adopt(part, estate, question, before, complete)
+        finally:
+            self._expected.subtract(rooms)
+            self._expected += Counter()
+            for room in rooms:
+                self.follow(room)
+            self._done_moving(pids, moving)
+        if not estate.answer:
+            self._say(tag, INHERITED, Inherited(estate.id, True))
+
+    def _adopt(
+        self, part: Part, estate: Estate, question: Question, before: int, complete: bool
+    ) -> None:
+        """From now on, all that is logged here concerns these clients as any others."""
+        log = self.log
+        rooms = frozenset(room for told in part.sessions for room in told.rooms)
+        said = self._said_since(estate, question, before, rooms)
+        forgotten = question.forgotten or log.own_after(self._known_own(estate)) is None
+        count = len(said)
+        shift = -estate.last - count
+        past = Past(estate.low + shift, log.last)
+        past.epochs = {epoch: added + shift for epoch, added in estate.epochs.items()}
+        past.offsets = {offset: number + shift for offset, number in estate.offsets.items()}
+        for event in part.events:
+            past.entries.append((event.number + shift, entry_of(event, self.nsp)))
+        past.entries += [(index - count + 1, entry) for index, entry in enumerate(said)]
+        past.offsets |= {entry.offset: number for number, entry in past.entries if entry.offset}
+        for told in part.sessions:
+            session = saved_session(told, shift)
+            self._fill_outbox(session, told, shift, past.entries[-count:] if count else [])
+            if not complete or forgotten:
+                session.ending = FORGOTTEN if complete else _COULD_NOT_MOVE
+                self._namespace.session_lost(session)
+            elif shape(session, self._namespace.server.options.data):
+                log.adopt(session, past, self.nsp.wheel)
+            else:
+                self._namespace.session_lost(session)
+
+    def _said_since(
+        self, estate: Estate, question: Question, before: int, rooms: frozenset[Room]
+    ) -> list[Entry]:
+        """What anybody emitted for rooms while clients were on their way, each in its order.
+
+        Args:
+            estate: what came with the clients.
+            question: what the other workers were asked.
+            before: the number of the last event here when they were asked.
+            rooms: the clients'.
+        """
+        found = [entry_of(event, self.nsp) for event in question.events]
+        self._forget_the_dead()
+        for uid, number in estate.heard.items():
+            if uid != self.uid and self._mesh.find(uid[:TAG_LENGTH]) is None:
+                # It will say no more, neither to this worker.
+                self._has_heard(uid, number)
+        uids = {self.uid} | self._heard.keys() | estate.heard.keys()
+        known = {uid: self._known(uid, estate, question) for uid in uids}
+        everybody = known.keys() <= question.numbers.keys() | {self.uid}
+        begin = min(before, known[self.uid]) if everybody else 0
+        for number, entry in self.log.entries_after(int(begin)):
+            if entry.local or (entry.rooms and not entry.rooms & rooms):
+                continue
+            if entry.number > known.get(entry.origin or self.uid, inf):
+                found.append(self._with_offset(number, entry))
+        return found
+
+    def _known(self, origin: str, estate: Estate, question: Question) -> float:
+        """Up to which number it is settled what of a worker's events clients get that arrive.
+
+        What comes after is in the log here: what it emitted after its answer; or if it is gone,
+        all that the clients' worker had not heard yet.
+        """
+        if origin == self.uid:
+            return self._known_own(estate)
+        number = question.numbers.get(origin, estate.heard.get(origin))
+        if number is not None:
+            return number
+        # Of who has only just begun the clients' worker may have heard nothing.
+        return inf if self._mesh.find(origin[:TAG_LENGTH]) is None else self._starts.get(origin, 0)
+
+    def _known_own(self, estate: Estate) -> int:
+        return estate.heard.get(self.uid, self._began)
+
+    def _with_offset(self, number: int, entry: Entry) -> Entry:
+        """A copy of an event, for whom it has a number of its own."""
+        options = BroadcastOptions(entry.rooms, entry.excepted)
+        copy = Entry(entry.at, entry.message, options, entry.promised)
+        copy.offset = self.log.offset_of(number, entry)
+        copy.id = entry.id
+        copy.payload = entry.payload
+        return copy
+
+    def _fill_outbox(
+        self, session: SavedSession, told: Session, shift: int, said: list[tuple[int, Entry]]
+    ) -> None:
+        """What a client was promised: before it left its worker, and on its way here."""
+        nsp = self.nsp
+        promised = [
+            (number + shift, id, nsp.encode(payload, id, compress), payload)
+            for id, number, compress, payload in told.outbox
+        ]
+        for number, entry in said:
+            if entry.promised and entry.payload is not None and entry.concerns(number, session):
+                promised.append((number, entry.id, entry.message, entry.payload))
+        for number, id, message, payload in promised:
+            if session.outbox is None:
+                session.outbox = nsp.new_outbox()
+            if not session.outbox.add(id, number, message, payload):
+                nsp.undelivered(session.sid, session.data, session.user, OVERFLOW, [payload])
+
+    # What was emitted meanwhile.
+
+    def _on_since(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Since)
+        rooms = frozenset(told.rooms)
+        own = self.log.own_after(told.after.get(self.uid, self._began))
+        events: list[Event] = []
+        if own is not None:
+            concerned = [one for one in own if not one[1].rooms or one[1].rooms & rooms]
+            events = [told_event(self.log, *one) for one in concerned]
+        forgotten = own is None or size_of(events) > MOST_SAID
+        answer = Said(told.request, self.log.last, [] if forgotten else events, forgotten)
+        self._say(message.uid[:TAG_LENGTH], SAID, answer)
+
+    def _on_said(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Said)
+        # What it had to say to this worker up to there came before.
+        self._has_heard(message.uid, told.number)
+        question = self._questions.find(told.request)
+        if question is not None:
+            question.events += told.events
+            question.forgotten |= told.forgotten
+            question.numbers[message.uid] = told.number
+            question.answered(message.uid[:TAG_LENGTH])
+
+    def has_room(self, room: Room) -> bool:
+        """See `MemoryAdapter.has_room`: also who is on his way here is somebody."""
+        return room in self._expected or super().has_room(room)
+
+    @property
+    def occupied(self) -> bool:
+        """See `Adapter.occupied`."""
+        return bool(self._expected) or bool(self._moving) or super().occupied
+
+    # The end of this worker.
+
+    def give_up_sessions(self) -> None:
+        """See `Adapter.give_up_sessions`: they may come back to another worker."""
+        if self.log.empty or not self._tags():
+            super().give_up_sessions()
+            return
+        sessions = self.log.sessions
+        pasts = [self.log.past(session.pid) for session in sessions]
+        by_past: dict[int, list[SavedSession]] = {}
+        for session, past in zip(sessions, pasts, strict=True):
+            by_past.setdefault(id(past), []).append(session)
+        legacies = [self._legacy(group) for group in by_past.values()]
+        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._moving |= {session.pid: moving for session in sessions}
+        for session in sessions:
+            self._let_go(session)
+        before = self._handing
+        self._handing = asyncio.ensure_future(self._hand_over(legacies, moving, before))
+
+    def _legacy(self, sessions: list[SavedSession]) -> _Legacy:
+        """What is left of clients that have the same past: they, and what they may have missed."""
+        log = self.log
+        past = log.past(sessions[0].pid)
+        since = min(session.since for session in sessions)
+        rooms = frozenset(room for session in sessions for room in session.rooms)
+        logged = log.entries_after(max(since, UNKNOWN if past is None else past.arrived))
+        low = log.first - 1
+        epochs = {log.epoch: 0}
+        if past is not None:
+            logged = [*past.entries, *logged]
+            epochs |= past.epochs
+            if low <= past.arrived:
+                low = past.low
+        concerned = [
+            one
+            for one in logged
+            if one[0] > since and not one[1].promised and (not one[1].rooms or one[1].rooms & rooms)
+        ]
+        estate = self._estate(self.new_id(), low=low, answer=False)
+        estate.epochs = epochs
+        if past is not None:
+            estate.offsets = past.offsets
+        events = [told_event(log, *one) for one in concerned]
+        return _Legacy(sessions, events, estate)
+
+    async def _hand_over(
+        self,
+        legacies: list[_Legacy],
+        moving: asyncio.Future[None],
+        before: asyncio.Task[None] | None,
+    ) -> None:
+        if before is not None:
+            await asyncio.wait((before,))
+        try:
+            for legacy in legacies:
+                tags = self._tags()
+                random.shuffle(tags)
+                for tag in tags:
+                    if await self._bequeath(legacy, tag):
+                        break
+        finally:
+            for legacy in legacies:
+                for session in legacy.sessions:
+                    self._namespace.session_lost(session)
+            self._done_moving(list(self._moving), moving)
+
+    async def _bequeath(self, legacy: _Legacy, tag: str) -> bool:
+        """Hand over to one worker what it takes; False when it takes nothing."""
+        told: list[Session] = []
+        for session in legacy.sessions:
+            try:
+                told.append(told_session(session))
+            except (TypeError, ValueError, RecursionError) as error:
+                logger.warning("the client %r cannot come back: %r", session.sid, error)
+        id = legacy.estate.id
+        parts, left_out = parts_of(id, False, legacy.events, told)
+        question = self._questions.new(id, [tag])
+        if await self._send(tag, parts, legacy.estate, question):
+            await self._answered(question)
+        if not question.taken:
+            return False
+        taken = {session.pid for session in told} - set(left_out)
+        for pid in taken:
+            self._heirs[pid] = tag
+        legacy.sessions = [one for one in legacy.sessions if one.pid not in taken]
+        return True
+
+    def _on_inherited(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Inherited)
+        question = self._questions.find(told.id)
+        if question is not None:
+            question.taken = told.taken
+            question.answered(message.uid[:TAG_LENGTH])
+
+    async def close(self) -> None:
+        """See `Adapter.close`."""
+        # Who was being let in when the server ended is away only now.
+        self.give_up_sessions()
+        handing = self._handing
+        if handing is not None:
+            self._handing = None
+            await handing
+        await super().close()
+
+
+class _Legacy:
+    """What a worker that ends leaves to another one."""
+
+    def __init__(self, sessions: list[SavedSession], events: list[Event], estate: Estate) -> None:
+        self.sessions = sessions
+        self.events = events
+        self.estate = estate

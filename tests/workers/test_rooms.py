@@ -1,0 +1,136 @@
+"""Where a worker's rooms are counted, for all others to see."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nuncio.cluster.rooms import Room
+from nuncio.workers.rooms import (
+    FULL,
+    PLACES,
+    OwnRooms,
+    Routes,
+    TheirRooms,
+    places_of,
+    places_of_all,
+    places_of_anybody,
+    remembered_places,
+)
+
+
+def test_what_one_counts_the_other_sees_at_once(tmp_path: Path) -> None:
+    own = OwnRooms(tmp_path / "a.rooms")
+    theirs = TheirRooms(tmp_path / "a.rooms")
+    news, sport = places_of("/", "news"), places_of("/", "sport")
+    assert not theirs.have_any([news, sport])
+    own.add(news)
+    own.add(news)
+    assert theirs.have_any([sport, news]) and not theirs.have_any([sport])
+    own.remove(news)
+    assert theirs.have_any([news])
+    own.remove(news)
+    assert not theirs.have_any([news])
+    # More often than it was counted changes nothing.
+    own.remove(news)
+    own.add(news)
+    assert theirs.have_any([news])
+
+
+def test_rooms_have_places_of_their_own() -> None:
+    rooms: list[Room] = ["1", 1, -1, 2**20000, "", "*", "\ud800"]
+    places = {places_of("/", room) for room in rooms} | {places_of("/a", room) for room in rooms}
+    places |= {places_of_anybody("/"), places_of_all("/")}
+    assert len(places) == 2 * len(rooms) + 2
+    assert all(0 <= place < PLACES for pair in places for place in pair)
+    assert remembered_places("/")("news") == places_of("/", "news")
+
+
+def test_what_is_in_a_place_too_often_to_be_counted_stays(tmp_path: Path) -> None:
+    own = OwnRooms(tmp_path / "a.rooms")
+    theirs = TheirRooms(tmp_path / "a.rooms")
+    news = places_of("/", "news")
+    for _ in range(FULL + 5):
+        own.add(news)
+    for _ in range(FULL + 5):
+        own.remove(news)
+    assert theirs.have_any([news])
+
+
+def test_few_are_taken_for_what_they_are_not(tmp_path: Path) -> None:
+    own = OwnRooms(tmp_path / "a.rooms")
+    theirs = TheirRooms(tmp_path / "a.rooms")
+    for number in range(5000):
+        own.add(places_of("/", f"room {number}"))
+    assert all(theirs.have_any([places_of("/", f"room {n}")]) for n in range(5000))
+    mistaken = sum([theirs.have_any([places_of("/", f"no room {n}")]) for n in range(5000)])
+    assert mistaken < 10
+    for number in range(5000):
+        own.remove(places_of("/", f"room {number}"))
+    assert not theirs.have_any([places_of("/", f"room {number}") for number in range(5000)])
+
+
+def test_the_file_is_this_worker_s_alone_and_new(tmp_path: Path) -> None:
+    path = tmp_path / "a.rooms"
+    before = OwnRooms(path)
+    before.add(places_of("/", "news"))
+    old = TheirRooms(path)
+    own = OwnRooms(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not TheirRooms(path).have_any([places_of("/", "news")])
+    # Who saw the one that was there before sees that one.
+    own.add(places_of("/", "sport"))
+    assert old.have_any([places_of("/", "news")]) and not old.have_any([places_of("/", "sport")])
+    own.close()
+    own.close()
+    assert not path.exists()
+
+
+class _Link:
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+
+
+def link(tag: str) -> Any:
+    """A link to a worker."""
+    return _Link(tag)
+
+
+def test_who_cannot_be_seen_is_sent_everything(tmp_path: Path) -> None:
+    routes = Routes()
+    assert routes.lead_to(link("abc"), [places_of("/", "news")])
+    routes.begin(tmp_path, "own")
+    OwnRooms(tmp_path / "abc.rooms")
+    (tmp_path / "odd.rooms").write_bytes(b"\0" * 10)
+    news = places_of("/", "news")
+    seen, gone, odd = link("abc"), link("zzz"), link("odd")
+    assert not routes.lead_to(seen, [news]) and not routes.blind(seen)
+    for one in (gone, odd):
+        assert routes.lead_to(one, [news]) and routes.blind(one)
+    # What was not there at first is not looked for again.
+    OwnRooms(tmp_path / "zzz.rooms")
+    assert routes.lead_to(gone, [news])
+    assert not routes.lead_to(link("zzz"), [news])
+
+
+def test_a_worker_that_cannot_show_its_rooms_works_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    routes = Routes()
+    with caplog.at_level(logging.WARNING):
+        routes.begin(tmp_path / "missing", "abc")
+    assert routes.own is None
+    assert "sent everything" in caplog.text
+    routes.end()
+    routes = Routes()
+    routes.begin(tmp_path, "abc")
+    own = routes.own
+    routes.begin(tmp_path, "abc")
+    assert own is not None and routes.own is own
+    os.unlink(tmp_path / "abc.rooms")
+    routes.end()
+    assert routes.own is None
