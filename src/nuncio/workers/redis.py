@@ -18,8 +18,8 @@ from typing import Final
 
 import msgspec
 
+from nuncio.cluster.line import CONNECT_SECONDS
 from nuncio.cluster.redis.bus import Bus
-from nuncio.cluster.redis.endpoint import CONNECT_SECONDS
 from nuncio.cluster.redis.meeting import RedisMeeting
 from nuncio.cluster.redis.subscriber import CHANNEL
 from nuncio.errors import PacketError

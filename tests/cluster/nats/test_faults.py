@@ -248,7 +248,7 @@ async def test_only_what_is_signed_is_taken(own: Nats) -> None:
         await pair.reaches("before")
         subject = pair.adapter().subjects.all
         for wire in (NatsAdapter(own.url).wire, Wire(Signer(SECRET[::-1]))):
-            await own.publish(subject, *wire.encode(message, 1 << 20))
+            await own.publish(subject, *wire.encode(message, subject, 1 << 20))
         async with Emitter(NatsAdapter(own.url)) as nobody:
             await nobody.emit("forged")
         await pair.reaches("after")

@@ -371,7 +371,7 @@ async def test_what_the_log_said_meanwhile_is_read_after_a_loss(
         for number in range(1, 6):
             first.io.emit("e", number)
         assert [await client.next() for _ in range(5)] == [["e", number] for number in range(1, 6)]
-        assert healthy(second)
+        await eventually(lambda: healthy(second))
         await client.leave()
 
 

@@ -72,13 +72,13 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
 
     def append(self, message: ClusterMessage, number: int) -> asyncio.Future[None]:
         """See `LoggedAdapter.append`."""
-        data = self._wire.encode_entry(message, number)
+        data = self._wire.encode_entry(message, self.subjects.log, number)
         return self._stream.append(self.subjects.log, data)
 
     def entry_arrived(self, position: int, data: bytes) -> None:
         """An entry of the stream for this namespace."""
         try:
-            message, number = self._wire.decode_entry(data)
+            message, number = self._wire.decode_entry(data, self.subjects.log)
         except PacketError as error:
             self.drop(str(error))
             return
@@ -90,7 +90,7 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
     def message_of(self, entry: Any) -> ClusterMessage:
         """See `LoggedAdapter.message_of`."""
         if isinstance(entry, bytes):
-            return self._wire.decode_entry(entry)[0]
+            return self._wire.decode_entry(entry, self.subjects.log)[0]
         message: ClusterMessage = entry
         return message
 
@@ -106,7 +106,7 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
 
     def keep_session(self, pid: str, data: bytes, seconds: float) -> None:
         """See `LoggedAdapter.keep_session`; the bucket keeps all of them equally long."""
-        self._stream.sessions.keep(pid, self._signer.sign(data))
+        self._stream.sessions.keep(pid, self._signer.sign(data, pid.encode()))
 
     def take_session(self, pid: str) -> Awaitable[bytes | None]:
         """See `LoggedAdapter.take_session`."""
@@ -114,4 +114,4 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
 
     async def _take_session(self, pid: str) -> bytes | None:
         data = await self._stream.sessions.take(pid)
-        return None if data is None else self._signer.verify(data)
+        return None if data is None else self._signer.verify(data, pid.encode())

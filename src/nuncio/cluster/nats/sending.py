@@ -42,7 +42,8 @@ class LoopSender(sending.LoopSender):
         bus, wire = self._connection, self._settings.wire
         subjects = Subjects(self._settings.subject_prefix, prepared.nsp)
         if self._settings.is_logged(prepared):
-            return stored(bus.request(subjects.log, wire.encode_entry(prepared)))
-        for data in wire.encode(prepared, bus.most_payload):
-            bus.publish(subject_of(subjects, prepared), data)
+            return stored(bus.request(subjects.log, wire.encode_entry(prepared, subjects.log)))
+        subject = subject_of(subjects, prepared)
+        for data in wire.encode(prepared, subject, bus.most_payload):
+            bus.publish(subject, data)
         return bus.flush()
