@@ -135,10 +135,14 @@ class LoggedAdapter(ClusterAdapter):
 
     def end_log(self) -> None:
         """Nothing more is read."""
-        for number in list(self._pending):
-            self._deliver_late(number)
+        self.deliver_pending()
         self._away.clear()
         self._replays.clear()
+
+    def deliver_pending(self) -> None:
+        """The log cannot be added to: this server's clients get what is on its way there."""
+        for number in list(self._pending):
+            self._deliver_late(number)
 
     # Events.
 

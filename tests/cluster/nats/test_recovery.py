@@ -376,6 +376,43 @@ async def test_what_the_log_said_meanwhile_is_read_after_a_loss(
 
 
 @run_async
+async def test_what_was_on_its_way_when_a_connection_is_lost_arrives_once(
+    home: NodeHome, nats: Nats
+) -> None:
+    async with scene(nats, "losses") as servers:
+        first, second = await servers.place(), await servers.place()
+        near, far = Wanderer(), Wanderer()
+        await near.connect(first.port)
+        await far.connect(second.port)
+        adapter: Any = first.io.sockets.adapter
+
+        async def again_after(losses: int) -> None:
+            await eventually(lambda: adapter.stats()["losses"] == losses and adapter.healthy)
+
+        for number in range(200):
+            first.io.emit("e", number)
+            if number % 50 == 25:
+                await again_after(number // 50)
+                first.io.emit("lost")
+                # It is written, but not answered.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                adapter.bus.connection.fail("as if the network had failed")
+        await again_after(4)
+        first.io.emit("end")
+        heard: list[list[Any]] = [[], []]
+        for client, events in zip((near, far), heard, strict=True):
+            while (event := await client.next()) != ["end"]:
+                events.append(event)
+        expected = [["e", number] for number in range(200)]
+        for number in (175, 125, 75, 25):
+            expected.insert(number + 1, ["lost"])
+        assert heard == [expected, expected]
+        for client in (near, far):
+            await client.leave()
+
+
+@run_async
 async def test_a_consumer_that_is_gone_is_replaced(home: NodeHome, nats: Nats) -> None:
     async with scene(nats, "consumer") as servers:
         first, second = await servers.place(), await servers.place()

@@ -47,6 +47,12 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
         self.end_log()
         self._stream.forget(self.subjects.log)
 
+    def bus_changed(self, why: Exception | None) -> None:
+        """See `ClusterAdapter.bus_changed`; what is on its way goes before what goes at once."""
+        if why is not None:
+            self.deliver_pending()
+        super().bus_changed(why)
+
     # The stream.
 
     @property
@@ -73,7 +79,7 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
     def append(self, message: ClusterMessage, number: int) -> asyncio.Future[None]:
         """See `LoggedAdapter.append`."""
         data = self._wire.encode_entry(message, self.subjects.log, number)
-        return self._stream.append(self.subjects.log, data)
+        return self._stream.append(self.subjects.log, data, self.new_id())
 
     def entry_arrived(self, position: int, data: bytes) -> None:
         """An entry of the stream for this namespace."""

@@ -6,6 +6,7 @@ Taking is a deletion that names what it deletes: of two servers one succeeds.
 from __future__ import annotations
 
 import logging
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from nuncio.cluster.line import as_connection_error
@@ -67,7 +68,7 @@ class Sessions:
     def keep(self, pid: str, data: bytes) -> None:
         """Keep a client's session."""
         try:
-            self._bus.publish(f"$KV.{self._bucket}.{token(pid)}", data)
+            self._bus.request(f"$KV.{self._bucket}.{token(pid)}", data, secrets.token_hex(12))
         except LimitExceeded as error:
             logger.warning("a client cannot come back: %s", error)
 

@@ -200,8 +200,13 @@ class Log:
 
     # What adapters want of it.
 
-    def append(self, subject: str, data: bytes) -> asyncio.Future[None]:
-        """Add an entry.
+    def append(self, subject: str, data: bytes, id: str) -> asyncio.Future[None]:
+        """Add an entry, which is there once though it may be sent twice.
+
+        Args:
+            subject: the namespace's.
+            data: what is in it.
+            id: it has for itself.
 
         Returns:
             What fails with ConnectionError when it was not added.
@@ -209,7 +214,7 @@ class Log:
         Raises:
             LimitExceeded: when it is too large.
         """
-        return stored(self._bus.request(subject, data))
+        return stored(self._bus.request(subject, data, id))
 
     async def read_after(self, position: int, subject: str) -> list[tuple[int, bytes]] | None:
         """A namespace's entries after a place; None when some may have been forgotten.
