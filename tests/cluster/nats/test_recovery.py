@@ -375,6 +375,17 @@ async def test_what_the_log_said_meanwhile_is_read_after_a_loss(
         await client.leave()
 
 
+async def cut_before(connection: Any) -> None:
+    """Lose what is written next."""
+    swallowed = asyncio.Event()
+
+    async def swallow(data: bytes) -> None:
+        swallowed.set()
+
+    connection.write = swallow
+    await within(swallowed.wait())
+
+
 @run_async
 async def test_what_was_on_its_way_when_a_connection_is_lost_arrives_once(
     home: NodeHome, nats: Nats
@@ -394,9 +405,12 @@ async def test_what_was_on_its_way_when_a_connection_is_lost_arrives_once(
             if number % 50 == 25:
                 await again_after(number // 50)
                 first.io.emit("lost")
-                # It is written, but not answered.
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
+                if number % 100 == 25:
+                    await cut_before(adapter.bus.connection)
+                else:
+                    # It is written, but not answered.
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
                 adapter.bus.connection.fail("as if the network had failed")
         await again_after(4)
         first.io.emit("end")
