@@ -142,8 +142,10 @@ class Report:
         if not good:
             return None
         both = [sum(figures["cpu"][:2]) for figures in good]
-        marks = (DISTURBED if any(one.disturbed for one in runs) else "",)
-        marks += (VOID if len(good) < len(runs) else "",)
+        marks = [
+            *([DISTURBED] if any(one.disturbed for one in runs) else []),
+            *([VOID] if len(good) < len(runs) else []),
+        ]
         return _Row(
             rate=median(figures["rate"] for figures in good),
             cpu=tuple(map(median, zip(*(figures["cpu"] for figures in good), strict=True))),
@@ -152,7 +154,7 @@ class Report:
             p50=median(figures["p50"] for figures in good),
             p99=median(figures["p99"] for figures in good),
             generator=median(figures["generator"] for figures in good),
-            sign="".join(cells.SIGNS[mark] for mark in marks if mark),
+            sign="".join(cells.SIGNS[mark] for mark in marks),
         )
 
     def _pairs(self) -> Iterator[tuple[str, Contender, str]]:

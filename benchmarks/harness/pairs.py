@@ -170,7 +170,7 @@ def _measured(
         found = all_figures(commands, {}, seconds + SPARE_SECONDS, *running.pids)
     except Failed as error:
         return Measured("", "", load.key, error=str(error))
-    errors = [why for one in found if (why := fault(one)) is not None]
+    errors = [told for one in found if (told := fault(one)) is not None]
     others = max(max(one["others_cpu"], one["steal"]) for one in found)
     rate = sum(one["rate"] for one in found)
     # Of all generators together: each sees its own server only.
@@ -182,5 +182,5 @@ def _measured(
         "p99": max(one["lat_us"]["p99"] for one in found),
         "generator": sum(one["gen_cpu_util"] for one in found),
     }
-    error = errors[0] if errors else None
-    return Measured("", "", load.key, figures, error, others > DISTURBANCE)
+    why = errors[0] if errors else None
+    return Measured("", "", load.key, figures, why, others > DISTURBANCE)

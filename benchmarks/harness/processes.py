@@ -66,7 +66,8 @@ def all_figures(
         for command, cpu in commands:
             with pinned(cpu):
                 programs.append(_start(command, env, subprocess.PIPE, subprocess.PIPE))
-        found = [_result(program, seconds) for program in programs]
+        names = [os.path.basename(command[0]) for command, _ in commands]
+        found = [_result(*one, seconds) for one in zip(names, programs, strict=True)]
     finally:
         for program in programs:
             stop(program)
@@ -75,14 +76,14 @@ def all_figures(
     return [{**one, "others_cpu": round(spent, 4)} for one in found]
 
 
-def _result(program: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
+def _result(name: str, program: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
     try:
         output, complaint = program.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         raise Failed(f"no result within {seconds:.0f} s") from None
     if not output:
         said = complaint.decode(errors="replace").strip() or f"status {program.returncode}"
-        raise Failed(f"{os.path.basename(str(program.args[0]))}: {said}")
+        raise Failed(f"{name}: {said}")
     found: dict[str, Any] = json.loads(output)
     return found
 

@@ -101,7 +101,8 @@ def entry(message: ClusterMessage) -> dict[bytes, bytes]:
 @pytest.mark.parametrize("argument", [1, b"\x00"])
 def test_whom_an_entry_is_for_is_seen_at_a_glance(argument: Any) -> None:
     packet = {"type": 2, "data": ["e", argument, {"opts": {"rooms": ["not this"]}}]}
-    for rooms in (["a", 5, "☃"], []):
+    several: list[str | int] = ["a", 5, "☃"]
+    for rooms in (several, []):
         told = Broadcast(packet=packet, opts=Options(list(rooms), ["x"]))
         fields = entry(ClusterMessage("u", "/", Kind.BROADCAST, told))
         assert envelope.rooms_at_a_glance(fields) == rooms
