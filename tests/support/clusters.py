@@ -339,7 +339,7 @@ class Kind:
 
 
 LEAVE = """
-for (const nsp of io._nsps.values()) nsp.adapter.close();
+for (const nsp of io._nsps.values()) await nsp.adapter.close();
 for (const line of io.lines) await line.quit().catch(() => {});
 """
 
