@@ -59,8 +59,8 @@ fi
 # being one of them, nor what other people's programs say.
 above=""
 if [ $# = 0 ]; then
-  for folder in browser cli client cluster/redis cluster/postgres cluster/test_matrix.py \
-    cluster/test_emitter.py docs examples faults hostile hosts interop peers presence sync testing webrtc webtransport \
+  for folder in browser cli client cluster/redis cluster/postgres cluster/nats \
+    cluster/test_matrix.py cluster/test_emitter.py docs examples faults hostile hosts interop peers presence sync testing webrtc webtransport \
     workers; do
     above="$above --ignore=tests/$folder"
   done

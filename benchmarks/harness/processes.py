@@ -66,7 +66,8 @@ def all_figures(
         for command, cpu in commands:
             with pinned(cpu):
                 programs.append(_start(command, env, subprocess.PIPE, subprocess.PIPE))
-        found = [_result(program, seconds) for program in programs]
+        names = [os.path.basename(command[0]) for command, _ in commands]
+        found = [_result(*one, seconds) for one in zip(names, programs, strict=True)]
     finally:
         for program in programs:
             stop(program)
@@ -75,14 +76,14 @@ def all_figures(
     return [{**one, "others_cpu": round(spent, 4)} for one in found]
 
 
-def _result(program: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
+def _result(name: str, program: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
     try:
         output, complaint = program.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         raise Failed(f"no result within {seconds:.0f} s") from None
     if not output:
         said = complaint.decode(errors="replace").strip() or f"status {program.returncode}"
-        raise Failed(f"{os.path.basename(str(program.args[0]))}: {said}")
+        raise Failed(f"{name}: {said}")
     found: dict[str, Any] = json.loads(output)
     return found
 
@@ -101,13 +102,13 @@ def server(
     Raises:
         Failed: it ended or did not listen in time. The message has the end of its output.
     """
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryFile() as log:
         with pinned(cpu):
             process = _start([*command, "--port", str(port)], env, log, subprocess.STDOUT)
         try:
             try:
-                _wait_until_listening(process, port)
+                wait_until_listening(process, port)
                 yield process, port
             except Failed as error:
                 raise Failed(f"{error}{_tail(log)}") from None
@@ -131,7 +132,12 @@ def _start(
         raise Failed(f"{command[0]}: {error.strerror}") from None
 
 
-def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a process accepts connections.
+
+    Raises:
+        Failed: it ended, or did not listen in time.
+    """
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -145,7 +151,8 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
     raise Failed(f"the server did not listen within {_START_SECONDS:.0f} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

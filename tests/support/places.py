@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from nuncio import Server
+from tests.support.wanderer import Wanderer
 
 
 class Place:
@@ -33,6 +34,11 @@ class Place:
         """Wait until a client is not here."""
         while await self.socket(sid) is not None:  # noqa: ASYNC110 - it may be Node's
             await asyncio.sleep(0.005)
+
+    async def loses(self, client: Wanderer) -> None:
+        """The client's connection breaks, and this server has noticed."""
+        client.lose()
+        await self.gone(client.sid)
 
 
 class OurPlace(Place):

@@ -11,10 +11,11 @@ from tests.support.rawclient import WebSocket, websocket_target
 
 
 class Wanderer:
-    """One client in the default namespace.
+    """One client in one namespace.
 
     Args:
         form: of the offsets that it is given.
+        nsp: the namespace.
 
     Attributes:
         sid: its public id.
@@ -22,11 +23,17 @@ class Wanderer:
         offset: the last it was given.
     """
 
-    def __init__(self, form: str = r"[0-9]+-[0-9]+") -> None:
+    def __init__(self, form: str = r"[0-9]+-[0-9]+", nsp: str = "/") -> None:
+        self._prefix = "" if nsp == "/" else f"{nsp},"
         self._form = re.compile(form)
         self.sid = self.pid = self.offset = ""
         self._socket: WebSocket | None = None
         self._before: list[WebSocket] = []
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has a connection, as far as it knows."""
+        return self._socket is not None
 
     async def connect(self, port: int, **auth: Any) -> list[Any]:
         """Connect.
@@ -37,11 +44,11 @@ class Wanderer:
         await self._open(port)
         assert self._socket is not None
         assert str(await self._socket.receive()).startswith("0{")
-        await self._socket.send("40" + json.dumps(auth))
+        await self._socket.send(f"40{self._prefix}" + json.dumps(auth))
         early: list[Any] = []
         while not (packet := await self._packet()).startswith("40"):
             early.append(await self._event(packet))
-        told = json.loads(packet[2:])
+        told = json.loads(packet[2 + len(self._prefix) :])
         self.sid, self.pid = told["sid"], told.get("pid", "")
         return early
 
@@ -62,7 +69,7 @@ class Wanderer:
         await self._open(port)
         assert self._socket is not None
         assert str(await self._socket.receive()).startswith("0{")
-        await self._socket.send("40" + json.dumps(auth))
+        await self._socket.send(f"40{self._prefix}" + json.dumps(auth))
         found: list[Any] = []
         while len(found) < count and not (packet := await self._packet()).startswith("40"):
             found.append(await self._event(packet))
@@ -111,18 +118,25 @@ class Wanderer:
         return await self._packet()
 
     def lose(self) -> None:
-        """Lose the connection."""
-        assert self._socket is not None
-        self._socket.connection.reset()
-        self._socket = None
+        """Lose the connection, if there is one."""
+        if self._socket is not None:
+            self._socket.connection.reset()
+            self._socket = None
 
     async def leave(self) -> None:
         """Go away for good."""
         for one in self._before:
             one.connection.reset()
         if self._socket is not None:
-            await self._socket.send("41")
+            await self._socket.send(f"41{self._prefix}")
             await self._socket.connection.close()
+
+
+async def arrival(port: int) -> Wanderer:
+    """A client that has connected."""
+    client = Wanderer()
+    await client.connect(port)
+    return client
 
 
 def _is_place(value: Any) -> bool:

@@ -172,7 +172,7 @@ async def test_silence_ends_the_link() -> None:
         left.channel.beat()
         right.channel.beat()
         settle(left, right)
-    for _ in range(PATIENCE):
+    for _ in range(PATIENCE - 1):
         left.channel.beat()
     assert not left.link.over
     left.channel.beat()

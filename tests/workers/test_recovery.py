@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.support.wanderer import Wanderer
 
 import nuncio
 from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.workers import estate
+from nuncio.workers.estate import SINCE
 from nuncio.workers.recovery import RecoveringWorkersAdapter
 from tests.support.aio import eventually, run_async, within
 from tests.support.rawclient import Closed
+from tests.support.wanderer import Wanderer
 from tests.workers.conftest import Crew, Start, worker_of
 
 OFFSET = r"[A-Za-z0-9_-]{8}\.[0-9]+"
@@ -253,6 +256,68 @@ async def test_data_travels_as_far_as_it_can_be_sent(
         await client.come_back(workers.ports[0])
         assert client.sid != sid
         assert "cannot come back" in caplog.text
+        await client.leave()
+
+
+@run_async
+async def test_dynamic_namespaces_are_made_where_clients_come_back_to(crew: Start) -> None:
+    def register(io: nuncio.Server) -> None:
+        io.of(re.compile("^/room-"))
+
+    options = {"connection_state_recovery": True, "cleanup_empty_child_namespaces": True}
+    async with crew(2, register, **options) as workers:
+        client = Wanderer(OFFSET, "/room-1")
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        client.lose()
+        there = workers.servers[0].of("/room-1")
+        await eventually(lambda: sid not in there.sockets)
+        workers.servers[0].of("/room-1").emit("e", 1)
+        assert await client.come_back(workers.ports[1]) == [["e", 1]]
+        assert client.sid == sid
+        await eventually(lambda: workers.servers[0].find_namespace("/room-1") is None)
+        workers.servers[1].of("/room-1").emit("e", 2)
+        assert await client.next() == ["e", 2]
+        await client.leave()
+
+
+@run_async
+async def test_who_was_at_a_worker_that_is_killed_begins_afresh(crew: Start) -> None:
+    async with team(crew) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        client.lose()
+        for link in worker_of(workers.servers[0]).mesh.others:
+            link._io.abort()
+        await eventually(
+            lambda: all(len(worker_of(io).mesh.others) == 1 for io in workers.servers[1:])
+        )
+        assert await client.come_back(workers.ports[1]) == []
+        assert client.sid != sid
+        await client.leave()
+
+
+@run_async
+async def test_a_worker_that_hangs_is_not_waited_for_without_end(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with team(crew) as workers:
+        reports: list[nuncio.Undelivered] = []
+        for io in workers.servers:
+            io.on("undelivered", reports.append)
+            adapter_of(io).request_seconds = 0.2
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        client.lose()
+        await workers.gone(client)
+        workers.servers[0].to(sid).delivery("at-least-once").emit("e", 1)
+        monkeypatch.setitem(adapter_of(workers.servers[2])._handlers, SINCE, lambda message: None)
+        assert await client.come_back(workers.ports[1]) == []
+        assert client.sid != sid
+        assert [event.args for event in reports[0].events] == [(1,)]
+        assert "did not answer" in reports[0].reason
         await client.leave()
 
 
@@ -579,6 +644,47 @@ async def test_what_a_worker_leaves_is_found_at_another(crew: Start) -> None:
 
 
 @run_async
+async def test_a_large_estate_comes_in_parts(crew: Start) -> None:
+    async with team(crew, 2) as workers:
+        clients = [wanderer() for _ in range(20)]
+        for client in clients:
+            await client.connect(workers.ports[0])
+        for client in clients:
+            client.lose()
+            await workers.gone(client)
+        events = [["e", number, "x" * 20_000] for number in range(40)]
+        for event in events:
+            workers.servers[0].to("everybody").emit(*event)
+        await workers.servers[0].close(timeout=1.0)
+        for client in clients:
+            assert await client.come_back(workers.ports[1]) == events
+            await client.leave()
+
+
+@run_async
+async def test_who_does_not_fit_in_is_given_up(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estate, "MOST_BYTES", 2_000)
+    async with team(crew, 2) as workers:
+        reports: list[nuncio.Undelivered] = []
+        for io in workers.servers:
+            io.on("undelivered", reports.append)
+        clients = [wanderer() for _ in range(10)]
+        for client in clients:
+            await client.connect(workers.ports[0])
+        for client in clients:
+            client.lose()
+            await workers.gone(client)
+            promise = workers.servers[0].to(client.sid).delivery("at-least-once")
+            promise.emit("e", "x" * 300)
+        await workers.servers[0].close(timeout=1.0)
+        kept = len(adapter_of(workers.servers[1]).log.sessions)
+        assert 0 < kept < 10
+        assert len(reports) == 10 - kept
+
+
+@run_async
 async def test_the_last_worker_tells_what_it_cannot_keep(crew: Start) -> None:
     async with team(crew) as workers:
         reports: list[nuncio.Undelivered] = []
@@ -629,6 +735,58 @@ async def test_workers_are_drained_one_after_the_other_and_nothing_is_lost(crew:
         assert reports == []
         for client in clients:
             await client.leave()
+
+
+@pytest.mark.parametrize("seed", range(2))
+@run_async
+async def test_every_number_arrives_once_while_workers_end(
+    crew: Start, way: None, seed: int
+) -> None:
+    chance = random.Random(seed)
+    async with team(crew, 4) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        emitters = Emitters(workers)
+        emitters.begin()
+        got: list[Any] = []
+        ending: list[asyncio.Future[None]] = []
+        staying = list(workers.ports)
+        for number in range(3):
+            for _ in range(8):
+                port = await _wander(client, staying, got, chance)
+                assert client.sid == sid
+            # Where it is, or where it is not; and it may be away just now.
+            if chance.random() < 0.5:
+                port = chance.choice(staying)
+            if chance.random() < 0.5:
+                client.lose()
+            staying.remove(port)
+            leaving = workers.ports.index(port)
+            emitters.end(leaving)
+            ending.append(asyncio.ensure_future(workers.servers[leaving].close(timeout=1.0)))
+            if number == 1:
+                await asyncio.sleep(0.1)
+        emitters.end()
+        while (await _wander(client, staying, got, chance)) != staying[0]:
+            assert client.sid == sid
+        await rest(client, got, emitters.counts)
+        for number, count in enumerate(emitters.counts):
+            assert [event[2] for event in got if event[1] == number] == list(range(count))
+        await asyncio.gather(*ending)
+        await client.leave()
+
+
+async def _wander(client: Wanderer, ports: list[int], got: list[Any], chance: random.Random) -> int:
+    """Read a little, lose the connection, and come back somewhere; returns where."""
+    with suppress(Closed):
+        for _ in range(chance.randrange(8) if client.connected else 0):
+            got.append(await client.next())
+    client.lose()
+    await asyncio.sleep(chance.choice((0, 0.005)))
+    port = chance.choice(ports)
+    got += await client.come_back(port)
+    return port
 
 
 async def _stay_somewhere(client: Reliable, ports: list[int], chance: random.Random) -> None:

@@ -141,12 +141,12 @@ async def test_a_worker_that_is_killed_is_noticed(quick: Start, silent: bool) ->
         place._beating.cancel()
         if not silent:
             await place._bus._close_lines()
-        for io in workers.servers[1:]:
-            await eventually(lambda io=io: len(worker_of(io).mesh.others) == 1)
+        left = workers.servers[1:]
+        await eventually(lambda: all(len(worker_of(io).mesh.others) == 1 for io in left))
         response = await poll.response()
         assert (response.status, response.json["code"]) == (400, 1)
         await poll.close()
-        assert held(workers.servers[1:]) == 0
+        assert held(left) == 0
         assert (await there.get()).status == 400
 
 
@@ -167,7 +167,7 @@ async def test_other_prefixes_and_databases_are_other_servers(lasting_redis: Red
 @run_async
 async def test_where_redis_is_not_a_server_does_not_start() -> None:
     io = nuncio.Server(workers="redis://127.0.0.1:1")
-    with pytest.raises(ConnectionError):
+    with pytest.raises(ConnectionError, match="where the workers meet, cannot be reached"):
         await io.listen(0)
     await io.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -277,7 +277,7 @@ async def test_connections_that_are_cut_lose_nothing(
             await redis.kill_connections(kind)
             await sending
             first += 150
-        assert sum(place_of(io)._bus.stats()["losses"] for io in workers.servers) >= 4  # type: ignore[union-attr]
+        assert sum(place_of(io).stats()["losses"] for io in workers.servers) >= 4
         assert all(len(worker_of(io).mesh.others) == 1 for io in workers.servers)
 
 
@@ -338,8 +338,8 @@ async def test_while_redis_says_nothing_local_sessions_go_on(program: Callable[[
         assert await local.receive() == ['430["alone"]']
         redis.thaw()
         await all_linked(workers)
-        async with tunnel(workers) as socket:
-            await echoes(socket, 0, 20)
+        async with tunnel(workers) as again:
+            await echoes(again, 0, 20)
         assert await workers.servers[0].of("/").adapter.server_count() == 2
 
 
@@ -362,6 +362,23 @@ async def test_clients_come_back_when_their_worker_is_cut_off(lasting_redis: Red
         assert await within(socket.timeout(20).emit_with_ack("echo", 1)) == 1
         await socket.close()
         await eventually(lambda: held(workers.servers) == 0)
+
+
+@pytest.mark.parametrize("caller", [True, False])
+@run_async
+async def test_a_link_that_only_one_side_has_lost_is_made_anew(quick: Start, caller: bool) -> None:
+    async with quick(2) as workers:
+        first, second = sorted(workers.servers, key=lambda io: worker_of(io).mesh.tag)
+        forgetful, other = (first, second) if caller else (second, first)
+        (before,) = worker_of(other).mesh.others
+        (channel,) = place_of(forgetful)._channels.values()
+        # As when it told the other one, and Redis lost that.
+        channel.end()
+        assert not worker_of(forgetful).mesh.others
+        await eventually(lambda: before not in worker_of(other).mesh.others)
+        await all_linked(workers)
+        async with tunnel(workers) as socket:
+            await echoes(socket, 0, 10)
 
 
 # What others write.

@@ -12,6 +12,7 @@ import pytest
 import nuncio
 from nuncio.errors import OptionError
 from nuncio.workers.folder import FolderPlace
+from nuncio.workers.link import Link
 from nuncio.workers.mesh import Mesh
 from nuncio.workers.rendezvous import address, prepare, tags
 from tests.support.aio import eventually, run_async
@@ -90,3 +91,26 @@ async def test_who_speaks_another_language_is_hung_up_on(folder: Path) -> None:
         writer.close()
     assert mesh.others == []
     await mesh.stop()
+
+
+@run_async
+async def test_a_namespace_that_comes_while_workers_greet_is_told(folder: Path) -> None:
+    one, two = Mesh(FolderPlace(folder)), Mesh(FolderPlace(folder))
+    await one.start()
+    one.enter("/gone", object())
+    connecting = asyncio.ensure_future(two.start())
+    met = one.met
+
+    def enter_first(link: Link) -> None:
+        # The hello of this side is on its way already.
+        one.enter("/late", object())
+        one.leave("/gone")
+        met(link)
+
+    one.met = enter_first  # type: ignore[method-assign]
+    await connecting
+    await eventually(lambda: two.with_namespace("/late"))
+    assert not two.with_namespace("/gone")
+    assert two.others[0].told == set()
+    await two.stop()
+    await one.stop()

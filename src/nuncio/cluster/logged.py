@@ -180,10 +180,14 @@ class LoggedAdapter(ClusterAdapter):
 
     def end_log(self) -> None:
         """Nothing more is read."""
-        for number in list(self._pending):
-            self._deliver_late(number)
+        self.deliver_pending()
         self._away.clear()
         self._replays.clear()
+
+    def deliver_pending(self) -> None:
+        """The log cannot be added to: this server's clients get what is on its way there."""
+        for number in list(self._pending):
+            self._deliver_late(number)
 
     # Events.
 
@@ -216,6 +220,20 @@ class LoggedAdapter(ClusterAdapter):
     def _answered(self, number: int, answer: asyncio.Future[Any]) -> None:
         if answer.cancelled() or answer.exception() is not None:
             self._deliver_late(number)
+
+    def disconnect_sockets(self, options: BroadcastOptions, close: bool) -> None:
+        """See `Adapter.disconnect_sockets`; what was emitted before comes first."""
+        if self._pending:
+            self._hurry(set(self.targets(options.rooms, options.excepted)))
+        super().disconnect_sockets(options, close)
+
+    def _hurry(self, leaving: set[Any]) -> None:
+        """Give to sockets that leave now what is still on its way through the log."""
+        for pending in self._pending.values():
+            mine = [socket for socket in pending.sockets if socket in leaving]
+            if mine:
+                pending.sockets = [one for one in pending.sockets if one not in leaving]
+                self._give(_Pending(pending.payload, pending.options, mine), 0)
 
     def _deliver_late(self, number: int) -> None:
         """The bus does not say that it has an event: this server's clients get it none the less."""

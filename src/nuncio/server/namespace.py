@@ -408,6 +408,10 @@ class Namespace(Broadcaster[D, U]):
             self.undelivered(session.sid, session.data, session.user, session.ending, payloads)
         self._clean_up()
 
+    def session_left(self) -> None:
+        """The adapter: a client that lost its link is another server's now."""
+        self._clean_up()
+
     def _clean_up(self) -> None:
         """Remove a dynamic namespace that nobody uses any longer."""
         if self.parent is not None and not self.sockets and not self._admitting:

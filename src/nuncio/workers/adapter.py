@@ -100,9 +100,10 @@ class WorkersAdapter(FollowingAdapter):
             return links
         wanted = [self._places(room) for room in options.rooms] or [self._anybody]
         wanted.append(self._all)
-        lead_to = self._mesh.routes.lead_to
-        # Who has joins to do does them before what comes after, and shows the rooms only then.
-        chosen = [link for link in links if link in self._joining or lead_to(link, wanted)]
+        chosen = self._mesh.routes.leading_to(links, wanted)
+        if self._joining:
+            # Who has joins to do does them before what comes after, and shows the rooms only then.
+            chosen = [link for link in links if link in chosen or link in self._joining]
         self._spared += len(links) - len(chosen)
         return chosen
 
@@ -164,7 +165,7 @@ class WorkersAdapter(FollowingAdapter):
             "sent": self._sent,
             "spared": self._spared,
             "received": self._received,
-            "flooded": sum([self._mesh.routes.blind(link) for link in links]),
+            "flooded": self._mesh.routes.flooded(links),
         }
 
     # From other workers.

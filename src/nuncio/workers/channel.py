@@ -58,7 +58,7 @@ class Channel:
         tag: the other worker's.
         mine: the key that stands in what is for this end.
         theirs: the key that stands in what is for the other one.
-        patience: how many beats the other worker may be silent.
+        patience: after how many beats of silence the other worker is taken for gone.
 
     Attributes:
         tag: the other worker's.
@@ -225,7 +225,7 @@ class Channel:
     def beat(self) -> None:
         """Say that this worker is there, and look whether the other one is."""
         self._silent_beats += 1
-        if self._silent_beats > self._patience:
+        if self._silent_beats >= self._patience:
             self._lose("nothing is heard of it")
             return
         heard = self._sender.ask(self.tag, self._pulse())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -49,6 +49,8 @@ class Link:
         called: whether this worker called the other.
         tag: the other worker's; empty until it has said hello.
         namespaces: those that it has.
+        told: those of this worker that it was told of at first.
+        rooms: what is seen of its rooms, see `nuncio.workers.rooms`; None before it is looked at.
         behind: whether it does not take what is written fast enough.
         greeted: done once it has said hello, or the link is gone.
     """
@@ -58,12 +60,13 @@ class Link:
         self.called = called
         self.tag = ""
         self.namespaces: set[str] = set()
+        self.told: set[str] = set()
+        self.rooms: Any = None
         self.behind = False
         self._io: Carrier | None = None
         self._out: list[bytes] = []
         self._in = bytearray()
         self._whenever_ready: list[Callable[[], None]] = []
-        self._told: set[str] = set()
         self._gone = False
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -104,8 +107,8 @@ class Link:
     def connected(self, io: Carrier) -> None:
         """There is a way to the other worker."""
         self._io = io
-        self._told = set(self._mesh.namespaces)
-        self.send(Hello(VERSION, self._mesh.tag, sorted(self._told)))
+        self.told = set(self._mesh.namespaces)
+        self.send(Hello(VERSION, self._mesh.tag, sorted(self.told)))
 
     def feed(self, data: bytes) -> None:
         """Bytes of the other worker arrived."""
@@ -148,9 +151,6 @@ class Link:
         self.tag = hello.tag
         self.namespaces = set(hello.namespaces)
         self._mesh.met(self)
-        # What came and went after our own hello, when this was no link yet.
-        for nsp in self._told ^ set(self._mesh.namespaces):
-            self.send(Present(nsp, nsp in self._mesh.namespaces))
         self._greeted()
         return True
 

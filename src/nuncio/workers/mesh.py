@@ -121,6 +121,9 @@ class Mesh:
         before = self._links.get(link.tag)
         if before is None or before is link:
             self._links[link.tag] = link
+            # Since this side said hello, namespaces may have come or gone.
+            for nsp in link.told.symmetric_difference(self.namespaces):
+                link.send(Present(nsp, nsp in self.namespaces))
             return
         # Each has called the other: both keep the call of the one whose tag comes first.
         kept, other = (link, before) if link.called is (self.tag < link.tag) else (before, link)

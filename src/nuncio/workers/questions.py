@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from nuncio.workers.estate import Event
-from nuncio.workers.mesh import Mesh
 
 # How often it is looked whether those are still there who have not answered.
 LOOK_SECONDS = 0.05
@@ -57,11 +56,11 @@ class Questions:
     """Those that wait for answers.
 
     Args:
-        mesh: the workers.
+        tags: says who can be asked.
     """
 
-    def __init__(self, mesh: Mesh) -> None:
-        self._mesh = mesh
+    def __init__(self, tags: Callable[[], list[str]]) -> None:
+        self._tags = tags
         self._waiting: dict[str, Question] = {}
 
     def new(self, id: str, tags: Iterable[str]) -> Question:
@@ -80,9 +79,8 @@ class Questions:
         limit = loop.time() + seconds
         try:
             while question.waiting and loop.time() < limit:
-                for tag in list(question.waiting):
-                    if self._mesh.find(tag) is None:
-                        question.answered(tag)
+                for tag in question.waiting - set(self._tags()):
+                    question.answered(tag)
                 if question.waiting:
                     await asyncio.wait((question.done,), timeout=LOOK_SECONDS)
             return not question.waiting

@@ -106,7 +106,8 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         self._moving: dict[str, asyncio.Future[None]] = {}
         self._heirs: dict[str, str] = {}
         self._parts: dict[tuple[str, str], Part] = {}
-        self._questions = Questions(mesh)
+        self._questions = Questions(self._tags)
+        self._giving: set[asyncio.Task[None]] = set()
         self._handing: asyncio.Task[None] | None = None
         self._handlers |= {
             POSITION: self._on_position,
@@ -316,7 +317,9 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         estate = self._estate(told.request, low=number, answer=True)
         estate.offsets = offsets
         parts, _ = parts_of(told.request, True, events, sessions)
-        self.nsp.server.spawn(self._give_away(tag, session, past, parts, estate))
+        giving = asyncio.ensure_future(self._give_away(tag, session, past, parts, estate))
+        self._giving.add(giving)
+        giving.add_done_callback(self._giving.discard)
 
     def _let_go(self, session: SavedSession) -> None:
         """A client is another worker's from now on, and so is what is said in its rooms."""
@@ -335,13 +338,16 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         parts: list[Part],
         estate: Estate,
     ) -> None:
-        if await self._send(tag, parts, estate):
-            return
-        # That worker is gone, and the client will come to another one.
-        self.persist_session(session)
-        if past is not None:
-            self.log.adopt(session, past, self.nsp.wheel)
-        self._follow_all(session)
+        question = self._questions.new(estate.id, [tag])
+        if await self._send(tag, parts, estate, question):
+            await self._answered(question)
+        if not question.taken and self._mesh.find(tag) is None:
+            # That worker is gone, and the client will come to another one.
+            self.persist_session(session)
+            if past is not None:
+                self.log.adopt(session, past, self.nsp.wheel)
+            self._follow_all(session)
+        self._namespace.session_left()
 
     def _estate(self, id: str, *, low: int, answer: bool) -> Estate:
         self._forget_the_dead()
@@ -439,8 +445,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             for room in rooms:
                 self.follow(room)
             self._done_moving(pids, moving)
-        if not estate.answer:
-            self._say(tag, INHERITED, Inherited(estate.id, True))
+        self._say(tag, INHERITED, Inherited(estate.id, True))
 
     def _adopt(
         self, part: Part, estate: Estate, question: Question, before: int, complete: bool
@@ -673,6 +678,9 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     async def close(self) -> None:
         """See `Adapter.close`."""
+        if self._giving:
+            # Those who have them ask this worker, too, what was emitted meanwhile.
+            await asyncio.wait(self._giving)
         # Who was being let in when the server ended is away only now.
         self.give_up_sessions()
         handing = self._handing

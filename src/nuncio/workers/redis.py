@@ -18,8 +18,8 @@ from typing import Final
 
 import msgspec
 
+from nuncio.cluster.line import CONNECT_SECONDS
 from nuncio.cluster.redis.bus import Bus
-from nuncio.cluster.redis.endpoint import CONNECT_SECONDS
 from nuncio.cluster.redis.meeting import RedisMeeting
 from nuncio.cluster.redis.subscriber import CHANNEL
 from nuncio.errors import PacketError
@@ -58,7 +58,8 @@ class RedisPlace:
     def __init__(self, meeting: RedisMeeting) -> None:
         pace = meeting.pace
         self._meeting = meeting
-        self._patience = int(pace.timeout / pace.interval)
+        # Of two beats one may come a little later than the other worker's.
+        self._patience = max(2, int(pace.timeout / pace.interval))
         self._channel = f"{meeting.prefix}:{VERSION}:{meeting.endpoint.database}#"
         self._bus: Bus | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -86,8 +87,11 @@ class RedisPlace:
         except BaseException as error:
             self._bus = None
             await bus.leave(self)
-            if isinstance(error, TimeoutError):
-                raise ConnectionError("Redis, where the workers meet, does not answer") from error
+            if isinstance(error, (ConnectionError, TimeoutError)):
+                why = str(error) or "it does not answer"
+                raise ConnectionError(
+                    f"Redis, where the workers meet, cannot be reached: {why}"
+                ) from error
             raise
         self._beating = asyncio.get_running_loop().create_task(self._beat())
         self._announce()

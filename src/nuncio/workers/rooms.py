@@ -14,11 +14,10 @@ import functools
 import logging
 import mmap
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Final
 
 from nuncio.cluster.rooms import Room
 from nuncio.workers import rendezvous
@@ -38,6 +37,7 @@ FULL: Final = 255
 
 # The places of the rooms that were last emitted to are known.
 _REMEMBERED: Final = 4096
+_LONGEST: Final = 256
 
 Places = tuple[int, int]
 
@@ -66,7 +66,14 @@ def places_of_all(nsp: str) -> Places:
 
 def remembered_places(nsp: str) -> Callable[[Room], Places]:
     """As `places_of`, of one namespace, for rooms that are asked for again and again."""
-    return functools.lru_cache(_REMEMBERED)(functools.partial(places_of, nsp))
+    remembered = functools.lru_cache(_REMEMBERED)(functools.partial(places_of, nsp))
+
+    def places(room: Room) -> Places:
+        length = len(room) if isinstance(room, str) else room.bit_length()
+        # Who can choose a room's name is not to choose how much is remembered.
+        return remembered(room) if length <= _LONGEST else places_of(nsp, room)
+
+    return places
 
 
 class OwnRooms:
@@ -82,12 +89,17 @@ class OwnRooms:
     def __init__(self, path: Path) -> None:
         self._path = path
         path.unlink(missing_ok=True)
-        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+b") as file:
-            # Written, not only made long: that the disk is full is to be known now, not once a page
-            # of it is needed.
-            file.write(bytes(PLACES))
-            file.flush()
-            self._counts = mmap.mmap(file.fileno(), PLACES)
+        try:
+            with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+b") as file:
+                # Written, not only made long: that the disk is full is to be known now, not once a
+                # page of it is needed.
+                file.write(bytes(PLACES))
+                file.flush()
+                self._counts = mmap.mmap(file.fileno(), PLACES)
+        except BaseException:
+            # Else it would seem that there are no rooms here.
+            path.unlink(missing_ok=True)
+            raise
 
     def add(self, places: Places) -> None:
         """Count a room."""
@@ -108,7 +120,11 @@ class OwnRooms:
         self._path.unlink(missing_ok=True)
 
 
-class TheirRooms:
+# What is counted at each place: what of a worker's is seen.
+Counts = Any
+
+
+def counts_at(path: Path) -> Counts:
     """What another worker has.
 
     Args:
@@ -117,20 +133,17 @@ class TheirRooms:
     Raises:
         OSError: when it cannot be read, or is none.
     """
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size != PLACES:
+            raise OSError(f"{path} is not what a worker counts its rooms in")
+        return mmap.mmap(file.fileno(), PLACES, access=mmap.ACCESS_READ)
 
-    def __init__(self, path: Path) -> None:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size != PLACES:
-                raise OSError(f"{path} is not what a worker counts its rooms in")
-            self._counts = mmap.mmap(file.fileno(), PLACES, access=mmap.ACCESS_READ)
 
-    def have_any(self, wanted: Iterable[Places]) -> bool:
-        """Whether it may have one of the rooms that are counted at these places."""
-        counts = self._counts
-        for one, two in wanted:
-            if counts[one] and counts[two]:
-                return True
-        return False
+class Everything:
+    """Stands for what cannot be seen: it may have any room."""
+
+    def __getitem__(self, place: int) -> int:
+        return 1
 
 
 class Routes:
@@ -142,7 +155,6 @@ class Routes:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._theirs: WeakKeyDictionary[Link, TheirRooms | None] = WeakKeyDictionary()
         self.own: OwnRooms | None = None
 
     def begin(self, folder: Path, tag: str) -> None:
@@ -158,9 +170,7 @@ class Routes:
         try:
             self.own = OwnRooms(rendezvous.rooms(folder, tag))
         except OSError as error:
-            logger.warning(
-                "this worker is sent everything, for it cannot show its rooms: %s", error
-            )
+            logger.warning("this worker cannot show its rooms, so it is sent all: %s", error)
 
     def end(self) -> None:
         """It leaves them."""
@@ -169,23 +179,29 @@ class Routes:
             with contextlib.suppress(OSError):
                 own.close()
 
-    def lead_to(self, link: Link, wanted: Iterable[Places]) -> bool:
-        """Whether a worker may have one of the rooms that are counted at these places."""
-        try:
-            theirs = self._theirs[link]
-        except KeyError:
-            theirs = self._theirs[link] = self._look(link)
-        return theirs is None or theirs.have_any(wanted)
+    def leading_to(self, links: list[Link], wanted: list[Places]) -> list[Link]:
+        """The workers that may have one of the rooms that are counted at these places."""
+        found = []
+        for link in links:
+            counts = link.rooms
+            if counts is None:
+                counts = link.rooms = self._look(link)
+            for one, two in wanted:
+                if counts[one] and counts[two]:
+                    found.append(link)
+                    break
+        return found
 
-    def blind(self, link: Link) -> bool:
-        """Whether nobody sees what a worker has, so that it is sent everything."""
-        return self.lead_to(link, ())
+    def flooded(self, links: list[Link]) -> int:
+        """How many workers are sent everything, as it cannot be seen what they have."""
+        self.leading_to(links, [])
+        return sum([isinstance(link.rooms, Everything) for link in links])
 
-    def _look(self, link: Link) -> TheirRooms | None:
+    def _look(self, link: Link) -> Counts:
         if self._folder is None:
-            return None
+            return Everything()
         try:
-            return TheirRooms(rendezvous.rooms(self._folder, link.tag))
+            return counts_at(rendezvous.rooms(self._folder, link.tag))
         except OSError as error:
             logger.debug("the worker %s is sent everything: %s", link.tag, error)
-            return None
+            return Everything()

@@ -129,6 +129,35 @@ async def test_one_of_several_addresses_is_enough(own: Nats) -> None:
 
 
 @run_async
+async def test_another_server_of_nats_takes_over(program: Any) -> None:
+    # Each knows of the other; ours know of one.
+    ports = [free_port(), free_port()]
+    found = [
+        Nats(
+            program("nats-server"),
+            jetstream=False,
+            more=f"cluster {{ name: c, listen: 127.0.0.1:{ports[n]},"
+            f" routes: [nats://127.0.0.1:{ports[1 - n]}] }}",
+        )
+        for n in range(2)
+    ]
+    async with found[0] as first, found[1] as second:
+
+        async def routes() -> int:
+            return int((await first.told("/routez"))["num_routes"])
+
+        while not await routes():
+            pass
+        # From one server of NATS to the other, too.
+        async with joined(NatsAdapter(first.url), NatsAdapter(second.url)) as pair:
+            await pair.reaches("before")
+            await first.stop()
+            await eventually(lambda: pair.adapter().stats()["losses"] > 0)
+            await eventually(lambda: pair.adapter().healthy)
+            await pair.reaches("after")
+
+
+@run_async
 async def test_a_server_leaves_in_order_and_may_start_again(own: Nats) -> None:
     async with own, two(own) as pair:
         await pair.reaches("e")
@@ -177,7 +206,15 @@ def garbage() -> list[bytes]:
     ]
     # To disconnect everybody is a message.
     for kind in set(Kind) - {Kind.DISCONNECT_SOCKETS}:
-        for data in (None, 5, [], {"opts": 5}, {"opts": {}, "rooms": [None]}, {"packet": []}):
+        shapes: list[Any] = [
+            None,
+            5,
+            [],
+            {"opts": 5},
+            {"opts": {}, "rooms": [None]},
+            {"packet": []},
+        ]
+        for data in shapes:
             said = {"uid": "x", "nsp": "/", "type": int(kind), "data": data}
             found.append(msgspec.msgpack.encode(said))
     return found
@@ -211,7 +248,7 @@ async def test_only_what_is_signed_is_taken(own: Nats) -> None:
         await pair.reaches("before")
         subject = pair.adapter().subjects.all
         for wire in (NatsAdapter(own.url).wire, Wire(Signer(SECRET[::-1]))):
-            await own.publish(subject, *wire.encode(message, 1 << 20))
+            await own.publish(subject, *wire.encode(message, subject, 1 << 20))
         async with Emitter(NatsAdapter(own.url)) as nobody:
             await nobody.emit("forged")
         await pair.reaches("after")
@@ -425,8 +462,8 @@ async def test_what_is_emitted_while_nats_is_away_fails() -> None:
             emitter.emit("e")
 
     await asyncio.to_thread(blocking)
-    with nuncio.sync.Emitter(url) as emitter, pytest.raises(RuntimeError, match="event loop"):
-        emitter.emit("e")
+    with nuncio.sync.Emitter(url) as other, pytest.raises(RuntimeError, match="event loop"):
+        other.emit("e")
 
 
 def test_wrong_options_are_told() -> None:
@@ -434,7 +471,7 @@ def test_wrong_options_are_told() -> None:
         with pytest.raises(OptionError, match="url"):
             NatsAdapter(url)  # type: ignore[arg-type]
     url = "nats://localhost"
-    for name, value in (
+    wrong: list[tuple[str, Any]] = [
         ("outgoing_bytes", 0),
         ("heartbeat_interval", 0),
         ("heartbeat_timeout", 1),
@@ -445,11 +482,18 @@ def test_wrong_options_are_told() -> None:
         ("max_msgs", 0),
         ("max_bytes", "1"),
         ("replicas", 0),
-    ):
+    ]
+    for name, value in wrong:
         with pytest.raises(OptionError, match=name):
             NatsAdapter(url, **{name: value})
     with pytest.raises(OptionError, match="connect: 'allow_reconnect'"):
         NatsAdapter(url, connect={"allow_reconnect": True})
+
+
+def test_another_library_under_the_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("nats.aio.client.Client._process_msg")
+    with pytest.raises(OptionError, match="nats-py has no _process_msg"):
+        NatsAdapter("nats://localhost")
 
 
 def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

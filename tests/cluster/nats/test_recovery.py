@@ -231,6 +231,8 @@ async def test_what_a_stream_has_forgotten_cannot_be_recovered(home: NodeHome, n
         async with servers.jetstream() as jetstream:
             await jetstream.purge_stream("trimmed")
         sid = client.sid
+        # The server that it left would still know.
+        place = await servers.place()
         assert await client.come_back(place.port) == []
         assert client.sid != sid
         await client.leave()
@@ -239,7 +241,7 @@ async def test_what_a_stream_has_forgotten_cannot_be_recovered(home: NodeHome, n
 @run_async
 async def test_more_than_one_message_of_a_consumer_is_missed(home: NodeHome, nats: Nats) -> None:
     async with scene(nats, "many") as servers:
-        first, second = await servers.place(), await servers.place()
+        first = await servers.place()
         client = Wanderer()
         await client.connect(first.port)
         await first.emit("e", -1)
@@ -250,6 +252,8 @@ async def test_more_than_one_message_of_a_consumer_is_missed(home: NodeHome, nat
             first.io.emit("e", number, "x" * 500)
             first.io.to("elsewhere").emit("e", number)
         await first.emit("end")
+        # This one has not read it before.
+        second = await servers.place()
         missed = await client.come_back(second.port)
         assert [one[1] for one in missed[:-1]] == list(range(300))
         assert missed[-1] == ["end"]
@@ -288,11 +292,14 @@ async def test_joins_and_disconnects_keep_their_place_among_events(
         first.io.to("room").emit("too late")
         first.io.emit("end")
         assert [await client.next(), await client.next()] == [["in time"], ["end"]]
+        other = Wanderer()
+        await other.connect(first.port)
         first.io.emit("last")
         first.io.disconnect_sockets()
-        assert await client.next() == ["last"]
-        assert await client.raw() == "41"
-        await client.leave()
+        for one in (client, other):
+            assert await one.next() == ["last"]
+            assert await one.raw() == "41"
+            await one.leave()
 
 
 @run_async
@@ -364,8 +371,59 @@ async def test_what_the_log_said_meanwhile_is_read_after_a_loss(
         for number in range(1, 6):
             first.io.emit("e", number)
         assert [await client.next() for _ in range(5)] == [["e", number] for number in range(1, 6)]
-        assert healthy(second)
+        await eventually(lambda: healthy(second))
         await client.leave()
+
+
+async def cut_before(connection: Any) -> None:
+    """Lose what is written next."""
+    swallowed = asyncio.Event()
+
+    async def swallow(data: bytes) -> None:
+        swallowed.set()
+
+    connection.write = swallow
+    await within(swallowed.wait())
+
+
+@run_async
+async def test_what_was_on_its_way_when_a_connection_is_lost_arrives_once(
+    home: NodeHome, nats: Nats
+) -> None:
+    async with scene(nats, "losses") as servers:
+        first, second = await servers.place(), await servers.place()
+        near, far = Wanderer(), Wanderer()
+        await near.connect(first.port)
+        await far.connect(second.port)
+        adapter: Any = first.io.sockets.adapter
+
+        async def again_after(losses: int) -> None:
+            await eventually(lambda: adapter.stats()["losses"] == losses and adapter.healthy)
+
+        for number in range(200):
+            first.io.emit("e", number)
+            if number % 50 == 25:
+                await again_after(number // 50)
+                first.io.emit("lost")
+                if number % 100 == 25:
+                    await cut_before(adapter.bus.connection)
+                else:
+                    # It is written, but not answered.
+                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)
+                adapter.bus.connection.fail("as if the network had failed")
+        await again_after(4)
+        first.io.emit("end")
+        heard: list[list[Any]] = [[], []]
+        for client, events in zip((near, far), heard, strict=True):
+            while (event := await client.next()) != ["end"]:
+                events.append(event)
+        expected = [["e", number] for number in range(200)]
+        for number in (175, 125, 75, 25):
+            expected.insert(number + 1, ["lost"])
+        assert heard == [expected, expected]
+        for client in (near, far):
+            await client.leave()
 
 
 @run_async

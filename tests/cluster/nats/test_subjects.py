@@ -53,7 +53,8 @@ def legal(subject: str) -> bool:
 
 
 def test_every_name_is_a_legal_token_of_its_own() -> None:
-    tokens = [room_token(room) for room in (*NAMES, *NUMBERS)]
+    rooms: list[str | int] = [*NAMES, *NUMBERS]
+    tokens = [room_token(room) for room in rooms]
     assert all(legal(one) and len(one) <= LONGEST + 2 for one in tokens)
     assert len(set(tokens)) == len(tokens)
 

@@ -32,10 +32,10 @@ def payload(found: ClusterMessage | None) -> object:
 @pytest.mark.parametrize("size", [0, 900, 1000, 5000])
 def test_what_is_too_large_for_one_message_comes_in_parts(signer: Signer, size: int) -> None:
     wire, parts = Wire(signer), Parts()
-    sent = wire.encode(message(size), 1024)
+    sent = wire.encode(message(size), "a", 1024)
     assert all(len(one) <= 1024 for one in sent)
     assert (len(sent) > 1) == (size >= 1000)
-    found = [wire.decode(one, parts) for one in sent]
+    found = [wire.decode(one, b"a", parts) for one in sent]
     assert found[:-1] == [None] * (len(sent) - 1)
     assert payload(found[-1]) == ["e", b"x" * size]
     assert len(parts) == 0
@@ -43,12 +43,12 @@ def test_what_is_too_large_for_one_message_comes_in_parts(signer: Signer, size: 
 
 def test_parts_of_many_messages_may_be_mixed() -> None:
     wire, parts = Wire(UNSIGNED), Parts()
-    streams = [wire.encode(message(3000 + n), 1024) for n in range(10)]
+    streams = [wire.encode(message(3000 + n), "a", 1024) for n in range(10)]
     found = []
     generator = random.Random(1)
     while streams:
         stream = generator.choice(streams)
-        whole = wire.decode(stream.pop(0), parts)
+        whole = wire.decode(stream.pop(0), b"a", parts)
         if whole is not None:
             found.append(whole)
         streams = [one for one in streams if one]
@@ -107,23 +107,31 @@ def test_what_is_too_large_even_in_parts_is_told() -> None:
 def test_what_is_no_message_is_told(data: bytes) -> None:
     for wire in (Wire(UNSIGNED), Wire(Signer(SECRET))):
         with pytest.raises(PacketError):
-            wire.decode(data, Parts())
+            wire.decode(data, b"a", Parts())
         with pytest.raises(PacketError):
-            wire.decode_entry(data)
+            wire.decode_entry(data, "a")
 
 
 def test_only_what_this_cluster_has_signed_is_taken() -> None:
     ours, theirs, nobodys = Wire(Signer(SECRET)), Wire(Signer(SECRET[::-1])), Wire(UNSIGNED)
+    # Nor what was said elsewhere.
+    with pytest.raises(PacketError):
+        ours.decode(ours.encode(message(), "b", 1024)[0], b"a", Parts())
+    with pytest.raises(PacketError):
+        ours.decode_entry(ours.encode_entry(message(), "b"), "a")
     for other in (theirs, nobodys):
         with pytest.raises(PacketError):
-            ours.decode(other.encode(message(), 1024)[0], Parts())
+            ours.decode(other.encode(message(), "a", 1024)[0], b"a", Parts())
         with pytest.raises(PacketError):
-            ours.decode_entry(other.encode_entry(message()))
+            ours.decode_entry(other.encode_entry(message(), "a"), "a")
 
 
 def test_an_entry_of_the_log_has_a_number() -> None:
     wire = Wire(Signer(SECRET))
-    found, number = wire.decode_entry(wire.encode_entry(message(5), 7))
+    found, number = wire.decode_entry(wire.encode_entry(message(5), "a", 7), "a")
     assert (payload(found), number) == (["e", b"x" * 5], 7)
     # Servers without recovery hear it, too.
-    assert payload(wire.decode(wire.encode_entry(message(5), 7), Parts())) == ["e", b"x" * 5]
+    assert payload(wire.decode(wire.encode_entry(message(5), "a", 7), b"a", Parts())) == [
+        "e",
+        b"x" * 5,
+    ]

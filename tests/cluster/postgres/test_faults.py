@@ -58,6 +58,11 @@ async def until_heard(client: Client, last: str | bytes) -> list[str | bytes]:
     return heard
 
 
+async def survived(adapter: Any, losses: int) -> None:
+    """Wait until an adapter has lost so many connections, and has others."""
+    await eventually(lambda: adapter.stats()["losses"] >= losses and adapter.healthy)
+
+
 async def none_left(postgres: Postgres) -> None:
     """No connection of ours is left."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'nuncio'"
@@ -100,16 +105,17 @@ async def test_postgresql_is_restarted(database: Database) -> None:
     await none_left(postgres)
 
 
-@pytest.mark.parametrize("condition", [LISTENING, f"NOT {LISTENING}", "true"])
+@pytest.mark.parametrize(
+    ("condition", "losses"), [(LISTENING, 1), (f"NOT {LISTENING}", 1), ("true", 2)]
+)
 @run_async
-async def test_connections_are_cut(database: Database, condition: str) -> None:
+async def test_connections_are_cut(database: Database, condition: str, losses: int) -> None:
     postgres = database.postgres
     async with two(postgres) as pair:
         await pair.reaches("before")
-        losses = pair.adapter().stats()["losses"]
-        assert await postgres.kill_connections(condition) in (2, 4)
-        await eventually(lambda: pair.adapter().stats()["losses"] > losses)
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        assert await postgres.kill_connections(condition) == 2 * losses
+        for server in (pair.one, pair.two):
+            await survived(pair.adapter(server), losses)
         await pair.reaches("after")
         assert len(await pair.one.fetch_sockets()) == 2
 
@@ -141,6 +147,8 @@ async def test_postgresql_says_nothing_for_a_while(
         await eventually(lambda: not pair.adapter().healthy)
         with pytest.raises(ClusterUnavailable):
             await pair.one.timeout(0.05).fetch_sockets()
+        # From here on it may be slow.
+        monkeypatch.undo()
         postgres.thaw()
         await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
         await pair.reaches("after")
@@ -161,6 +169,8 @@ async def test_who_only_listens_notices_it_too(
         await pair.reaches("once more")
         await postgres.freeze()
         await eventually(lambda: not pair.adapter().healthy)
+        # From here on it may be slow.
+        monkeypatch.undo()
         postgres.thaw()
         await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
         await pair.reaches("after")
@@ -187,6 +197,23 @@ async def test_everything_arrives_in_the_order_in_which_it_is_said(database: Dat
         ]
         assert found == said
         assert pair.adapter().stats()["failed"] == 0
+
+
+@run_async
+async def test_what_is_just_short_enough_is_taken(database: Database) -> None:
+    postgres = database.postgres
+    async with two(postgres, table_name="edge", channel_prefix="edge") as pair:
+        await pair.reaches("before")
+        # With what is around it from less than 8000 bytes to more, whatever that is.
+        sizes = range(7700, 8000)
+        for size in sizes:
+            pair.one.emit("e", "x" * size)
+        pair.one.emit("end")
+        heard = await until_heard(pair.bob, '2["end"]')
+        assert [len(one) for one in heard if "xx" in str(one)] == [size + 9 for size in sizes]
+        assert pair.adapter().stats()["failed"] == 0
+        written = await postgres.value("SELECT count(*) FROM edge")
+        assert 0 < written < len(sizes)
 
 
 @run_async
@@ -312,8 +339,10 @@ async def test_a_namespace_begins_while_postgresql_is_away(database: Database) -
         later = [server.of("/later") for server in (pair.one, pair.two)]
         await postgres.start()
         for nsp in later:
+            there: Any = nsp.adapter
             await eventually(lambda nsp=nsp: nsp.takes_part)  # type: ignore[misc]
-            await until(nsp.adapter.server_count, 2)
+            await eventually(lambda there=there: there.healthy)  # type: ignore[misc]
+            await until(there.server_count, 2)
         client = Client.join(pair.two, "/later")
         pair.one.of("/later").emit("e", b"\x01")
         await until_heard(client, b"\x01")
@@ -420,9 +449,8 @@ async def test_a_pool_lends_two_connections_and_gets_them_back(database: Databas
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
         )
-        adapter: Any = io.sockets.adapter
-        await eventually(lambda: adapter.stats()["losses"] >= 2)
-        await eventually(lambda: adapter.healthy)
+        for server in (io, pair.one, pair.two):
+            await survived(pair.adapter(server), 2)
         await until(pair.adapter().server_count, 3)
         pair.one.emit("again")
         await eventually(lambda: '2["again"]' in client.take())

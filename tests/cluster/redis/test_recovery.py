@@ -19,7 +19,7 @@ from tests.support.nodeserver import NodeHome, NodeServer
 from tests.support.places import OurPlace, Place
 from tests.support.rawclient import Closed
 from tests.support.redis import Redis
-from tests.support.wanderer import Wanderer
+from tests.support.wanderer import Wanderer, arrival
 
 _NODE = (
     "io.lines = [];"
@@ -128,8 +128,7 @@ async def test_a_client_comes_back_to_another_server(
 ) -> None:
     async with scene(home, redis, f"back-{left}-{found}") as servers:
         first, second = await servers.place(left), await servers.place(found)
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await arrival(first.port)
         sid, pid = client.sid, client.pid
         await first.join(sid, "room")
         data = {"user": "bob", "n": 1, "binary": b"zz"}
@@ -138,8 +137,7 @@ async def test_a_client_comes_back_to_another_server(
         assert await client.next() == ["one", 1]
         await second.emit("two", 2, to="room")
         assert await client.next() == ["two", 2]
-        client.lose()
-        await first.gone(sid)
+        await first.loses(client)
         await first.emit("three", b"3")
         await second.emit("four", 4, to="room")
         await first.emit("not for it", to="elsewhere")
@@ -153,8 +151,7 @@ async def test_a_client_comes_back_to_another_server(
         await first.emit("six", to="room")
         assert await client.next() == ["six"]
         # And once more, from there.
-        client.lose()
-        await second.gone(sid)
+        await second.loses(client)
         await second.emit("seven")
         assert await client.come_back(first.port) == [["seven"]]
         await client.leave()
@@ -168,8 +165,7 @@ async def test_a_session_is_restored_once(home: NodeHome, redis: Redis) -> None:
         await client.connect(first.port)
         await first.emit("e", 1)
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         sid = client.sid
         thief.pid, thief.offset = client.pid, client.offset
         assert await client.come_back(second.port) == []
@@ -186,10 +182,8 @@ async def test_an_offset_that_is_none_begins_afresh(
 ) -> None:
     async with scene(home, redis, "offset") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
-        client.lose()
-        await place.gone(client.sid)
+        client = await arrival(place.port)
+        await place.loses(client)
         sid, client.offset = client.sid, offset
         await client.come_back(place.port)
         assert client.sid != sid
@@ -206,8 +200,7 @@ async def test_a_client_that_has_received_nothing_may_come_back(
         await first.emit("before")
         await client.connect(first.port)
         await first.join(client.sid, "late")
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         await second.emit("e", to="late")
         assert await client.come_back(second.port) == [["e"]]
         await client.leave()
@@ -219,8 +212,7 @@ async def test_what_was_said_in_a_room_before_it_came_is_not_for_it(
 ) -> None:
     async with scene(home, redis, "room") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await arrival(first.port)
         await first.emit("one")
         await client.next()
         await first.emit("secret", to="room")
@@ -228,8 +220,7 @@ async def test_what_was_said_in_a_room_before_it_came_is_not_for_it(
         await client.next()
         await first.join(client.sid, "room")
         client.offset = ""
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         await first.emit("three", to="room")
         assert await client.come_back(second.port) == [["one"], ["two"], ["three"]]
         await client.leave()
@@ -241,12 +232,10 @@ async def test_what_a_stream_has_forgotten_cannot_be_recovered(
 ) -> None:
     async with scene(home, redis, "trimmed") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
+        client = await arrival(place.port)
         await place.emit("e", 1)
         await client.next()
-        client.lose()
-        await place.gone(client.sid)
+        await place.loses(client)
         await place.emit("e", 2)
         await redis.command("XTRIM", "trimmed", "MAXLEN", "1")
         sid = client.sid
@@ -276,8 +265,7 @@ async def test_events_are_received_in_the_order_of_the_stream(home: NodeHome, re
 async def test_nobody_waits_for_redis(home: NodeHome, program: Any) -> None:
     async with Redis(program("redis-server")) as redis, scene(home, redis, "away") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
+        client = await arrival(place.port)
         redis.freeze()
         sent = place.io.emit("e", "frozen")
         assert await client.next() == ["e", "frozen"]
@@ -301,8 +289,7 @@ async def test_what_was_promised_is_sent_until_it_is_acknowledged(
 ) -> None:
     async with scene(home, redis, "promised") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await arrival(first.port)
         sid = client.sid
         await first.emit("known")
         await client.next()
@@ -313,8 +300,7 @@ async def test_what_was_promised_is_sent_until_it_is_acknowledged(
         ids = [int(packet[2 : packet.index("[")]) for packet in packets]
         await client.acknowledge(ids[0])
         await asyncio.sleep(0.05)
-        client.lose()
-        await first.gone(sid)
+        await first.loses(client)
         await second.io.delivery("at-least-once").emit("e", 3)
         await second.emit("plain")
         missed = await client.come_back(second.port)
@@ -352,13 +338,11 @@ async def test_data_becomes_what_the_application_makes_of_it(home: NodeHome, red
 
     async with scene(home, redis, "data") as servers:
         first, second = await servers.ours(data=Data), await servers.ours(data=Data)
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await arrival(first.port)
         await first.set_data(client.sid, Data("ada"))
         await first.emit("e")
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         await client.come_back(second.port)
         assert second.io.sockets.sockets[client.sid].data == Data("ada")
         await client.leave()
@@ -370,12 +354,10 @@ async def test_a_client_whose_data_cannot_be_sent_begins_afresh(
 ) -> None:
     async with scene(home, redis, "unsendable") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
+        client = await arrival(place.port)
         sid = client.sid
         await place.set_data(sid, object())
-        client.lose()
-        await place.gone(sid)
+        await place.loses(client)
         await client.come_back(place.port)
         assert client.sid != sid
         assert "cannot come back" in caplog.text
@@ -386,12 +368,10 @@ async def test_a_client_whose_data_cannot_be_sent_begins_afresh(
 async def test_remote_sockets_are_found_where_they_came_back(home: NodeHome, redis: Redis) -> None:
     async with scene(home, redis, "remote") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await arrival(first.port)
         await first.emit("e")
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         await client.come_back(second.port)
         (found,) = await first.io.fetch_sockets()
         assert isinstance(found, RemoteSocket) and found.id == client.sid

@@ -19,10 +19,10 @@ from nuncio.cluster.emitter import Emitting
 from nuncio.errors import PacketError
 from tests.cluster.kinds import SECRET
 from tests.cluster.redis.test_faults import Two
-from tests.support.wanderer import Wanderer
 from tests.cluster.test_emitter import Orders
 from tests.support.aio import eventually, run_async, until
 from tests.support.redis import Redis
+from tests.support.wanderer import Wanderer
 
 Make = Callable[..., Any]
 

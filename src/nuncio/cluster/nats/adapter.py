@@ -115,7 +115,7 @@ class NatsAdapter:
 
         log = self._logs.get(bus)
         if log is None:
-            log = Log(bus, self.subject_prefix, self.stream, recovery.max_disconnection_duration)
+            log = Log(bus, self.subject_prefix, self.stream, recovery)
             self._logs[bus] = log
         return RecoveringAdapter(nsp, bus, self, log)
 
@@ -221,12 +221,12 @@ class RoutedAdapter(FollowingAdapter, HeartbeatAdapter):
         self._send(self.subjects.server(uid), message)
 
     def _send(self, subject: str, message: ClusterMessage) -> None:
-        for data in self._wire.encode(message, self.bus.most_payload):
+        for data in self._wire.encode(message, subject, self.bus.most_payload):
             self.bus.publish(subject, data)
 
     def _arrived(self, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         try:
-            message = self._wire.decode(data, self._parts)
+            message = self._wire.decode(data, subject, self._parts)
         except PacketError as error:
             self.drop(str(error))
             return

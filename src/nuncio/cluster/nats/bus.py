@@ -144,11 +144,11 @@ class Bus:
         else:
             self._link.publish(subject, data, reply)
 
-    def request(self, subject: str, data: bytes) -> asyncio.Future[bytes]:
+    def request(self, subject: str, data: bytes, id: str = "") -> asyncio.Future[bytes]:
         """Send a message that is answered; see `Link.request`."""
         self.published += 1
         if self._link is not None:
-            return self._link.request(subject, data)
+            return self._link.request(subject, data, id)
         self.dropped += 1
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         answer.set_exception(ConnectionError("this server takes no part in the cluster"))

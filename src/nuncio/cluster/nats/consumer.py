@@ -48,6 +48,7 @@ class Consumer:
         self._subject = f"_INBOX.{secrets.token_hex(11)}"
         self._last = 0
         self._ended = False
+        self._own = ""
         self.heard_at = asyncio.get_running_loop().time()
 
     async def begin(self, jetstream: Any, stream: str, after: int, subject: str) -> int:
@@ -81,12 +82,18 @@ class Consumer:
                 num_replicas=1,
             ),
         )
+        self._own = f"{stream}.{info.name}"
         return int(info.num_pending or 0)
 
     def end(self) -> None:
         """Read no more."""
+        if self._ended:
+            return
         self._ended = True
         self._bus.unsubscribe(self._subject)
+        if self._own:
+            # Otherwise NATS would keep it for a while.
+            self._bus.request(f"$JS.API.CONSUMER.DELETE.{self._own}", b"")
 
     def _message(self, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         if self._ended:

@@ -39,6 +39,15 @@ _OURS: Final = frozenset(
     )
 )
 
+# What of nats-py is used beside its public methods, in `connection.py`.
+_INNER: Final = (
+    "_process_err",
+    "_process_msg",
+    "_process_op_err",
+    "_reading_task",
+    "_transport",
+)
+
 
 class Endpoint:
     """NATS' servers, and how to connect to any of them.
@@ -59,6 +68,13 @@ class Endpoint:
             from nats.aio.client import Client
         except ImportError as error:
             raise OptionError(MISSING) from error
+        client = Client()
+        missing = [name for name in _INNER if not hasattr(client, name)]
+        if missing:
+            raise OptionError(
+                f"this release of nats-py has no {missing[0]}, on which Nuncio stands: install"
+                " another one, such as nats-py==2.16"
+            )
         self._urls = _urls(url)
         self.discovered: list[str] = []
         self.options = dict(connect or {})

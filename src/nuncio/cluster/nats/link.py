@@ -46,14 +46,26 @@ Dial = Callable[[dict[int, Receiver]], Any]
 
 
 class _Command:
-    """What is to be sent, and who waits for an answer."""
+    """What is to be sent, who waits for an answer, and whether it may be sent again."""
 
-    __slots__ = ("answer", "data", "number")
+    __slots__ = ("again", "answer", "data", "number")
 
-    def __init__(self, data: bytes, number: int, answer: asyncio.Future[bytes] | None) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        number: int = 0,
+        answer: asyncio.Future[bytes] | None = None,
+        again: bool = False,
+    ) -> None:
         self.data = data
         self.number = number
         self.answer = answer
+        self.again = again
+
+    @property
+    def size(self) -> int:
+        """What it counts for while it waits."""
+        return len(self.data) + _OVERHEAD
 
 
 class Link(DialledLine):
@@ -85,7 +97,7 @@ class Link(DialledLine):
         self._last_number = FIRST_NUMBER
         self._told = False
         # Questions that were sent.
-        self._asked: dict[int, asyncio.Future[bytes]] = {}
+        self._asked: dict[int, _Command] = {}
         self._last_question = 0
         self._inbox = f"_INBOX.{secrets.token_hex(11)}"
         self.receivers: dict[int, Receiver] = {}
@@ -130,10 +142,16 @@ class Link(DialledLine):
         Raises:
             LimitExceeded: when it is larger than NATS takes.
         """
-        self._publish(subject, data, reply, 0, None)
+        self._publish(subject, data, reply, b"", _Command(b""))
 
-    def request(self, subject: str, data: bytes) -> asyncio.Future[bytes]:
+    def request(self, subject: str, data: bytes, id: str = "") -> asyncio.Future[bytes]:
         """Send a message that is answered.
+
+        Args:
+            subject: where.
+            data: what.
+            id: for JetStream, which keeps what has it once only, so that it may be sent again when
+                a connection is lost before the answer came.
 
         Returns:
             The answer, or ConnectionError.
@@ -145,7 +163,9 @@ class Link(DialledLine):
         answer.add_done_callback(seen)
         self._last_question += 1
         number = self._last_question
-        self._publish(subject, data, f"{self._inbox}.{number}", number, answer)
+        head = f"NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n".encode() if id else b""
+        command = _Command(b"", number, answer, bool(id))
+        self._publish(subject, data, f"{self._inbox}.{number}", head, command)
         return answer
 
     def _publish(
@@ -153,33 +173,36 @@ class Link(DialledLine):
         subject: str,
         data: bytes,
         reply: str,
-        number: int,
-        answer: asyncio.Future[bytes] | None,
+        head: bytes,
+        command: _Command,
     ) -> None:
-        if len(data) > self.most_payload:
+        size = len(head) + len(data)
+        if size > self.most_payload:
             raise LimitExceeded(
-                f"a message of {len(data)} bytes is more than NATS takes, which is"
+                f"a message of {size} bytes is more than NATS takes, which is"
                 f" {self.most_payload}: raise max_payload in its configuration, or send less"
             )
-        head = (
-            f"PUB {subject} {reply} {len(data)}\r\n" if reply else f"PUB {subject} {len(data)}\r\n"
-        )
-        command = _Command(b"%b%b\r\n" % (head.encode(), data), number, answer)
-        if self._queued_bytes + len(command.data) + _OVERHEAD > self._most_bytes:
+        if head:
+            line = f"HPUB {subject} {reply} {len(head)} {size}\r\n"
+        else:
+            line = f"PUB {subject} {reply} {size}\r\n"
+        command.data = b"%b%b%b\r\n" % (line.encode(), head, data)
+        if self._queued_bytes + command.size > self._most_bytes:
             self.dropped += 1
-            if answer is not None:
-                answer.set_exception(ConnectionError("too much waits for NATS"))
+            if command.answer is not None:
+                command.answer.set_exception(ConnectionError("too much waits for NATS"))
             return
         self._push(command)
 
     def _push(self, command: _Command) -> None:
         self._queue.append(command)
-        self._queued_bytes += len(command.data) + _OVERHEAD
+        self._queued_bytes += command.size
         self._wake.set()
 
     def _answered(self, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         token = subject.rpartition(b".")[2]
-        answer = self._asked.pop(int(token), None) if token.isdigit() else None
+        command = self._asked.pop(int(token), None) if token.isdigit() else None
+        answer = None if command is None else command.answer
         if answer is None or answer.done():
             return
         if headers is not None and headers.startswith(_NOBODY):
@@ -198,7 +221,7 @@ class Link(DialledLine):
             number = self._last_number
             self._wanted[subject] = number
             if self._told:
-                self._push(_Command(_subscription(subject, number), 0, None))
+                self._push(_Command(_subscription(subject, number)))
         self.receivers[number] = receiver
 
     def unsubscribe(self, subject: str) -> None:
@@ -208,7 +231,7 @@ class Link(DialledLine):
             return
         del self.receivers[number]
         if self._told:
-            self._push(_Command(b"UNSUB %d\r\n" % number, 0, None))
+            self._push(_Command(b"UNSUB %d\r\n" % number))
 
     @property
     def subscriptions(self) -> int:
@@ -250,7 +273,7 @@ class Link(DialledLine):
         while queue and size < _MOST_BYTES:
             command = queue.popleft()
             size += len(command.data)
-            self._queued_bytes -= len(command.data) + _OVERHEAD
+            self._queued_bytes -= command.size
             answer = command.answer
             if answer is not None:
                 if answer.done():
@@ -259,7 +282,7 @@ class Link(DialledLine):
                 if not command.number:
                     markers.append(answer)
                     continue
-                self._asked[command.number] = answer
+                self._asked[command.number] = command
             parts.append(command.data)
         return b"".join(parts), markers
 
@@ -281,10 +304,10 @@ class Link(DialledLine):
                 return
             self._fail(self._asked.pop(oldest), ConnectionError("no answer came in time"))
 
-    def _fail(self, answer: asyncio.Future[bytes], error: ConnectionError) -> None:
+    def _fail(self, command: _Command, error: ConnectionError) -> None:
         self.failed += 1
-        if not answer.done():
-            answer.set_exception(error)
+        if command.answer is not None and not command.answer.done():
+            command.answer.set_exception(error)
 
     async def flush(self) -> None:
         """Wait until NATS has seen to all that was said.
@@ -295,17 +318,26 @@ class Link(DialledLine):
         written: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         written.add_done_callback(seen)
         self._push(_Command(b"", 0, written))
-        await written
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await written
+        except TimeoutError as error:
+            raise ConnectionError("NATS does not answer") from error
         await self.connection.confirm(ANSWER_SECONDS)
 
     def lost(self, error: ConnectionError) -> None:
-        """See `Line.lost`."""
+        """See `Line.lost`; what may be sent again goes before all that waits."""
         self._told = False
         self._slow, self._refused = self.slow, self.refused
         self._connection = None
-        asked, self._asked = self._asked, {}
-        for answer in asked.values():
-            self._fail(answer, error)
+        asked, self._asked = list(self._asked.values()), {}
+        for command in reversed(asked):
+            if command.again and self._queued_bytes + command.size <= self._most_bytes:
+                self._queue.appendleft(command)
+                self._queued_bytes += command.size
+        for command in asked:
+            if not command.again:
+                self._fail(command, error)
 
     async def close(self) -> None:
         """See `Line.close`; what was not sent is lost."""
@@ -314,7 +346,7 @@ class Link(DialledLine):
         self.lost(ended)
         for command in self._queue:
             if command.answer is not None and not command.answer.done():
-                command.answer.set_exception(ended)
+                self._fail(command, ended)
         self._queue.clear()
         self._queued_bytes = 0
 

@@ -47,6 +47,12 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
         self.end_log()
         self._stream.forget(self.subjects.log)
 
+    def bus_changed(self, why: Exception | None) -> None:
+        """See `ClusterAdapter.bus_changed`; what is on its way goes before what goes at once."""
+        if why is not None:
+            self.deliver_pending()
+        super().bus_changed(why)
+
     # The stream.
 
     @property
@@ -72,13 +78,13 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
 
     def append(self, message: ClusterMessage, number: int) -> asyncio.Future[None]:
         """See `LoggedAdapter.append`."""
-        data = self._wire.encode_entry(message, number)
-        return self._stream.append(self.subjects.log, data)
+        data = self._wire.encode_entry(message, self.subjects.log, number)
+        return self._stream.append(self.subjects.log, data, self.new_id())
 
     def entry_arrived(self, position: int, data: bytes) -> None:
         """An entry of the stream for this namespace."""
         try:
-            message, number = self._wire.decode_entry(data)
+            message, number = self._wire.decode_entry(data, self.subjects.log)
         except PacketError as error:
             self.drop(str(error))
             return
@@ -90,7 +96,7 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
     def message_of(self, entry: Any) -> ClusterMessage:
         """See `LoggedAdapter.message_of`."""
         if isinstance(entry, bytes):
-            return self._wire.decode_entry(entry)[0]
+            return self._wire.decode_entry(entry, self.subjects.log)[0]
         message: ClusterMessage = entry
         return message
 
@@ -106,7 +112,7 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
 
     def keep_session(self, pid: str, data: bytes, seconds: float) -> None:
         """See `LoggedAdapter.keep_session`; the bucket keeps all of them equally long."""
-        self._stream.sessions.keep(pid, self._signer.sign(data))
+        self._stream.sessions.keep(pid, self._signer.sign(data, pid.encode()))
 
     def take_session(self, pid: str) -> Awaitable[bytes | None]:
         """See `LoggedAdapter.take_session`."""
@@ -114,4 +120,4 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
 
     async def _take_session(self, pid: str) -> bytes | None:
         data = await self._stream.sessions.take(pid)
-        return None if data is None else self._signer.verify(data)
+        return None if data is None else self._signer.verify(data, pid.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,9 @@ class LoopSender(sending.LoopSender):
         bus, wire = self._connection, self._settings.wire
         subjects = Subjects(self._settings.subject_prefix, prepared.nsp)
         if self._settings.is_logged(prepared):
-            return stored(bus.request(subjects.log, wire.encode_entry(prepared)))
-        for data in wire.encode(prepared, bus.most_payload):
-            bus.publish(subject_of(subjects, prepared), data)
+            entry = wire.encode_entry(prepared, subjects.log)
+            return stored(bus.request(subjects.log, entry, secrets.token_hex(12)))
+        subject = subject_of(subjects, prepared)
+        for data in wire.encode(prepared, subject, bus.most_payload):
+            bus.publish(subject, data)
         return bus.flush()

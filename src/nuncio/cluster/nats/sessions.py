@@ -6,6 +6,7 @@ Taking is a deletion that names what it deletes: of two servers one succeeds.
 from __future__ import annotations
 
 import logging
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from nuncio.cluster.line import as_connection_error
@@ -34,9 +35,14 @@ class Sessions:
         self._options = options
         self._seconds = seconds
         self._bucket = f"{options.name}_sessions"
+        self._store: Any = None
 
     async def open(self, jetstream: Any) -> None:
-        """Have the bucket, which is made if there is none."""
+        """Have the bucket, over a new connection; it is made if there is none."""
+        await self._ensure(jetstream)
+        self._store = await jetstream.key_value(self._bucket)
+
+    async def _ensure(self, jetstream: Any) -> None:
         from nats.js import api, errors
 
         stream = f"KV_{self._bucket}"
@@ -62,7 +68,7 @@ class Sessions:
     def keep(self, pid: str, data: bytes) -> None:
         """Keep a client's session."""
         try:
-            self._bus.publish(f"$KV.{self._bucket}.{token(pid)}", data)
+            self._bus.request(f"$KV.{self._bucket}.{token(pid)}", data, secrets.token_hex(12))
         except LimitExceeded as error:
             logger.warning("a client cannot come back: %s", error)
 
@@ -74,11 +80,12 @@ class Sessions:
         """
         from nats.js import errors
 
+        if self._store is None or not self._bus.healthy:
+            raise ConnectionError("NATS cannot be reached")
         key = token(pid)
         try:
-            bucket = await self._bus.connection.jetstream().key_value(self._bucket)
-            entry = await bucket.get(key)
-            await bucket.delete(key, last=entry.revision)
+            entry = await self._store.get(key)
+            await self._store.delete(key, last=entry.revision)
         except errors.KeyNotFoundError:
             return None
         except errors.APIError as error:

@@ -18,8 +18,10 @@ from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.consumer import HEARTBEAT_SECONDS, Consumer
 from nuncio.cluster.nats.link import ENGINE
 from nuncio.cluster.nats.parts import MOST_BYTES
+from nuncio.cluster.nats.recent import Recent
 from nuncio.cluster.nats.sessions import Sessions
 from nuncio.cluster.nats.subjects import checked_stream, log_subject
+from nuncio.cluster.recovery_options import RecoveryOptions
 from nuncio.options import seconds, whole
 
 logger = logging.getLogger("nuncio.cluster")
@@ -59,14 +61,16 @@ class Log:
         bus: the server's connection.
         prefix: with which subjects begin.
         options: how the stream is made.
-        duration: seconds for which clients may be away.
+        recovery: for how long clients may be away, and how much this server remembers itself.
 
     Attributes:
         position: the place of the last entry that was read.
         sessions: of clients that are away.
     """
 
-    def __init__(self, bus: Bus, prefix: str, options: StreamOptions, duration: float) -> None:
+    def __init__(
+        self, bus: Bus, prefix: str, options: StreamOptions, recovery: RecoveryOptions
+    ) -> None:
         self._bus = bus
         self._options = options
         self._subjects = log_subject(prefix, "*")
@@ -76,6 +80,8 @@ class Log:
         self._beginning: asyncio.Future[None] | None = None
         self._epoch = 0
         self.position = 0
+        self._recent = Recent(recovery.max_packets, recovery.max_bytes)
+        duration = recovery.max_disconnection_duration
         self.sessions = Sessions(bus, options, duration + GRACE_SECONDS)
 
     async def listen(self, subject: str, listener: Listener) -> None:
@@ -104,6 +110,7 @@ class Log:
         self._bus.off_connection(self._start)
         self._beginning = None
         self.position = 0
+        self._recent.begin(0)
         if self._watching is not None:
             self._watching.cancel()
             self._watching = None
@@ -123,6 +130,7 @@ class Log:
         if not self._place(0) <= self.position <= last:
             # It is the first time, or the stream is another one, which counts anew.
             self.position = last
+            self._recent.begin(last)
         if self._consumer is not None:
             self._consumer.end()
         consumer = Consumer(self._bus, self._arrived, connection.fail)
@@ -185,14 +193,20 @@ class Log:
 
     def _arrived(self, number: int, data: bytes, pending: int, subject: bytes) -> None:
         self.position = self._place(number)
+        self._recent.add(self.position, subject, data)
         listener = self._listeners.get(subject)
         if listener is not None:
             listener.entry_arrived(self.position, data)
 
     # What adapters want of it.
 
-    def append(self, subject: str, data: bytes) -> asyncio.Future[None]:
-        """Add an entry.
+    def append(self, subject: str, data: bytes, id: str) -> asyncio.Future[None]:
+        """Add an entry, which is there once though it may be sent twice.
+
+        Args:
+            subject: the namespace's.
+            data: what is in it.
+            id: it has for itself.
 
         Returns:
             What fails with ConnectionError when it was not added.
@@ -200,7 +214,7 @@ class Log:
         Raises:
             LimitExceeded: when it is too large.
         """
-        return stored(self._bus.request(subject, data))
+        return stored(self._bus.request(subject, data, id))
 
     async def read_after(self, position: int, subject: str) -> list[tuple[int, bytes]] | None:
         """A namespace's entries after a place; None when some may have been forgotten.
@@ -210,16 +224,24 @@ class Log:
         """
         if position >> 64 != self._epoch:
             return None
+        recent = self._recent.after(position, subject.encode())
+        if recent is not None:
+            return recent
         jetstream = self._bus.connection.jetstream()
+        number = _number(position)
         try:
-            found = await self._read(jetstream, _number(position), subject)
-            info = await jetstream.stream_info(self._options.name)
+            if not await self._has(jetstream, number):
+                return None
+            found = await self._read(jetstream, number, subject)
+            # It may have forgotten some meanwhile.
+            return found if await self._has(jetstream, number) else None
         except Exception as error:
             raise as_connection_error(error, ENGINE) from error
-        state = info.state
-        if not state.first_seq - 1 <= _number(position) <= state.last_seq:
-            return None
-        return found
+
+    async def _has(self, jetstream: Any, number: int) -> bool:
+        """Whether the stream has all that came after a number, which it has given."""
+        state = (await jetstream.stream_info(self._options.name)).state
+        return bool(state.first_seq - 1 <= number <= state.last_seq)
 
     async def _read(
         self, jetstream: Any, after: int, subject: str
