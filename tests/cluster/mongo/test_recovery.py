@@ -422,6 +422,71 @@ async def test_events_are_received_in_one_order(home: NodeHome, mongod: Mongod) 
 
 
 @run_async
+async def test_what_is_said_while_a_client_is_let_in_is_received_once(
+    home: NodeHome, mongod: Mongod
+) -> None:
+    recovery = {"skip_middlewares": False}
+    async with scene(home, mongod) as servers:
+        first = await servers.ours()
+        second = await servers.ours(connection_state_recovery=recovery)
+        await servers.met()
+        client = wanderer()
+        await client.connect(first.port)
+        await first.emit("known")
+        await client.next()
+        client.lose()
+        await first.gone(client.sid)
+        asked, may = asyncio.Event(), asyncio.Event()
+
+        async def wait(socket: Any) -> None:
+            asked.set()
+            await may.wait()
+
+        second.io.use(wait)
+        for number in range(3):
+            await first.emit("e", number)
+        coming = asyncio.ensure_future(client.come_back(second.port))
+        await within(asked.wait())
+        for number in range(3, 6):
+            await first.emit("e", number)
+            await second.emit("e", number)
+        # One is on its way when the client is let in.
+        second.io.emit("e", 6)
+        may.set()
+        heard = await within(coming)
+        await second.emit("end")
+        while heard[-1] != ["end"]:
+            heard.append(await client.next())
+        numbers = [one[1] for one in heard if one[0] == "e"]
+        assert numbers == [0, 1, 2, 3, 3, 4, 4, 5, 5, 6]
+        await client.leave()
+
+
+@run_async
+async def test_nobody_waits_to_be_restored_while_mongodb_is_away(
+    home: NodeHome, mongod: Mongod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
+    async with scene(home, mongod) as servers:
+        place = await servers.ours()
+        adapter: Any = place.io.sockets.adapter
+        client = wanderer()
+        await client.connect(place.port)
+        await place.emit("e")
+        await client.next()
+        sid = client.sid
+        client.lose()
+        await place.gone(sid)
+        mongod.stop()
+        await eventually(lambda: not adapter.healthy)
+        assert await client.come_back(place.port) == []
+        assert client.sid != sid
+        mongod.start()
+        await eventually(lambda: adapter.healthy)
+        await client.leave()
+
+
+@run_async
 async def test_more_than_is_remembered_of_reading_can_be_missed(
     home: NodeHome, mongod: Mongod, monkeypatch: pytest.MonkeyPatch
 ) -> None:

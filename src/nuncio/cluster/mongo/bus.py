@@ -278,10 +278,10 @@ class Bus:
         """The collection, as it is read for clients that come back.
 
         Raises:
-            ConnectionError: when it is not open.
+            ConnectionError: when it is out of reach; nobody waits until it is not.
         """
-        if self._opened is None:
-            raise ConnectionError("this server takes no part in the cluster")
+        if self._opened is None or self._down:
+            raise ConnectionError("MongoDB is out of reach")
         return reading(self._opened.collection)
 
 
