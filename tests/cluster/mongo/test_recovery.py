@@ -332,6 +332,9 @@ async def test_what_has_been_forgotten_cannot_be_recovered(
             if document["type"] != 13:
                 mongod.call(mongod.store.remove, f"{DATABASE}.{COLLECTION}", document)
         await place.emit("e", 2)
+        # Nor has the server read it without a break since then.
+        adapter: Any = place.io.sockets.adapter
+        adapter.bus.read.interrupted()
         assert await client.come_back(place.port) == []
         assert client.sid != sid
         await client.leave()
@@ -501,7 +504,37 @@ async def test_more_than_is_remembered_of_reading_can_be_missed(
         await first.gone(client.sid)
         for number in range(30):
             await second.emit("e", number)
+        mongod.commands.log.clear()
         assert await client.come_back(second.port) == [["e", number] for number in range(30)]
+        assert any("$natural" in one.get("sort", {}) for one in mongod.given("find"))
+        await client.leave()
+
+
+@run_async
+async def test_what_was_read_lately_is_not_asked_for(home: NodeHome, mongod: Mongod) -> None:
+    async with scene(home, mongod) as servers:
+        first, second = await servers.ours(), await servers.ours()
+        await servers.met()
+        client = wanderer()
+        await client.connect(first.port)
+        await first.emit("e", -1)
+        await client.next()
+        client.lose()
+        await first.gone(client.sid)
+        for number in range(30):
+            await second.emit("e", number)
+        mongod.commands.log.clear()
+        assert await client.come_back(second.port) == [["e", number] for number in range(30)]
+        assert not any("$natural" in one.get("sort", {}) for one in mongod.given("find"))
+        # What was missed where the stream broke off is not there.
+        bus: Any = second.io.sockets.adapter
+        bus.bus.read.interrupted()
+        client.lose()
+        await second.gone(client.sid)
+        await first.emit("e", 30)
+        mongod.commands.log.clear()
+        assert await client.come_back(second.port) == [["e", 30]]
+        assert any("$natural" in one.get("sort", {}) for one in mongod.given("find"))
         await client.leave()
 
 

@@ -35,9 +35,7 @@ class Reader(Line):
         options: more of `watch`.
         prepare: called before it is opened.
         receiver: called with each document.
-
-    Attributes:
-        gaps: how often it could not go on where it was, so that something may be missing.
+        gap: called when it cannot go on where it was, so that something may be missing.
     """
 
     engine = "MongoDB"
@@ -50,6 +48,7 @@ class Reader(Line):
         options: dict[str, Any],
         prepare: Callable[[], Coroutine[Any, Any, None]],
         receiver: Receiver,
+        gap: Callable[[], None],
     ) -> None:
         super().__init__(changed)
         self._collection = collection
@@ -58,7 +57,7 @@ class Reader(Line):
         self._prepare = prepare
         self._receiver = receiver
         self._token: dict[str, Any] | None = None
-        self.gaps = 0
+        self._gap = gap
 
     async def connect(self) -> Any:
         """See `Line.connect`: it begins now at first, then where the last one ended."""
@@ -125,5 +124,5 @@ class Reader(Line):
     def _forget(self, why: str) -> None:
         if self._token is not None:
             self._token = None
-            self.gaps += 1
+            self._gap()
             logger.warning("what other servers said meanwhile is lost: %s", why)
