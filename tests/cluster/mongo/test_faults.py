@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -24,17 +24,27 @@ from tests.support.two import Two, joined
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, mongod: Mongod) -> Iterator[None]:
-    """Nobody waits for long."""
-    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
+def empty(mongod: Mongod) -> Iterator[None]:
+    """Begin with nothing, and end with a server that answers."""
     mongod.clear()
     yield
     mongod.thaw()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Have nobody wait for long from now on; to begin with, a busy machine may take its time."""
+    return lambda: monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
+
+
 def two(mongod: Mongod, **options: Any) -> AbstractAsyncContextManager[Two]:
     """Two servers, which end with the block."""
     return joined(*[MongoAdapter(mongod.url, **options) for _ in range(2)])
+
+
+async def back(pair: Two) -> None:
+    """Wait until both servers can write and read again."""
+    await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
 
 
 def messages(client: Any, count: int) -> bool:
@@ -43,12 +53,13 @@ def messages(client: Any, count: int) -> bool:
 
 
 @run_async
-async def test_mongodb_is_restarted(mongod: Mongod) -> None:
+async def test_mongodb_is_restarted(mongod: Mongod, impatient: Callable[[], None]) -> None:
     async with two(mongod) as pair:
         told: list[str] = []
         pair.adapter().on("unhealthy", lambda error: told.append(type(error).__name__))
         pair.adapter().on("healthy", lambda: told.append("healthy"))
         await pair.reaches("before")
+        impatient()
         mongod.stop()
         pair.one.emit("e", 1)
         assert pair.ada.take() == ['2["e",1]']
@@ -61,7 +72,7 @@ async def test_mongodb_is_restarted(mongod: Mongod) -> None:
         with pytest.raises(AckTimeout):
             await within(pair.one.timeout(0.1).emit_with_ack("q"))
         mongod.start()
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        await back(pair)
         # What was said meanwhile was written, and is read.
         await eventually(lambda: '2["e",1]' in pair.bob.wire.messages)
         await pair.reaches("after")
@@ -82,20 +93,23 @@ async def test_connections_to_mongodb_are_cut(mongod: Mongod) -> None:
         # In order, each once, whatever was answered.
         await eventually(lambda: messages(pair.bob, 20))
         assert pair.bob.take() == [f'2["e",{number}]' for number in range(20)]
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        await back(pair)
         await pair.reaches("after")
 
 
 @run_async
-async def test_mongodb_says_nothing_for_a_while(mongod: Mongod) -> None:
+async def test_mongodb_says_nothing_for_a_while(
+    mongod: Mongod, impatient: Callable[[], None]
+) -> None:
     async with two(mongod) as pair:
         await pair.reaches("before")
+        impatient()
         mongod.freeze()
         pair.one.emit("e", 1)
         assert pair.ada.take() == ['2["e",1]']
         await eventually(lambda: not pair.adapter().healthy)
         mongod.thaw()
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        await back(pair)
         await eventually(lambda: '2["e",1]' in pair.bob.wire.messages)
         await pair.reaches("after")
         heard = pair.bob.wire.messages.count('2["e",1]')
@@ -163,15 +177,17 @@ async def test_a_change_stream_that_ends_is_opened_again(mongod: Mongod) -> None
 
 @run_async
 async def test_a_place_that_mongodb_has_forgotten_is_given_up(
-    mongod: Mongod, caplog: pytest.LogCaptureFixture
+    mongod: Mongod, impatient: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with two(mongod) as pair:
         await pair.reaches("before")
+        impatient()
         mongod.stop()
         await eventually(lambda: not pair.adapter(pair.two).healthy)
         mongod.store.oplog.add("mydb.other", {"operationType": "insert", "fullDocument": {}})
         mongod.store.oplog.forget()
         mongod.start()
+        await back(pair)
         await pair.reaches("after")
         assert pair.adapter(pair.two).stats()["gaps"] == 1
         assert "is lost" in caplog.text
@@ -184,6 +200,7 @@ async def test_a_collection_that_is_dropped_is_made_again(mongod: Mongod) -> Non
         assert mongod.collection.capped == 1 << 20
         mongod.drop()
         await eventually(lambda: mongod.collection.capped == 1 << 20)
+        await back(pair)
         await pair.reaches("after")
 
 

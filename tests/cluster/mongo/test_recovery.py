@@ -469,12 +469,12 @@ async def test_what_is_said_while_a_client_is_let_in_is_received_once(
 async def test_nobody_waits_to_be_restored_while_mongodb_is_away(
     home: NodeHome, mongod: Mongod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
     async with scene(home, mongod) as servers:
         place = await servers.ours()
         adapter: Any = place.io.sockets.adapter
         client = wanderer()
         await client.connect(place.port)
+        monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
         await place.emit("e")
         await client.next()
         sid = client.sid
@@ -542,12 +542,12 @@ async def test_what_was_read_lately_is_not_asked_for(home: NodeHome, mongod: Mon
 async def test_nobody_waits_for_mongodb(
     home: NodeHome, mongod: Mongod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
     async with scene(home, mongod) as servers:
         place = await servers.ours()
         adapter: Any = place.io.sockets.adapter
         client = wanderer()
         await client.connect(place.port)
+        monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
         mongod.freeze()
         sent = place.io.emit("e", "frozen")
         assert await client.next() == ["e", "frozen"]
