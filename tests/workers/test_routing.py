@@ -232,28 +232,6 @@ async def test_a_worker_that_does_not_show_its_rooms_is_sent_everything(crew: St
         assert await counts.settled() == [0, 2]
 
 
-@run_async
-async def test_a_worker_may_want_everything_for_a_while(crew: Start) -> None:
-    async with crew(3, quiet) as workers:
-        one, two, three = workers.servers
-        counts = Counts(workers)
-        with adapter(two).wanting_all(), adapter(two).wanting_all():
-            one.to("news").emit("e")
-            three.emit("e")
-        one.to("news").emit("e")
-        assert await counts.settled() == [0, 2, 0]
-        with adapter(two).wanting_all():
-            # What was emitted before somebody wanted it arrives before the answer.
-            bob = await Client.arrive(three)
-            one.emit("e", 1)
-            assert await within(adapter(three).catch_up(30))
-            assert heard(bob) == ['["e",1]']
-        await two.close(0.5)
-        await one.close(0.5)
-        await eventually(lambda: not worker_of(three).mesh.others)
-        assert await adapter(three).catch_up(30)
-
-
 def told(io: nuncio.Server) -> Any:
     """What a worker shows of itself."""
     return adapter(io)._here
