@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import nuncio
@@ -156,11 +157,12 @@ async def test_only_who_is_asked_is_waited_for(crew: Start) -> None:
 
 
 @run_async
-async def test_a_worker_that_dies_is_forgotten_and_one_that_comes_is_found(crew: Start) -> None:
+async def test_a_worker_that_dies_is_forgotten_and_one_that_comes_is_found(
+    crew: Start, folder: Path
+) -> None:
     async with crew(2, quiet) as workers:
         one, two = workers.servers
         (await Client.arrive(two)).socket.join("news")
-        folder = worker_of(one).mesh.folder
         await two.close(0.5)
         await eventually(lambda: not worker_of(one).mesh.others)
         assert len(list(folder.glob("*.rooms"))) == 1
@@ -221,10 +223,12 @@ async def test_rooms_of_clients_that_are_away_are_there(crew: Start) -> None:
 
 
 @run_async
-async def test_a_worker_that_does_not_show_its_rooms_is_sent_everything(crew: Start) -> None:
+async def test_a_worker_that_does_not_show_its_rooms_is_sent_everything(
+    crew: Start, folder: Path
+) -> None:
     async with crew(2, quiet) as workers:
         one, two = workers.servers
-        (worker_of(two).mesh.folder / f"{worker_of(two).mesh.tag}.rooms").unlink()
+        (folder / f"{worker_of(two).mesh.tag}.rooms").unlink()
         counts = Counts(workers)
         one.to("news").emit("e")
         one.emit("e")
