@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
+import warnings
 from typing import Any
 
 import pymongo
@@ -111,6 +114,23 @@ async def test_what_is_emitted_while_mongodb_is_away_fails() -> None:
             await within(emitter.emit("e"))
     with nuncio.sync.Emitter(url) as blocking, pytest.raises(ConnectionError):
         blocking.emit("e")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_process_that_was_forked_emits_for_itself(mongod: Mongod) -> None:
+    mongod.clear()
+    with nuncio.sync.Emitter(mongod.url) as emitter:
+        emitter.emit("e", "parent")
+        context = multiprocessing.get_context("fork")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            child = context.Process(target=emitter.emit, args=("e", "child"))
+            child.start()
+        child.join(30)
+        assert child.exitcode == 0
+        emitter.emit("e", "parent again")
+    said = [one["data"]["packet"]["data"][1] for one in mongod.documents()]
+    assert said == ["parent", "child", "parent again"]
 
 
 @run_async

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from nuncio import Server, Undelivered
+from nuncio import OptionError, Server, Undelivered
 from nuncio.cluster import MongoAdapter
 from nuncio.cluster.mongo import answers, recent
 from tests.cluster import captures
@@ -48,7 +48,7 @@ class Scene:
 
     async def ours(self, **options: Any) -> OurPlace:
         """Start one of ours."""
-        settings = {"add_created_at_field": self.dated, "heartbeat_interval": 0.5}
+        settings: dict[str, Any] = {"add_created_at_field": self.dated, "heartbeat_interval": 0.5}
         io = Server(
             adapter=MongoAdapter(self.mongod.url, **settings),
             **{"connection_state_recovery": True, **options},
@@ -332,6 +332,9 @@ async def test_what_has_been_forgotten_cannot_be_recovered(
             if document["type"] != 13:
                 mongod.call(mongod.store.remove, f"{DATABASE}.{COLLECTION}", document)
         await place.emit("e", 2)
+        # Nor has the server read it without a break since then.
+        adapter: Any = place.io.sockets.adapter
+        adapter.bus.read.interrupted()
         assert await client.come_back(place.port) == []
         assert client.sid != sid
         await client.leave()
@@ -422,6 +425,71 @@ async def test_events_are_received_in_one_order(home: NodeHome, mongod: Mongod) 
 
 
 @run_async
+async def test_what_is_said_while_a_client_is_let_in_is_received_once(
+    home: NodeHome, mongod: Mongod
+) -> None:
+    recovery = {"skip_middlewares": False}
+    async with scene(home, mongod) as servers:
+        first = await servers.ours()
+        second = await servers.ours(connection_state_recovery=recovery)
+        await servers.met()
+        client = wanderer()
+        await client.connect(first.port)
+        await first.emit("known")
+        await client.next()
+        client.lose()
+        await first.gone(client.sid)
+        asked, may = asyncio.Event(), asyncio.Event()
+
+        async def wait(socket: Any) -> None:
+            asked.set()
+            await may.wait()
+
+        second.io.use(wait)
+        for number in range(3):
+            await first.emit("e", number)
+        coming = asyncio.ensure_future(client.come_back(second.port))
+        await within(asked.wait())
+        for number in range(3, 6):
+            await first.emit("e", number)
+            await second.emit("e", number)
+        # One is on its way when the client is let in.
+        second.io.emit("e", 6)
+        may.set()
+        heard = await within(coming)
+        await second.emit("end")
+        while heard[-1] != ["end"]:
+            heard.append(await client.next())
+        numbers = [one[1] for one in heard if one[0] == "e"]
+        assert numbers == [0, 1, 2, 3, 3, 4, 4, 5, 5, 6]
+        await client.leave()
+
+
+@run_async
+async def test_nobody_waits_to_be_restored_while_mongodb_is_away(
+    home: NodeHome, mongod: Mongod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
+    async with scene(home, mongod) as servers:
+        place = await servers.ours()
+        adapter: Any = place.io.sockets.adapter
+        client = wanderer()
+        await client.connect(place.port)
+        await place.emit("e")
+        await client.next()
+        sid = client.sid
+        client.lose()
+        await place.gone(sid)
+        mongod.stop()
+        await eventually(lambda: not adapter.healthy)
+        assert await client.come_back(place.port) == []
+        assert client.sid != sid
+        mongod.start()
+        await eventually(lambda: adapter.healthy)
+        await client.leave()
+
+
+@run_async
 async def test_more_than_is_remembered_of_reading_can_be_missed(
     home: NodeHome, mongod: Mongod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -436,7 +504,37 @@ async def test_more_than_is_remembered_of_reading_can_be_missed(
         await first.gone(client.sid)
         for number in range(30):
             await second.emit("e", number)
+        mongod.commands.log.clear()
         assert await client.come_back(second.port) == [["e", number] for number in range(30)]
+        assert any("$natural" in one.get("sort", {}) for one in mongod.given("find"))
+        await client.leave()
+
+
+@run_async
+async def test_what_was_read_lately_is_not_asked_for(home: NodeHome, mongod: Mongod) -> None:
+    async with scene(home, mongod) as servers:
+        first, second = await servers.ours(), await servers.ours()
+        await servers.met()
+        client = wanderer()
+        await client.connect(first.port)
+        await first.emit("e", -1)
+        await client.next()
+        client.lose()
+        await first.gone(client.sid)
+        for number in range(30):
+            await second.emit("e", number)
+        mongod.commands.log.clear()
+        assert await client.come_back(second.port) == [["e", number] for number in range(30)]
+        assert not any("$natural" in one.get("sort", {}) for one in mongod.given("find"))
+        # What was missed where the stream broke off is not there.
+        bus: Any = second.io.sockets.adapter
+        bus.bus.read.interrupted()
+        client.lose()
+        await second.gone(client.sid)
+        await first.emit("e", 30)
+        mongod.commands.log.clear()
+        assert await client.come_back(second.port) == [["e", 30]]
+        assert any("$natural" in one.get("sort", {}) for one in mongod.given("find"))
         await client.leave()
 
 
@@ -484,8 +582,8 @@ async def test_what_was_promised_is_sent_until_it_is_acknowledged(
         assert all(packet.startswith("42") and "[" in packet[3:] for packet in packets)
         ids = [int(packet[2 : packet.index("[")]) for packet in packets]
         await client.acknowledge(ids[0])
-        outbox = lambda: first.io.sockets.sockets[sid]._outbox  # noqa: E731
-        await eventually(lambda: len(outbox() or ()) == 1)
+        socket = first.io.sockets.sockets[sid]
+        await eventually(lambda: len(socket._outbox or ()) == 1)
         client.lose()
         await first.gone(sid)
         await second.io.delivery("at-least-once").emit("e", 3)
@@ -518,6 +616,28 @@ async def test_what_was_promised_to_somebody_who_never_came_back_is_told(
         # And it cannot come back any more.
         mine = [one for one in sessions(mongod) if one["pid"] == client.pid]
         assert mine == [] if dated else "tombstone" in mine[-1]
+
+
+@run_async
+async def test_what_is_too_large_is_told_to_whoever_emits_it(
+    home: NodeHome, mongod: Mongod
+) -> None:
+    async with scene(home, mongod) as servers:
+        place = await servers.ours()
+        client = wanderer()
+        await client.connect(place.port)
+        with pytest.raises(OptionError, match="16777216"):
+            place.io.emit("e", "x" * (16 << 20))
+        deep: Any = "x"
+        for _ in range(150):
+            deep = [deep]
+        # What MongoDB would refuse reaches this server's clients none the less.
+        place.io.emit("deep", deep)
+        assert (await client.next())[0] == "deep"
+        assert client.offset == ""
+        await place.emit("e", 1)
+        assert await client.next() == ["e", 1]
+        await client.leave()
 
 
 @run_async

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from bson import ObjectId
-from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from nuncio.cluster.line import Line, seen
@@ -52,10 +51,11 @@ class Bus:
 
     Attributes:
         uid: the server, in messages.
-        read: which documents have been read.
+        read: the documents that have been read last, where what it writes is read, too.
         published: how many documents were given.
         dropped: how many of them were not taken, as too much waited.
         failed: how many MongoDB refused, or would have.
+        gaps: how often it could not be read on where it was.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Bus:
         self._receivers: dict[str, Receiver] = {}
         self._down: dict[Line, Exception] = {}
         self._losses = 0
-        self._gaps = 0
+        self.gaps = 0
         self.uid = secrets.token_hex(8)
         self.read = Recent()
         self.published = 0
@@ -132,7 +132,12 @@ class Bus:
         if not self._own:
             wanted["fullDocument.uid"] = {"$ne": self.uid}
         pipeline = [{"$match": wanted}]
-        return Reader(collection, self._changed, pipeline, options, self._prepare, self._arrived)
+        told = self._arrived, self._interrupted
+        return Reader(collection, self._changed, pipeline, options, self._prepare, *told)
+
+    def _interrupted(self) -> None:
+        self.gaps += 1
+        self.read.interrupted()
 
     async def _prepare(self) -> None:
         if self._opened is not None:
@@ -152,8 +157,7 @@ class Bus:
             if line is not None:
                 await line.close()
                 self._losses += line.losses
-        if self._reader is not None:
-            self._gaps += self._reader.gaps
+        self.read.interrupted()
         self._reader = self._writer = None
         self._down.clear()
         opened, self._opened = self._opened, None
@@ -170,13 +174,12 @@ class Bus:
     def stats(self) -> dict[str, int]:
         """Numbers as they are now."""
         lines: list[Line] = [line for line in (self._writer, self._reader) if line is not None]
-        reader = self._reader
         return {
             "published": self.published,
             "dropped_outgoing": self.dropped,
             "failed": self.failed,
             "losses": self._losses + sum(line.losses for line in lines),
-            "gaps": self._gaps + (0 if reader is None else reader.gaps),
+            "gaps": self.gaps,
         }
 
     def _changed(self, line: Line, error: Exception | None) -> None:
@@ -269,12 +272,9 @@ class Bus:
         self._receivers.pop(nsp, None)
 
     def _arrived(self, document: RawBSONDocument) -> None:
-        try:
-            id, nsp = document["_id"], document.get("nsp")
-        except BSONError as error:
-            logger.debug("a document that is none: %s", error)
-            return
-        self.read.add(id)
+        nsp = document.get("nsp")
+        if self._own:
+            self.read.add(document)
         receiver = self._receivers.get(nsp) if isinstance(nsp, str) else None
         if receiver is not None:
             receiver(document)
@@ -283,10 +283,10 @@ class Bus:
         """The collection, as it is read for clients that come back.
 
         Raises:
-            ConnectionError: when it is not open.
+            ConnectionError: when it is out of reach; nobody waits until it is not.
         """
-        if self._opened is None:
-            raise ConnectionError("this server takes no part in the cluster")
+        if self._opened is None or self._down:
+            raise ConnectionError("MongoDB is out of reach")
         return reading(self._opened.collection)
 
 

@@ -114,17 +114,18 @@ class Endpoint:
             OptionError: for a collection whose client runs in an event loop.
         """
         if self.by_address:
-            return self._dialled(library().MongoClient)
+            # Not before there is something to say: a process may be forked before.
+            return self._dialled(library().MongoClient, connect=False)
         if not self._blocks:
             raise OptionError(
                 "a blocking emitter needs MongoDB's address or a collection of pymongo.MongoClient"
             )
         return Opened(self._where)
 
-    def _dialled(self, kind: Any) -> Opened:
+    def _dialled(self, kind: Any, **more: Any) -> Opened:
         said = self._where.lower()
         options = {name: value for name, value in _DEFAULTS.items() if name.lower() not in said}
-        client = kind(self._where, **options)
+        client = kind(self._where, **options, **more)
         return Opened(client[self._database][self._name], client)
 
 

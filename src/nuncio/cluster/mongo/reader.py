@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import bson
+from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import ConnectionFailure, CursorNotFound, OperationFailure, PyMongoError
 
@@ -34,9 +35,7 @@ class Reader(Line):
         options: more of `watch`.
         prepare: called before it is opened.
         receiver: called with each document.
-
-    Attributes:
-        gaps: how often it could not go on where it was, so that something may be missing.
+        gap: called when it cannot go on where it was, so that something may be missing.
     """
 
     engine = "MongoDB"
@@ -49,6 +48,7 @@ class Reader(Line):
         options: dict[str, Any],
         prepare: Callable[[], Coroutine[Any, Any, None]],
         receiver: Receiver,
+        gap: Callable[[], None],
     ) -> None:
         super().__init__(changed)
         self._collection = collection
@@ -57,7 +57,7 @@ class Reader(Line):
         self._prepare = prepare
         self._receiver = receiver
         self._token: dict[str, Any] | None = None
-        self.gaps = 0
+        self._gap = gap
 
     async def connect(self) -> Any:
         """See `Line.connect`: it begins now at first, then where the last one ended."""
@@ -99,11 +99,12 @@ class Reader(Line):
             raise unreachable(error) from error
 
     def _take(self, change: Any) -> None:
-        document = change.get("fullDocument")
-        if change.get("operationType") != "insert" or not isinstance(document, RawBSONDocument):
-            return
         try:
-            self._receiver(document)
+            document = change.get("fullDocument")
+            if change.get("operationType") == "insert" and isinstance(document, RawBSONDocument):
+                self._receiver(document)
+        except BSONError as error:
+            logger.debug("a document that is none: %s", error)
         except Exception:
             # The stream goes on, whatever an application's listener does.
             logger.exception("a document of the cluster could not be handled")
@@ -123,5 +124,5 @@ class Reader(Line):
     def _forget(self, why: str) -> None:
         if self._token is not None:
             self._token = None
-            self.gaps += 1
+            self._gap()
             logger.warning("what other servers said meanwhile is lost: %s", why)

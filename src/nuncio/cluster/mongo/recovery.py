@@ -105,20 +105,24 @@ class RecoveringAdapter(LoggedAdapter, CollectionAdapter):
         self, told: Session, offset: str
     ) -> tuple[int, list[tuple[int, Any]] | None]:
         """See `LoggedAdapter.read_for`."""
-        after = offset or told.since
-        marks = {told.since, told.left, *told.joined, *[id for id, _ in told.outbox]}
-        try:
-            found = await self._after(after, bool(offset), marks)
-        except PyMongoError as error:
-            raise unreachable(error) from error
+        read, after = self.bus.read, offset or told.since
+        found = None
+        if _ID.fullmatch(after):
+            found = read.after(ObjectId(after), self._name, bool(offset))
+            if found is None:
+                marks = {told.since, told.left, *told.joined, *[id for id, _ in told.outbox]}
+                found = await self._asked(ObjectId(after), bool(offset), marks)
         ids = [document["_id"] for document in found or ()]
-        places = self.bus.read.places(ids)
+        places = read.places(ids)
         # What has not been read yet stands behind all that has; what is not there, before.
         stands = dict.fromkeys(map(str, ids), self.position())
         stands.update(zip(map(str, ids), places, strict=False))
 
         def here(id: str) -> str:
-            return id_of(stands.get(id, 0))
+            known = stands.get(id, 0)
+            if not known and _ID.fullmatch(id):
+                known = read.place_of(ObjectId(id))
+            return id_of(known)
 
         told.since, told.left = here(told.since), here(told.left)
         told.joined = [here(id) for id in told.joined]
@@ -126,36 +130,46 @@ class RecoveringAdapter(LoggedAdapter, CollectionAdapter):
         entries = None if found is None else list(zip(places, found, strict=False))
         return position_of(told.since), entries
 
-    async def _after(
-        self, offset: str, known: bool, marks: set[str]
+    async def _asked(
+        self, after: ObjectId, known: bool, marks: set[str]
     ) -> list[RawBSONDocument] | None:
         """What stands in the collection after a document; None when that one has been forgotten.
 
         Args:
-            offset: the document.
+            after: the document.
             known: whether it has to be an event, for a client says that it has it.
             marks: others of which is to be known where they stand.
+
+        Raises:
+            ConnectionError: when MongoDB cannot be asked.
         """
-        if not _ID.fullmatch(offset):
-            return None
-        after, collection = ObjectId(offset), self.bus.collection()
+        collection = self.bus.collection()
         wanted: dict[str, Any] = {"_id": after}
         if known:
             wanted["type"] = int(Kind.BROADCAST)
-        if await collection.find_one(wanted) is None:
-            return None
         named = [after, *[ObjectId(id) for id in marks if _ID.fullmatch(id)]]
         events = {"type": int(Kind.BROADCAST), "nsp": self._name}
         filter = {"$or": [events, {"_id": {"$in": named}}]}
         found: list[RawBSONDocument] = []
-        async for document in collection.find(filter).sort("$natural", -1).batch_size(_PART):
-            if document["_id"] == after:
-                found.reverse()
-                return found
-            found.append(document)
-            if len(found) > MOST_MISSED:
-                break
+        try:
+            if await collection.find_one(wanted) is None:
+                return None
+            async for document in collection.find(filter).sort("$natural", -1).batch_size(_PART):
+                if document["_id"] == after:
+                    found.reverse()
+                    return found
+                found.append(document)
+                if len(found) > MOST_MISSED:
+                    break
+        except PyMongoError as error:
+            raise unreachable(error) from error
         return None
+
+    def bus_changed(self, why: Exception | None) -> None:
+        """See `ClusterAdapter.bus_changed`; what is on its way goes before what goes at once."""
+        if why is not None:
+            self.deliver_pending()
+        super().bus_changed(why)
 
     # Clients.
 

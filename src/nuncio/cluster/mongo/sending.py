@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable
 from typing import Any
 
@@ -50,8 +51,16 @@ class BlockingSender:
     """
 
     def __init__(self, endpoint: Endpoint, keeping: Keeping) -> None:
-        self._opened = endpoint.open_blocking()
+        self._endpoint = endpoint
         self._keeping = keeping
+        self._opened = endpoint.open_blocking()
+        self._pid = os.getpid()
+
+    def _collection(self) -> Any:
+        if self._pid != os.getpid():
+            # It was forked, and a client cannot be shared with the parent.
+            self._opened, self._pid = self._endpoint.open_blocking(), os.getpid()
+        return self._opened.collection
 
     def send(self, message: ClusterMessage) -> None:
         """Send a message.
@@ -61,7 +70,7 @@ class BlockingSender:
         """
         document = wire.encode(message, ObjectId(), self._keeping.created_at)
         try:
-            self._opened.collection.insert_one(document)
+            self._collection().insert_one(document)
         except PyMongoError as error:
             raise unreachable(error) from error
 
