@@ -99,6 +99,21 @@ async def test_what_is_said_while_nats_is_frozen_arrives_later(own: Nats) -> Non
 
 
 @run_async
+async def test_a_server_leaves_though_nats_says_nothing(own: Nats) -> None:
+    async with own:
+        async with two(own) as pair:
+            await pair.reaches("before")
+            own.freeze()
+            for _ in range(200):
+                pair.one.emit("e", "x" * 50_000)
+                await asyncio.sleep(0)
+            adapter = pair.adapter()
+            await within(pair.one.close(0.2))
+            assert adapter.stats()["subscriptions"] == 0
+        await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
+
+@run_async
 async def test_what_waits_for_nats_is_bounded(own: Nats) -> None:
     async with own:
         io = Server(adapter=NatsAdapter(own.url, outgoing_bytes=10_000))

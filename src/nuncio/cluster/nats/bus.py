@@ -82,13 +82,15 @@ class Bus:
         if self._members or link is None:
             return
         self._link = None
-        if link.connected:
-            try:
+        try:
+            if link.connected:
                 async with asyncio.timeout(_LAST_SECONDS):
                     await link.flush()
-            except (ConnectionError, TimeoutError) as error:
-                logger.debug("what was said last may be lost: %s", error)
-        await self._close(link)
+        except (ConnectionError, TimeoutError) as error:
+            logger.debug("what was said last may be lost: %s", error)
+        finally:
+            # Also when there is no time for that.
+            await self._close(link)
 
     async def _close(self, link: Link) -> None:
         await link.close()
