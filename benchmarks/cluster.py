@@ -113,8 +113,7 @@ def _plan(
     if loads:
         for joined in (*ADAPTERS, WORKERS):
             for who in found:
-                if joined != WORKERS or who.key != BASELINE:
-                    yield Step(joined, who, together, tuple(loads))
+                yield Step(joined, who, together, tuple(loads))
     ours = next((who for who in found if who.key != BASELINE), None)
     if ours is None:
         return

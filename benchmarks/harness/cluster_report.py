@@ -41,8 +41,9 @@ _FLEETS = (1, 2, 4, 8)
 _BROADCASTS = (
     "An event of 64 bytes comes to one server, which emits it to a room; the room's members are at "
     "the other server. CPU time for one such broadcast, of the server that emits (reading the "
-    "event included), of the one that has the recipients, and of Redis. The ratio is of both "
-    "servers' time together to that of Node.js with the official adapter of the same name."
+    "event included), of the one that has the recipients, and of what is between them: Redis, or "
+    "for Node.js's workers the process that has started them. The ratio is of both servers' time "
+    "together to that of Node.js with the official adapter of the same name."
 )
 _LATENCIES = (
     "From a client's event to its arrival at the other client, with one under way: where the other "
@@ -168,7 +169,7 @@ class Report:
         said = False
         for load, title in ((ONE, "one recipient"), (HUNDRED, "100 recipients")):
             lines = [["servers", "emitting µs", "receiving µs", "together µs"]]
-            lines[0] += ["lowest to highest", f"{cells.TIMES} Node.js", "Redis µs"]
+            lines[0] += ["lowest to highest", f"{cells.TIMES} Node.js", "between µs"]
             for joined, who, name in self._pairs():
                 row = self._row(joined, who.key, load.key)
                 if row is not None:

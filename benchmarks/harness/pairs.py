@@ -13,11 +13,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from harness.contenders import SIOLOAD, Contender, Unavailable
+from harness.contenders import BASELINE, SIOLOAD, Contender, Unavailable
 from harness.measure import DISTURBANCE, SPARE_SECONDS
-from harness.processes import Failed, all_figures, server
+from harness.processes import (
+    Failed,
+    all_figures,
+    free_port,
+    server,
+    wait_until_listening,
+)
 from harness.runs import fault
 
 WORKERS = "workers"
@@ -46,7 +53,7 @@ class Pair:
 
     Attributes:
         ports: where they listen.
-        pids: their processes, and that of the bus if there is one.
+        pids: their processes, and that of what is between them if there is one.
     """
 
     ports: tuple[int, ...]
@@ -103,6 +110,9 @@ def pair(who: Contender, joined: str, cpus: Sequence[int], bus_cpu: int) -> Iter
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nuncio-"))
         pids: list[int] = []
+        if joined == WORKERS and who.key == BASELINE:
+            yield stack.enter_context(_node_workers(who, cpus[0]))
+            return
         if joined == WORKERS:
             options = ["--workers", folder]
         else:
@@ -116,6 +126,20 @@ def pair(who: Contender, joined: str, cpus: Sequence[int], bus_cpu: int) -> Iter
             pids.insert(place, process.pid)
             ports.append(port)
         yield Pair(tuple(ports), tuple(pids))
+
+
+@contextmanager
+def _node_workers(who: Contender, cpu: int) -> Iterator[Pair]:
+    """Two workers of Node's, which are joined by way of the process that has started them."""
+    second = free_port()
+    command = (*who.command, "--second-port", str(second))
+    with server(command, who.env, cpu) as (primary, first):
+        wait_until_listening(primary, second)
+        children = Path(f"/proc/{primary.pid}/task/{primary.pid}/children").read_text().split()
+        pids = sorted(map(int, children))
+        if len(pids) != 2:
+            raise Failed(f"{who.key} has {len(pids)} workers")
+        yield Pair((first, second), (*pids, primary.pid))
 
 
 def run(

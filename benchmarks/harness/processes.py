@@ -102,13 +102,13 @@ def server(
     Raises:
         Failed: it ended or did not listen in time. The message has the end of its output.
     """
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryFile() as log:
         with pinned(cpu):
             process = _start([*command, "--port", str(port)], env, log, subprocess.STDOUT)
         try:
             try:
-                _wait_until_listening(process, port)
+                wait_until_listening(process, port)
                 yield process, port
             except Failed as error:
                 raise Failed(f"{error}{_tail(log)}") from None
@@ -132,7 +132,12 @@ def _start(
         raise Failed(f"{command[0]}: {error.strerror}") from None
 
 
-def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a process accepts connections.
+
+    Raises:
+        Failed: it ended, or did not listen in time.
+    """
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -146,7 +151,8 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
     raise Failed(f"the server did not listen within {_START_SECONDS:.0f} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

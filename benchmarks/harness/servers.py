@@ -18,7 +18,10 @@ from harness.contenders import (
 SERVERS = BENCHMARKS / "servers"
 
 _ADAPTERS_PROBE = """
-const names = ["@socket.io/redis-adapter", "@socket.io/redis-streams-adapter", "redis"];
+const names = [
+  "@socket.io/redis-adapter", "@socket.io/redis-streams-adapter", "redis",
+  "@socket.io/cluster-adapter",
+];
 const parts = names.map((name) => `${name} ${require(name + "/package.json").version}`);
 console.log(JSON.stringify({ version: parts.join(", ") }));
 """

@@ -23,3 +23,13 @@ def wire(*files: str, bus: str = "redis") -> list[dict[str, Any]]:
 def replays(*adapters: str, bus: str = "redis") -> list[dict[str, Any]]:
     """The cases of these adapters: what one server published, and what the other made of it."""
     return [one for one in _lines(f"{bus}-replay") if one["adapter"] in adapters]
+
+
+def mongo_replays() -> list[dict[str, Any]]:
+    """The same of the adapter over MongoDB, whose messages are documents."""
+    return _lines("mongo-replay")
+
+
+def mongo_recovery() -> list[dict[str, Any]]:
+    """What was written and asked when a client came back to another server, in order."""
+    return _lines("mongo-recovery")

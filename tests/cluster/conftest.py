@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.clusters import Bus, Kind
+from tests.support.mongod.server import Mongod
 from tests.support.nats import Nats
 from tests.support.nodeserver import PROGRAM, NodeHome
 from tests.support.postgres import Postgres
@@ -43,6 +44,12 @@ def nats(home: NodeHome, program: Callable[[str], str]) -> Iterator[Nats]:
 
 
 @pytest.fixture(scope="session")
+def mongod() -> Iterator[Mongod]:
+    """What drivers take for a MongoDB, in a thread of its own."""
+    with Mongod() as mongod:
+        yield mongod
+
+
 def postgres(home: NodeHome, program: Callable[[str], str]) -> Iterator[Postgres]:
     """One PostgreSQL, in the loop of `home`."""
     postgres = Postgres(program("postgres"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nuncio.cluster import (
+    MongoAdapter,
     NatsAdapter,
     PostgresAdapter,
     RedisAdapter,
@@ -71,6 +72,30 @@ def _nats(name: str, stream: str | None = None) -> Kind:
     )
 
 
+# The collection is there before Node's server watches it: ours makes it, or nobody need.
+NODE_COLLECTION = """
+const { MongoClient } = require("mongodb");
+const client = new MongoClient(args[0]);
+await client.connect();
+io.lines.push({ quit: () => client.close() });
+const collection = client.db().collection(NAME);
+"""
+
+
+def _mongo(name: str, dated: bool) -> Kind:
+    options = f"{{ heartbeatInterval: 500, addCreatedAtField: {str(dated).lower()} }}"
+    return Kind(
+        name,
+        lambda url: MongoAdapter(
+            url, collection=name, heartbeat_interval=0.5, add_created_at_field=dated
+        ),
+        NODE_COLLECTION.replace("NAME", f'"{name}"')
+        + 'const adapters = require("@socket.io/mongo-adapter");'
+        f"io.adapter(adapters.createAdapter(collection, {options}));",
+        bus="mongod",
+    )
+
+
 # One of the connections listens. With several others Node's servers keep no order at all.
 NODE_POOL = """
 const pool = new (require("pg").Pool)({ connectionString: args[0], max: 2 });
@@ -125,4 +150,6 @@ KINDS = (
     _streams_signed("streams-signed"),
     _nats("nats"),
     _nats("jetstream", stream="jetstream"),
+    _mongo("mongo", dated=False),
+    _mongo("mongo-dated", dated=True),
 )

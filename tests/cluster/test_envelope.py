@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from nuncio.cluster.messages import (
     SHAPES,
     Broadcast,
     ClusterMessage,
+    FetchSockets,
     Kind,
     Options,
     ServerAnswer,
@@ -98,16 +100,35 @@ def entry(message: ClusterMessage) -> dict[bytes, bytes]:
     return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
+def glance(message: ClusterMessage) -> list[Any]:
+    """Whom a message is for, which is the same in all forms."""
+    (found,) = {
+        json.dumps(rooms)
+        for rooms in (
+            envelope.rooms_of_entry(entry(message)),
+            envelope.rooms_of_message(envelope.encode(message)),
+            envelope.rooms_of_message(envelope.encode_packed(message)),
+        )
+    }
+    rooms: list[Any] = json.loads(found)
+    return rooms
+
+
 @pytest.mark.parametrize("argument", [1, b"\x00"])
-def test_whom_an_entry_is_for_is_seen_at_a_glance(argument: Any) -> None:
+def test_whom_a_message_is_for_is_seen_at_a_glance(argument: Any) -> None:
     packet = {"type": 2, "data": ["e", argument, {"opts": {"rooms": ["not this"]}}]}
     several: list[str | int] = ["a", 5, "☃"]
     for rooms in (several, []):
         told = Broadcast(packet=packet, opts=Options(list(rooms), ["x"]))
-        fields = entry(ClusterMessage("u", "/", Kind.BROADCAST, told))
-        assert envelope.rooms_at_a_glance(fields) == rooms
+        assert glance(ClusterMessage("u", "/", Kind.BROADCAST, told)) == rooms
+        # Who is asked has to answer, whoever is there.
+        told.request = "r"
+        assert glance(ClusterMessage("u", "/", Kind.BROADCAST, told)) == []
     joins = SocketsRooms(Options(["a"]), ["b"])
-    assert envelope.rooms_at_a_glance(entry(ClusterMessage("u", "/", 4, joins))) == ["a"]
+    assert glance(ClusterMessage("u", "/", Kind.SOCKETS_JOIN, joins)) == ["a"]
+    asked = FetchSockets(Options(["a"]), "r")
+    assert glance(ClusterMessage("u", "/", Kind.FETCH_SOCKETS, asked)) == []
+    assert glance(ClusterMessage("u", "/", Kind.SERVER_SIDE_EMIT_RESPONSE, ServerAnswer("r"))) == []
 
 
 @pytest.mark.parametrize(
@@ -115,6 +136,8 @@ def test_whom_an_entry_is_for_is_seen_at_a_glance(argument: Any) -> None:
     [
         {b"type": b"9"},
         {b"type": b""},
+        {b"type": b"-3"},
+        {b"type": b"3" * 10_000},
         {b"data": b""},
         {b"data": b"*"},
         {b"data": b"{"},
@@ -129,5 +152,11 @@ def test_whom_an_entry_is_for_is_seen_at_a_glance(argument: Any) -> None:
 )
 def test_what_a_glance_does_not_tell_is_read(change: dict[bytes, bytes]) -> None:
     told = Broadcast(packet={"type": 2, "data": ["e"]}, opts=Options(["a"]))
-    fields = entry(ClusterMessage("u", "/", Kind.BROADCAST, told)) | change
-    assert envelope.rooms_at_a_glance(fields) == []
+    fields = entry(ClusterMessage("u", "/", Kind.BROADCAST, told))
+    assert envelope.rooms_of_entry(fields) == ["a"]
+    assert envelope.rooms_of_entry(fields | change) == []
+
+
+@pytest.mark.parametrize("data", [*GARBAGE, b'{"type":"3"}', b'{"type":3,"data":5}'])
+def test_what_is_no_message_is_for_nobody_known(data: bytes) -> None:
+    assert envelope.rooms_of_message(data) == []

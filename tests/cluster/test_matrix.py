@@ -39,7 +39,7 @@ class Pair:
         return self._kind.room_channel is not None
 
     async def binary_arrived(self) -> None:
-        """Wait for something binary, where something else might overtake it."""
+        """Wait for something binary or long, where something else might overtake it."""
         sides = (self.one, self.two)
         if self._kind.node_overtakes and any(isinstance(side, NodeSide) for side in sides):
             await eventually(lambda: all(side.client.log for side in sides))
@@ -137,6 +137,10 @@ async def test_an_event_reaches_everybody_whatever_it_holds(home: NodeHome, pair
     await pair.binary_arrived()
     await pair.one.emit("e")
     assert await pair.heard() == ([["e", *binary], ["e"]],) * 2
+    long = ["e", "é" * 5000]
+    await pair.one.emit(*long)
+    await pair.binary_arrived()
+    assert await pair.heard() == ([long],) * 2
 
 
 @run_async

@@ -324,7 +324,8 @@ class Kind:
         room_channel: from a room to the name of the channel or subject that it has; None when it
             has none.
         bus: the name of the fixture that starts what carries it, a `Bus`.
-        node_overtakes: whether with Node's servers what is small may overtake what is binary.
+        node_overtakes: whether with Node's servers what is small may overtake what is binary or
+            long.
     """
 
     name: str
@@ -338,7 +339,7 @@ class Kind:
 
 
 LEAVE = """
-for (const nsp of io._nsps.values()) nsp.adapter.close();
+for (const nsp of io._nsps.values()) await nsp.adapter.close();
 for (const line of io.lines) await line.quit().catch(() => {});
 """
 

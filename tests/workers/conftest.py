@@ -125,12 +125,17 @@ def starter(meeting: Path | RedisMeeting | str) -> Start:
                 crew.servers.append(io)
                 listening.append(await io.listen(0))
                 crew.ports.append(listening[-1].port)
-            await eventually(
-                lambda: all(len(worker_of(io).mesh.others) == count - 1 for io in crew.servers)
-            )
+            await eventually(lambda: all(_knows_all(io, count) for io in crew.servers))
             yield crew
         finally:
             for io in crew.servers:
                 await io.close(timeout=1.0)
 
     return start
+
+
+def _knows_all(io: nuncio.Server, count: int) -> bool:
+    """Whether a worker knows all others, and what they have in common."""
+    mesh = worker_of(io).mesh
+    namespaces = [set(link.namespaces) for link in mesh.others]
+    return len(namespaces) == count - 1 and all(set(mesh.namespaces) <= n for n in namespaces)

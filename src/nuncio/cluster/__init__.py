@@ -4,6 +4,7 @@ from nuncio.cluster.adapter import Adapter as Adapter
 from nuncio.cluster.base import ClusterAdapter as ClusterAdapter
 from nuncio.cluster.local import LocalBus as LocalBus
 from nuncio.cluster.memory import MemoryAdapter as MemoryAdapter
+from nuncio.cluster.mongo.adapter import MongoAdapter as MongoAdapter
 from nuncio.cluster.nats.adapter import NatsAdapter as NatsAdapter
 from nuncio.cluster.options import BroadcastOptions as BroadcastOptions
 from nuncio.cluster.postgres.adapter import PostgresAdapter as PostgresAdapter

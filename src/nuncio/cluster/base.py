@@ -37,7 +37,14 @@ from nuncio.cluster.remote import RemoteSocket, details_of
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import plain, with_text_dates
 from nuncio.engine.sent import Sent
-from nuncio.errors import AckTimeout, ClusterTimeout, ClusterUnavailable, LimitExceeded, PacketError
+from nuncio.errors import (
+    AckTimeout,
+    ClusterTimeout,
+    ClusterUnavailable,
+    LimitExceeded,
+    OptionError,
+    PacketError,
+)
 from nuncio.protocol.msgpack import MsgPackParser
 from nuncio.protocol.socketio import EVENT
 
@@ -169,6 +176,9 @@ class ClusterAdapter(MemoryAdapter):
             try:
                 told = Broadcast(packet=packet, opts=to_wire(options))
                 self._tell(Kind.BROADCAST, told, chosen)
+            except OptionError:
+                # The bus can never carry it, which whoever emits it has to know.
+                raise
             except Exception as error:
                 # The clients of this server are not to miss it, too.
                 self.nsp.server.report(error, None, str(payload[0]))

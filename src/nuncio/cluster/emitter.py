@@ -61,10 +61,15 @@ def target_of(where: Any) -> Target:
     Raises:
         OptionError: for what is neither.
     """
+    if type(where).__module__.startswith("pymongo."):
+        # Whatever one asks of it, it has that: it is a collection below itself.
+        return _over_mongo(where)
     if isinstance(where, Target):
         return where
     if isinstance(where, str) and "://" in where:
         scheme = where.partition("://")[0]
+        if scheme in ("mongodb", "mongodb+srv"):
+            return _over_mongo(where)
         if scheme == "nats":
             from nuncio.cluster.nats.adapter import NatsAdapter
 
@@ -83,6 +88,12 @@ def target_of(where: Any) -> Target:
     from nuncio.cluster.redis.classic import RedisAdapter
 
     return RedisAdapter(where)
+
+
+def _over_mongo(where: Any) -> Target:
+    from nuncio.cluster.mongo.adapter import MongoAdapter
+
+    return MongoAdapter(where)
 
 
 def _over_postgres(where: Any) -> Target:
@@ -249,7 +260,7 @@ class Emitter(Emitting[Awaitable[None]]):
         adapter: the adapter of the servers, made with the same options; or an address such as
             `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults; or
             `postgresql://…`, or a pool of asyncpg, for `PostgresAdapter` with its; or `nats://…`
-            for `NatsAdapter`.
+            for `NatsAdapter`; or `mongodb://…`, or a collection of pymongo's, for `MongoAdapter`.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

@@ -38,15 +38,9 @@ _MAY_HOLD_BINARY: Final = frozenset(
     )
 )
 
-# Entries of these types say whom they are for.
+# These say whom they are for.
 _FOR_ROOMS: Final = frozenset(
-    str(int(kind)).encode()
-    for kind in (
-        Kind.BROADCAST,
-        Kind.SOCKETS_JOIN,
-        Kind.SOCKETS_LEAVE,
-        Kind.DISCONNECT_SOCKETS,
-    )
+    (Kind.BROADCAST, Kind.SOCKETS_JOIN, Kind.SOCKETS_LEAVE, Kind.DISCONNECT_SOCKETS)
 )
 
 
@@ -137,39 +131,6 @@ def _text(message: ClusterMessage, plain_only: bool) -> str:
     return dumps(data).decode()
 
 
-class _Recipients(msgspec.Struct):
-    rooms: list[Room] | None = None
-
-
-class _Glance(msgspec.Struct):
-    """What of a message's data says whom it is for; the rest is passed over."""
-
-    opts: _Recipients | None = None
-
-
-_glance_json = msgspec.json.Decoder(_Glance)
-_glance_msgpack = msgspec.msgpack.Decoder(_Glance)
-
-
-def rooms_at_a_glance(fields: Mapping[bytes, bytes]) -> list[Room]:
-    """The rooms that an entry is for, without reading the rest of it.
-
-    Returns:
-        Nothing where it may be for everybody, and where only reading it will tell.
-    """
-    if fields.get(b"type") not in _FOR_ROOMS:
-        return []
-    text = fields.get(b"data", b"")
-    try:
-        if text[:1] == b"{":
-            told = _glance_json.decode(text)
-        else:
-            told = _glance_msgpack.decode(base64.b64decode(text, validate=True))
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return []
-    return [] if told.opts is None else told.opts.rooms or []
-
-
 def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:
     """The message of an entry.
 
@@ -189,3 +150,65 @@ def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:
     except (KeyError, ValueError, binascii.Error) as error:
         raise PacketError(f"an entry that is no message: {error!r}") from error
     return ClusterMessage(uid, nsp, kind, data, dated)
+
+
+# Whom a message is for, at a glance.
+
+
+class _Recipients(msgspec.Struct):
+    rooms: list[Room] | None = None
+
+
+class _Glance(msgspec.Struct, rename={"request": "requestId"}):
+    """What of a message's data says whom it is for; the rest is passed over."""
+
+    opts: _Recipients | None = None
+    request: Any = None
+
+    @property
+    def rooms(self) -> list[Room]:
+        """None where it may be for everybody, and where an answer is wanted in any case."""
+        if self.request is not None or self.opts is None:
+            return []
+        return self.opts.rooms or []
+
+
+class _EnvelopeGlance(msgspec.Struct):
+    type: int
+    data: _Glance | None = None
+
+
+_of_data = (msgspec.json.Decoder(_Glance), msgspec.msgpack.Decoder(_Glance))
+_of_message = (msgspec.json.Decoder(_EnvelopeGlance), msgspec.msgpack.Decoder(_EnvelopeGlance))
+
+
+def _glance(data: bytes, decoders: Any) -> Any:
+    try:
+        return decoders[data[:1] != b"{"].decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def rooms_of_message(data: bytes) -> list[Room]:
+    """The rooms that a message is for, without reading the rest of it.
+
+    Returns:
+        Nothing where it may be for everybody, and where only reading it will tell.
+    """
+    told: _EnvelopeGlance | None = _glance(data, _of_message)
+    if told is None or told.data is None or told.type not in _FOR_ROOMS:
+        return []
+    return told.data.rooms
+
+
+def rooms_of_entry(fields: Mapping[bytes, bytes]) -> list[Room]:
+    """As `rooms_of_message`, of an entry."""
+    kind, text = fields.get(b"type", b""), fields.get(b"data", b"")
+    if not kind.isdigit() or int(kind[:2]) not in _FOR_ROOMS:
+        return []
+    try:
+        packed = text if text[:1] == b"{" else base64.b64decode(text)
+    except binascii.Error:
+        return []
+    told: _Glance | None = _glance(packed, _of_data)
+    return [] if told is None else told.rooms

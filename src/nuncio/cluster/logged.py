@@ -100,6 +100,38 @@ class LoggedAdapter(ClusterAdapter):
         """See `Adapter.position`: the last place that was read."""
         raise NotImplementedError
 
+    def offset_at(self, position: int) -> str:
+        """What clients are given of a place."""
+        return id_of(position)
+
+    def may_be_offset(self, offset: str) -> bool:
+        """Whether a client may have been given this."""
+        return _ID.fullmatch(offset) is not None
+
+    async def read_for(
+        self, told: session_wire.Session, offset: str
+    ) -> tuple[int, list[tuple[int, Any]] | None]:
+        """What a client may have missed.
+
+        Args:
+            told: what was kept of it. Where places are not the same for all servers, it is given
+                this one's.
+            offset: what the client says that it has received last; empty for nothing.
+
+        Returns:
+            The place after which it has missed something, and all entries after that; None when
+            some of them have been forgotten.
+
+        Raises:
+            ConnectionError: when the bus cannot be asked.
+            PacketError: for places that are none.
+        """
+        after = session_wire.saved(told).since
+        if offset:
+            # An offset of an earlier session does not reach back before this one.
+            after = max(position_of(offset), after)
+        return after, await self.read_after(after, known=bool(offset))
+
     async def read_after(self, position: int, known: bool) -> list[tuple[int, Any]] | None:
         """All entries after a place; None when some of them, or that place, have been forgotten.
 
@@ -132,6 +164,19 @@ class LoggedAdapter(ClusterAdapter):
             PacketError: when nobody of this cluster kept what is there.
         """
         raise NotImplementedError
+
+    def store(self, told: session_wire.Session, seconds: float) -> None:
+        """Keep a client's session for so long."""
+        self.keep_session(told.pid, session_wire.encode(told), seconds)
+
+    async def retrieve(self, pid: str) -> session_wire.Session | None:
+        """Take a client's session; see `take_session`.
+
+        Raises:
+            PacketError: when it is no session.
+        """
+        text = await self.take_session(pid)
+        return None if text is None else session_wire.decode(text)
 
     def end_log(self) -> None:
         """Nothing more is read."""
@@ -229,7 +274,7 @@ class LoggedAdapter(ClusterAdapter):
             pending.timer.cancel()
         nsp, options = self.nsp, pending.options
         promised = options.promised
-        id = id_of(position) if position else ""
+        id = self.offset_at(position) if position else ""
         payload = [*pending.payload, id] if id or promised else pending.payload
         ack = nsp.next_ack_id() if promised else -1
         message = nsp.encode(payload, ack, options.compress)
@@ -266,13 +311,13 @@ class LoggedAdapter(ClusterAdapter):
     def persist_session(self, session: SavedSession) -> None:
         """See `Adapter.persist_session`."""
         try:
-            told = session_wire.told(session, self.position())
+            told = session_wire.told(session, self.position(), self.offset_at)
         except (TypeError, ValueError, RecursionError) as error:
             # Back without its data it would not be the client that it was.
             logger.warning("the client %r cannot come back: %r", session.sid, error)
             self._namespace.session_lost(session)
             return
-        self.keep_session(session.pid, session_wire.encode(told), self._duration + GRACE_SECONDS)
+        self.store(told, self._duration + GRACE_SECONDS)
         self._away.add(session)
 
     def _expired(self, session: SavedSession) -> None:
@@ -281,9 +326,9 @@ class LoggedAdapter(ClusterAdapter):
     async def _give_up(self, session: SavedSession) -> None:
         """The time of a client is up; if no server has restored it, it is lost."""
         try:
-            if await self.take_session(session.pid) is None:
+            if await self.retrieve(session.pid) is None:
                 return
-        except ConnectionError as error:
+        except (ConnectionError, PacketError) as error:
             logger.debug("nobody says whether the client %r came back: %r", session.sid, error)
         self._namespace.session_lost(session)
 
@@ -303,7 +348,7 @@ class LoggedAdapter(ClusterAdapter):
 
     def restore_session(self, pid: str, offset: str) -> Any:
         """See `Adapter.restore_session`."""
-        if offset and not _ID.fullmatch(offset):
+        if offset and not self.may_be_offset(offset):
             return None
         return self._restore(pid, offset)
 
@@ -326,20 +371,18 @@ class LoggedAdapter(ClusterAdapter):
         return session
 
     async def _found(self, pid: str, offset: str, replay: _Replay) -> SavedSession | None:
-        text = await self.take_session(pid)
+        told = await self.retrieve(pid)
         here = self._away.take(pid)
-        if text is None:
+        if told is None:
             return None
-        told = session_wire.decode(text)
+        after, entries = await self.read_for(told, offset)
         session = session_wire.saved(told)
         if here is not None:
             session.data, session.access = here.data, here.access
         elif not shape(session, self.nsp.server.options.data):
             return None
-        after = max(position_of(offset), session.since) if offset else session.since
         session.offset = offset
         self._promise_again(session, told)
-        entries = await self.read_after(after, known=bool(offset))
         if entries is None:
             session.ending = FORGOTTEN
             self._namespace.session_lost(session)
@@ -386,7 +429,7 @@ class LoggedAdapter(ClusterAdapter):
             if event is None:
                 continue
             payload, options = event
-            payload = [*payload, id_of(position)]
+            payload = [*payload, self.offset_at(position)]
             if not options.promised:
                 message = self.nsp.encode(payload, -1, options.compress)
                 found.append((position, message))

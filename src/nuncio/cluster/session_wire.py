@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -48,12 +49,13 @@ def id_of(position: int) -> str:
     return f"{position >> 64}-{position & (2**64 - 1)}"
 
 
-def told(session: SavedSession, position: int) -> Session:
+def told(session: SavedSession, position: int, write: Callable[[int], str] = id_of) -> Session:
     """What is kept of a client.
 
     Args:
         session: the client.
         position: of the last event that it was sent, as far as it was meant.
+        write: what is kept of a position.
 
     Raises:
         TypeError: when its data cannot be sent.
@@ -63,14 +65,14 @@ def told(session: SavedSession, position: int) -> Session:
         session.pid,
         list(session.rooms),
         plain(session.data),
-        since=id_of(session.since),
-        joined=[id_of(one) for one in session.rooms.values()],
-        left=id_of(position),
+        since=write(session.since),
+        joined=[write(one) for one in session.rooms.values()],
+        left=write(position),
     )
     found.access = told_access(session.access)
     outbox = session.outbox
     if outbox is not None:
-        numbers = [id_of(number) for number, _ in outbox.unacknowledged()]
+        numbers = [write(number) for number, _ in outbox.unacknowledged()]
         found.outbox = list(zip(numbers, plain(outbox.payloads()), strict=True))
     return found
 

@@ -119,15 +119,20 @@ def _representable(value: Any) -> Any:
     if isinstance(value, str):
         return well_formed(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        try:
-            return float(value)
-        except OverflowError:
-            return inf if value > 0 else -inf
+        return as_float(value)
     if isinstance(value, list):
         return [_representable(item) for item in value]
     if isinstance(value, dict):
         return {_representable(key): _representable(item) for key, item in value.items()}
     return value
+
+
+def as_float(value: int) -> float:
+    """An integer that is too large for a format, as JavaScript has it."""
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
 
 
 def from_bytes(data: bytes) -> Any:

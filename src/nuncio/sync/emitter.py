@@ -19,7 +19,8 @@ class Emitter(Emitting[None]):
     Args:
         adapter: the adapter of the servers, made with the same options; or an address such as
             `redis://…`, or a client `redis.Redis`, for `RedisAdapter` with its defaults; or
-            `postgresql://…` for `PostgresAdapter` with its; or `nats://…` for `NatsAdapter`.
+            `postgresql://…` for `PostgresAdapter` with its; or `nats://…` for `NatsAdapter`; or
+            `mongodb://…`, or a collection of pymongo's, for `MongoAdapter`.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

@@ -118,9 +118,9 @@ class Estate(msgspec.Struct):
     """Clients are the receiver's from now on.
 
     `answer` says that it wanted one of them, whose request the id is. It says what it did with
-    them, by `Inherited`; until then the sender does not end. `last` is the number of the sender's last event, and `low` the
-    one from which on it tells everything. `heard` has for each worker the number of the last of its
-    events that the sender has dealt with. Of offsets, see `Past`.
+    them, by `Inherited`; until then the sender does not end. `last` is the number of the sender's
+    last event, and `low` the one from which on it tells everything. `heard` has for each worker the
+    number of the last of its events that the sender has dealt with. Of offsets, see `Past`.
     """
 
     id: str

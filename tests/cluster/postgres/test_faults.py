@@ -200,6 +200,23 @@ async def test_everything_arrives_in_the_order_in_which_it_is_said(database: Dat
 
 
 @run_async
+async def test_what_is_just_short_enough_is_taken(database: Database) -> None:
+    postgres = database.postgres
+    async with two(postgres, table_name="edge", channel_prefix="edge") as pair:
+        await pair.reaches("before")
+        # With what is around it from less than 8000 bytes to more, whatever that is.
+        sizes = range(7700, 8000)
+        for size in sizes:
+            pair.one.emit("e", "x" * size)
+        pair.one.emit("end")
+        heard = await until_heard(pair.bob, '2["end"]')
+        assert [len(one) for one in heard if "xx" in str(one)] == [size + 9 for size in sizes]
+        assert pair.adapter().stats()["failed"] == 0
+        written = await postgres.value("SELECT count(*) FROM edge")
+        assert 0 < written < len(sizes)
+
+
+@run_async
 async def test_what_waits_for_postgresql_is_bounded_and_arrives_later(database: Database) -> None:
     postgres = database.postgres
     async with two(postgres, outgoing_bytes=50_000) as pair:

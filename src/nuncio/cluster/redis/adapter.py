@@ -10,6 +10,7 @@ from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.endpoint import Endpoint
 from nuncio.cluster.redis.sending import BlockingSender, LoopSender
+from nuncio.cluster.rooms import Room
 from nuncio.cluster.signing import framed, signer
 from nuncio.options import whole
 
@@ -91,6 +92,7 @@ class BusAdapter(ClusterAdapter):
     def __init__(self, nsp: Any, bus: Bus) -> None:
         super().__init__(nsp)
         self.bus = bus
+        self.passed_over = 0
 
     async def init(self) -> None:
         """See `Adapter.init`.
@@ -116,5 +118,16 @@ class BusAdapter(ClusterAdapter):
         await self.bus.leave(self)
 
     def stats(self) -> dict[str, int]:
-        """See `ClusterAdapter.stats`; numbers of Redis' connections are those of all namespaces."""
-        return {**super().stats(), **self.bus.stats()}
+        """See `ClusterAdapter.stats`; numbers of Redis' connections are those of all namespaces.
+
+        Besides, `passed_over`: messages for rooms that are not here, which were not even read.
+        """
+        return {**super().stats(), "passed_over": self.passed_over, **self.bus.stats()}
+
+    def pass_over(self, rooms: list[Room]) -> bool:
+        """Whether a message for these rooms, or for everybody, is for nobody here."""
+        for room in rooms:
+            if self.has_room(room):
+                return False
+        self.passed_over += bool(rooms)
+        return bool(rooms)

@@ -165,6 +165,7 @@ class ClassicAdapter(BusAdapter):
         try:
             room = self._channels.room_of(channel.decode())
             if room is not None and not self._has_room(room):
+                self.passed_over += 1
                 return
             data = self._settings.verified(channel, data)
             message = wire.decode_broadcast(data, self.nsp.name)

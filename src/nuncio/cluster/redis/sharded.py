@@ -132,7 +132,10 @@ class ShardedAdapter(FollowingAdapter, BusAdapter):
 
     def _arrived(self, channel: bytes, data: bytes) -> None:
         try:
-            message = envelope.decode(self._settings.verified(channel, data))
+            data = self._settings.verified(channel, data)
+            if self.pass_over(envelope.rooms_of_message(data)):
+                return
+            message = envelope.decode(data)
         except PacketError as error:
             self.drop(str(error))
         else:

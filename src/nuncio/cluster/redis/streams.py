@@ -159,7 +159,6 @@ class StreamsAdapter(BusAdapter):
         self._publish = "SPUBLISH" if self._sharded else "PUBLISH"
         self._main = well_formed(f"{settings.channel_prefix}#{nsp.name}#")
         self._own = f"{self._main}{self.uid}#"
-        self.passed_over = 0
 
     async def begin(self) -> None:
         """See `BusAdapter.begin`."""
@@ -197,10 +196,6 @@ class StreamsAdapter(BusAdapter):
         data = self.settings.signed(channel, envelope.encode_packed(message))
         self.bus.send(key, self._publish, channel, data)
 
-    def stats(self) -> dict[str, int]:
-        """See `BusAdapter.stats`; `passed_over` is what was for rooms that are not here."""
-        return {**super().stats(), "passed_over": self.passed_over}
-
     async def server_count(self) -> int:
         """See `Adapter.server_count`.
 
@@ -230,9 +225,7 @@ class StreamsAdapter(BusAdapter):
         """An entry of a server of this cluster, or an emitter."""
         if fields.get(b"uid") == self.uid.encode():
             return
-        rooms = envelope.rooms_at_a_glance(fields)
-        if rooms and not any(map(self.has_room, rooms)):
-            self.passed_over += 1
+        if self.pass_over(envelope.rooms_of_entry(fields)):
             return
         try:
             message = envelope.from_fields(fields)
