@@ -13,6 +13,7 @@ import pytest
 import nuncio
 from nuncio.cluster import RedisAdapter, RedisMeeting
 from nuncio.cluster.redis import endpoint
+from nuncio.cluster.redis.subscriber import CHANNEL
 from nuncio.errors import OptionError
 from nuncio.workers import frames
 from nuncio.workers.frames import Answer, Bye, Call, Here, Part, Pulse
@@ -137,9 +138,15 @@ async def test_a_worker_that_is_killed_is_noticed(quick: Start, silent: bool) ->
         await eventually(lambda: other.forwarder.count == 1)
         place = place_of(workers.servers[0])
         assert place._beating is not None and place._bus is not None
-        # It says nothing any longer; or its connections end, too.
         place._beating.cancel()
-        if not silent:
+        if silent:
+            # It hangs, and its connections do not end.
+            for channel in (
+                place._channel,
+                place._channel_of(worker_of(workers.servers[0]).mesh.tag),
+            ):
+                place._bus.subscribe(CHANNEL, channel, lambda *_: None)
+        else:
             await place._bus._close_lines()
         left = workers.servers[1:]
         await eventually(lambda: all(len(worker_of(io).mesh.others) == 1 for io in left))

@@ -13,13 +13,13 @@ import nuncio
 from nuncio.workers.adapter import MOST_ROOMS, WorkersAdapter
 from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client
-from tests.workers.conftest import Crew, Start, starter, worker_of
+from tests.workers.conftest import Crew, Start, worker_of
 
 
 @pytest.fixture
-def crew(folder: Path) -> Start:
-    """Starts workers of one machine: others cannot see each other's rooms."""
-    return starter(folder)
+def meeting(folder: Path) -> Path:
+    """Where these workers meet: elsewhere they would not see each other's rooms."""
+    return folder
 
 
 def quiet(io: nuncio.Server) -> None:
@@ -174,7 +174,7 @@ async def test_a_worker_that_dies_is_forgotten_and_one_that_comes_is_found(
         (await Client.arrive(two)).socket.join("news")
         await two.close(0.5)
         await eventually(lambda: not worker_of(one).mesh.others)
-        assert [name[3:] for name in os.listdir(folder) if name.endswith(".rooms")] == [".rooms"]
+        assert sum([name.endswith(".rooms") for name in os.listdir(folder)]) == 1
         assert adapter(one).stats()["flooded"] == 0
         three = nuncio.Server(workers=folder)
         listening = await three.listen(0)
@@ -243,28 +243,6 @@ async def test_a_worker_that_does_not_show_its_rooms_is_sent_everything(
         one.emit("e")
         assert adapter(one).stats()["flooded"] == 1
         assert await counts.settled() == [0, 2]
-
-
-@run_async
-async def test_a_worker_may_want_everything_for_a_while(crew: Start) -> None:
-    async with crew(3, quiet) as workers:
-        one, two, three = workers.servers
-        counts = Counts(workers)
-        with adapter(two).wanting_all(), adapter(two).wanting_all():
-            one.to("news").emit("e")
-            three.emit("e")
-        one.to("news").emit("e")
-        assert await counts.settled() == [0, 2, 0]
-        with adapter(two).wanting_all():
-            # What was emitted before somebody wanted it arrives before the answer.
-            bob = await Client.arrive(three)
-            one.emit("e", 1)
-            assert await within(adapter(three).catch_up(30))
-            assert heard(bob) == ['["e",1]']
-        await two.close(0.5)
-        await one.close(0.5)
-        await eventually(lambda: not worker_of(three).mesh.others)
-        assert await adapter(three).catch_up(30)
 
 
 def told(io: nuncio.Server) -> Any:

@@ -35,6 +35,11 @@ class FollowingAdapter(ClusterAdapter):
         """Somebody came into a room, or left it: `has_room` says whether anybody is there now."""
         raise NotImplementedError
 
+    def follow_all(self, rooms: Iterable[Room]) -> None:
+        """As `follow`, of several."""
+        for room in rooms:
+            self.follow(room)
+
     def entered(self, socket: Socket) -> None:
         """See `Adapter.entered`."""
         super().entered(socket)
@@ -46,8 +51,7 @@ class FollowingAdapter(ClusterAdapter):
         try:
             super().add_all(socket, listed)
         finally:
-            for room in listed:
-                self.follow(room)
+            self.follow_all(listed)
 
     def remove(self, socket: Socket, room: Room) -> None:
         """See `Adapter.remove`."""
@@ -58,13 +62,11 @@ class FollowingAdapter(ClusterAdapter):
         """See `Adapter.remove_all`."""
         left = list(socket.joined_rooms() or ())
         super().remove_all(socket)
-        for room in left:
-            self.follow(room)
+        self.follow_all(left)
         # It is still among the sockets, but not for long.
         asyncio.get_running_loop().call_soon(self.follow, socket.id)
 
     def _lost(self, session: SavedSession) -> None:
         """A client that was away will not come back."""
         self._session_lost(session)
-        for room in session.rooms:
-            self.follow(room)
+        self.follow_all(session.rooms)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import msgspec
 
-from nuncio.cluster.base import CountedRequest
 from nuncio.cluster.following import FollowingAdapter
 from nuncio.cluster.messages import ClusterMessage, Kind, encode
 from nuncio.cluster.options import BroadcastOptions
@@ -18,21 +16,12 @@ from nuncio.workers import messages
 from nuncio.workers.link import Link
 from nuncio.workers.mesh import Mesh
 from nuncio.workers.rendezvous import TAG_LENGTH
-from nuncio.workers.rooms import (
-    OwnRooms,
-    places_of,
-    places_of_all,
-    places_of_anybody,
-    remembered_places,
-)
+from nuncio.workers.rooms import OwnRooms, places_of, places_of_anybody, remembered_places
 
 _decoder = msgspec.msgpack.Decoder(ClusterMessage)
 
-# What no other family says: sockets have joined rooms here, as another worker asked; a question
-# whose answer comes behind everything that was sent before it, and that answer.
+# Sockets have joined rooms here, as another worker asked. No other family says this.
 JOINED: Final = 120
-MARK: Final = 121
-MARKED: Final = 122
 
 # What is for more rooms than these is for somebody everywhere, most likely.
 MOST_ROOMS: Final = 64
@@ -55,13 +44,9 @@ class WorkersAdapter(FollowingAdapter):
         self._shown: OwnRooms | None = None
         self._places = remembered_places(nsp.name)
         self._anybody = places_of_anybody(nsp.name)
-        self._all = places_of_all(nsp.name)
-        self._wanting_all = 0
         # How many joins that this worker asked for are not done yet, as far as it knows.
         self._joining: WeakKeyDictionary[Link, int] = WeakKeyDictionary()
         self._handlers[JOINED] = self._on_joined
-        self._handlers[MARK] = self._on_mark
-        self._handlers[MARKED] = self._on_marked
         self._sent = 0
         self._spared = 0
         self._received = 0
@@ -99,53 +84,12 @@ class WorkersAdapter(FollowingAdapter):
         if not links or len(options.rooms) > MOST_ROOMS:
             return links
         wanted = [self._places(room) for room in options.rooms] or [self._anybody]
-        wanted.append(self._all)
         chosen = self._mesh.routes.leading_to(links, wanted)
         if self._joining:
             # Who has joins to do does them before what comes after, and shows the rooms only then.
             chosen = [link for link in links if link in chosen or link in self._joining]
         self._spared += len(links) - len(chosen)
         return chosen
-
-    # For moments in which somebody moves from one worker to another.
-
-    @contextlib.contextmanager
-    def wanting_all(self) -> Iterator[None]:
-        """Be sent everything of this namespace, whatever the rooms, as long as the block lasts."""
-        self._wanting_all += 1
-        if self._shown is not None:
-            self._shown.add(self._all)
-        try:
-            yield
-        finally:
-            self._wanting_all -= 1
-            if self._shown is not None:
-                self._shown.remove(self._all)
-
-    async def catch_up(self, seconds: float) -> bool:
-        """Wait until everything has arrived that the other workers sent before they heard of this.
-
-        Args:
-            seconds: how long to wait at most.
-
-        Returns:
-            Whether it has.
-        """
-        others = await self.server_count() - 1
-        if not others:
-            return True
-        asked = CountedRequest(others)
-        request = self._new_request(asked)
-        self.publish(ClusterMessage(self.uid, self.nsp.name, MARK, request))
-        return await self._wait(request, asked, seconds)
-
-    def _on_mark(self, message: ClusterMessage) -> None:
-        self.reply(message.uid, ClusterMessage(self.uid, self.nsp.name, MARKED, message.data))
-
-    def _on_marked(self, message: ClusterMessage) -> None:
-        request = self._requests.get(message.data)
-        if isinstance(request, CountedRequest):
-            request.add(message.uid, None)
 
     async def server_count(self) -> int:
         """See `Adapter.server_count`."""
@@ -225,9 +169,6 @@ class WorkersAdapter(FollowingAdapter):
         self._shown = self._mesh.routes.own
         for number, room in enumerate(self._here):
             self._show(room, first=number == 0)
-        if self._shown is not None:
-            for _ in range(self._wanting_all):
-                self._shown.add(self._all)
         self._mesh.enter(self.nsp.name, self)
 
     def _hide(self) -> None:
@@ -239,8 +180,6 @@ class WorkersAdapter(FollowingAdapter):
             shown.remove(self._anybody)
         for room in self._here:
             shown.remove(places_of(self.nsp.name, room))
-        for _ in range(self._wanting_all):
-            shown.remove(self._all)
 
     async def close(self) -> None:
         """See `Adapter.close`."""

@@ -43,11 +43,13 @@ class FolderPlace:
         while mesh.tag in rendezvous.tags(self.folder):
             mesh.rename()
         self._mesh = mesh
-        path = rendezvous.address(self.folder, mesh.tag)
         mesh.routes.begin(self.folder, mesh.tag)
+        # Who finds a socket that does not listen yet takes its worker for dead.
+        unseen = str(self.folder / f"{mesh.tag}.new")
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: Pipe(Link(mesh)), path)
-        os.chmod(path, 0o600)
+        self._server = await loop.create_unix_server(lambda: Pipe(Link(mesh)), unseen)
+        os.chmod(unseen, 0o600)
+        os.rename(unseen, rendezvous.address(self.folder, mesh.tag))
         others = [tag for tag in rendezvous.tags(self.folder) if tag != mesh.tag]
         await asyncio.gather(*(self._call(mesh, tag) for tag in others))
 

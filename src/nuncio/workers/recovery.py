@@ -215,7 +215,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         session = self.log.restore(pid, offset)
         if session is not None:
             # Once it is in its rooms again, or was refused.
-            asyncio.get_running_loop().call_soon(self._follow_all, session)
+            asyncio.get_running_loop().call_soon(self.follow_all, list(session.rooms))
         if session is not None and past is not None:
             # Once a heartbeat has come through, so has what was sent before it.
             options = self._namespace.server.engine.options
@@ -324,11 +324,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
     def _let_go(self, session: SavedSession) -> None:
         """A client is another worker's from now on, and so is what is said in its rooms."""
         self.log.give_away(session)
-        self._follow_all(session)
-
-    def _follow_all(self, session: SavedSession) -> None:
-        for room in session.rooms:
-            self.follow(room)
+        self.follow_all(session.rooms)
 
     async def _give_away(
         self,
@@ -346,7 +342,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             self.persist_session(session)
             if past is not None:
                 self.log.adopt(session, past, self.nsp.wheel)
-            self._follow_all(session)
+            self.follow_all(session.rooms)
         self._namespace.session_left()
 
     def _estate(self, id: str, *, low: int, answer: bool) -> Estate:
@@ -432,8 +428,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         self._moving |= dict.fromkeys(pids, moving)
         rooms = list({room for told in part.sessions for room in told.rooms})
         self._expected.update(rooms)
-        for room in rooms:
-            self.follow(room)
+        self.follow_all(rooms)
         try:
             before = self.log.last
             question = self._ask(SINCE, lambda id: Since(id, rooms, estate.heard), self._tags())
@@ -442,8 +437,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         finally:
             self._expected.subtract(rooms)
             self._expected += Counter()
-            for room in rooms:
-                self.follow(room)
+            self.follow_all(rooms)
             self._done_moving(pids, moving)
         self._say(tag, INHERITED, Inherited(estate.id, True))
 

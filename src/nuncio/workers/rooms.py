@@ -59,11 +59,6 @@ def places_of_anybody(nsp: str) -> Places:
     return _places(f"{nsp}\0*")
 
 
-def places_of_all(nsp: str) -> Places:
-    """Where it is counted that a worker is to be sent everything of a namespace."""
-    return _places(f"{nsp}\0**")
-
-
 def remembered_places(nsp: str) -> Callable[[Room], Places]:
     """As `places_of`, of one namespace, for rooms that are asked for again and again."""
     remembered = functools.lru_cache(_REMEMBERED)(functools.partial(places_of, nsp))

@@ -99,6 +99,21 @@ async def test_what_is_said_while_nats_is_frozen_arrives_later(own: Nats) -> Non
 
 
 @run_async
+async def test_a_server_leaves_though_nats_says_nothing(own: Nats) -> None:
+    async with own:
+        async with two(own) as pair:
+            await pair.reaches("before")
+            own.freeze()
+            for _ in range(200):
+                pair.one.emit("e", "x" * 50_000)
+                await asyncio.sleep(0)
+            adapter = pair.adapter()
+            await within(pair.one.close(0.2))
+            assert adapter.stats()["subscriptions"] == 0
+        await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
+
+@run_async
 async def test_what_waits_for_nats_is_bounded(own: Nats) -> None:
     async with own:
         io = Server(adapter=NatsAdapter(own.url, outgoing_bytes=10_000))
@@ -109,6 +124,9 @@ async def test_what_waits_for_nats_is_bounded(own: Nats) -> None:
         for _ in range(100):
             io.emit("e", "x" * 1000)
         assert 80 < adapter.stats()["dropped_outgoing"] < 100
+        # What would never fit is told.
+        with pytest.raises(LimitExceeded, match="outgoing_bytes"):
+            io.server_side_emit("e", "x" * 20_000)
         await io.close(0.1)
 
 
@@ -166,6 +184,10 @@ async def test_a_server_leaves_in_order_and_may_start_again(own: Nats) -> None:
         await eventually(lambda: '2["last words"]' in pair.ada.take())
         await until(pair.adapter().server_count, 1)
         assert await pair.one.fetch_sockets() == [pair.ada.socket]
+        # Nobody hears it.
+        before = pair.adapter(pair.two).stats()["dropped_outgoing"]
+        pair.two.emit("alone", "x" * 3_000_000)
+        assert pair.adapter(pair.two).stats()["dropped_outgoing"] == before + 1
         await pair.two.engine.start()
         await until(pair.adapter().server_count, 2)
 

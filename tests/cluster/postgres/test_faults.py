@@ -17,11 +17,11 @@ from nuncio.cluster import PostgresAdapter
 from nuncio.cluster.postgres import session
 from nuncio.cluster.values import to_msgpack
 from tests.cluster.postgres.conftest import Database
-from tests.cluster.redis.test_faults import Two
 from tests.support.aio import eventually, run_async, until, within
 from tests.support.memory import Client
 from tests.support.ports import free_port
 from tests.support.postgres import Postgres
+from tests.support.two import Two
 
 # Nobody is taken for gone by accident.
 PATIENT: dict[str, Any] = {"heartbeat_interval": 0.2, "heartbeat_timeout": 600}

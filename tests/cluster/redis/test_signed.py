@@ -18,10 +18,10 @@ from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapte
 from nuncio.cluster.emitter import Emitting
 from nuncio.errors import PacketError
 from tests.cluster.kinds import SECRET
-from tests.cluster.redis.test_faults import Two
 from tests.cluster.test_emitter import Orders
 from tests.support.aio import eventually, run_async, until
 from tests.support.redis import Redis
+from tests.support.two import Two
 from tests.support.wanderer import Wanderer
 
 Make = Callable[..., Any]

@@ -221,8 +221,7 @@ class RoutedAdapter(FollowingAdapter, HeartbeatAdapter):
         self._send(self.subjects.server(uid), message)
 
     def _send(self, subject: str, message: ClusterMessage) -> None:
-        for data in self._wire.encode(message, subject, self.bus.most_payload):
-            self.bus.publish(subject, data)
+        self.bus.publish(subject, *self._wire.encode(message, subject, self.bus.most_payload))
 
     def _arrived(self, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         try:

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from nuncio.cluster.line import Line
 from nuncio.cluster.nats.endpoint import Endpoint
-from nuncio.cluster.nats.link import Link, Receiver
+from nuncio.cluster.nats.link import MOST_PAYLOAD, Link, Receiver
 
 logger = logging.getLogger("nuncio.cluster")
 
@@ -82,13 +82,15 @@ class Bus:
         if self._members or link is None:
             return
         self._link = None
-        if link.connected:
-            try:
+        try:
+            if link.connected:
                 async with asyncio.timeout(_LAST_SECONDS):
                     await link.flush()
-            except (ConnectionError, TimeoutError) as error:
-                logger.debug("what was said last may be lost: %s", error)
-        await self._close(link)
+        except (ConnectionError, TimeoutError) as error:
+            logger.debug("what was said last may be lost: %s", error)
+        finally:
+            # Also when there is no time for that.
+            await self._close(link)
 
     async def _close(self, link: Link) -> None:
         await link.close()
@@ -136,13 +138,13 @@ class Bus:
 
     # Messages and subscriptions.
 
-    def publish(self, subject: str, data: bytes, reply: str = "") -> None:
-        """Send a message; see `Link.publish`."""
+    def publish(self, subject: str, *parts: bytes) -> None:
+        """Send messages that belong together; see `Link.publish`."""
         self.published += 1
         if self._link is None:
             self.dropped += 1
         else:
-            self._link.publish(subject, data, reply)
+            self._link.publish(subject, *parts)
 
     def request(self, subject: str, data: bytes, id: str = "") -> asyncio.Future[bytes]:
         """Send a message that is answered; see `Link.request`."""
@@ -174,7 +176,7 @@ class Bus:
     @property
     def most_payload(self) -> int:
         """How many bytes a message may have."""
-        return self._link.most_payload if self._link is not None else 0
+        return self._link.most_payload if self._link is not None else MOST_PAYLOAD
 
     @property
     def connection(self) -> Any:

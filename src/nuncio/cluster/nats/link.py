@@ -26,7 +26,7 @@ PULSE_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 4.0
 
 # Until NATS has said what it takes.
-_MOST_PAYLOAD: Final = 1 << 20
+MOST_PAYLOAD: Final = 1 << 20
 
 _MOST_BYTES: Final = 1 << 20
 _OVERHEAD: Final = 100
@@ -102,7 +102,7 @@ class Link(DialledLine):
         self._inbox = f"_INBOX.{secrets.token_hex(11)}"
         self.receivers: dict[int, Receiver] = {}
         self.starters: list[Callable[[Any], Awaitable[None]]] = []
-        self.most_payload = _MOST_PAYLOAD
+        self.most_payload = MOST_PAYLOAD
         self.dropped = 0
         self.failed = 0
         self._slow = 0
@@ -136,13 +136,13 @@ class Link(DialledLine):
 
     # Messages.
 
-    def publish(self, subject: str, data: bytes, reply: str = "") -> None:
-        """Send a message whose arrival nobody confirms.
+    def publish(self, subject: str, *parts: bytes) -> None:
+        """Send messages that belong together, whose arrival nobody confirms: all or none.
 
         Raises:
-            LimitExceeded: when it is larger than NATS takes.
+            LimitExceeded: when one is larger than NATS takes, or all are more than may ever wait.
         """
-        self._publish(subject, data, reply, b"", _Command(b""))
+        self._give([self._command(subject, part) for part in parts])
 
     def request(self, subject: str, data: bytes, id: str = "") -> asyncio.Future[bytes]:
         """Send a message that is answered.
@@ -164,18 +164,12 @@ class Link(DialledLine):
         self._last_question += 1
         number = self._last_question
         head = f"NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n".encode() if id else b""
-        command = _Command(b"", number, answer, bool(id))
-        self._publish(subject, data, f"{self._inbox}.{number}", head, command)
+        command = self._command(subject, data, f"{self._inbox}.{number}", head)
+        command.number, command.answer, command.again = number, answer, bool(id)
+        self._give([command])
         return answer
 
-    def _publish(
-        self,
-        subject: str,
-        data: bytes,
-        reply: str,
-        head: bytes,
-        command: _Command,
-    ) -> None:
+    def _command(self, subject: str, data: bytes, reply: str = "", head: bytes = b"") -> _Command:
         size = len(head) + len(data)
         if size > self.most_payload:
             raise LimitExceeded(
@@ -186,13 +180,24 @@ class Link(DialledLine):
             line = f"HPUB {subject} {reply} {len(head)} {size}\r\n"
         else:
             line = f"PUB {subject} {reply} {size}\r\n"
-        command.data = b"%b%b%b\r\n" % (line.encode(), head, data)
-        if self._queued_bytes + command.size > self._most_bytes:
+        return _Command(b"%b%b%b\r\n" % (line.encode(), head, data))
+
+    def _give(self, commands: list[_Command]) -> None:
+        """Have messages sent, unless too much waits already."""
+        size = sum([command.size for command in commands])
+        if size > self._most_bytes:
+            raise LimitExceeded(
+                f"a message of {size} bytes is more than may wait for NATS, which is"
+                f" {self._most_bytes}: raise outgoing_bytes of the adapter, or send less"
+            )
+        if self._queued_bytes + size > self._most_bytes:
             self.dropped += 1
-            if command.answer is not None:
-                command.answer.set_exception(ConnectionError("too much waits for NATS"))
+            for command in commands:
+                if command.answer is not None:
+                    command.answer.set_exception(ConnectionError("too much waits for NATS"))
             return
-        self._push(command)
+        for command in commands:
+            self._push(command)
 
     def _push(self, command: _Command) -> None:
         self._queue.append(command)

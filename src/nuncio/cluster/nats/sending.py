@@ -46,6 +46,5 @@ class LoopSender(sending.LoopSender):
             entry = wire.encode_entry(prepared, subjects.log)
             return stored(bus.request(subjects.log, entry, secrets.token_hex(12)))
         subject = subject_of(subjects, prepared)
-        for data in wire.encode(prepared, subject, bus.most_payload):
-            bus.publish(subject, data)
+        bus.publish(subject, *wire.encode(prepared, subject, bus.most_payload))
         return bus.flush()

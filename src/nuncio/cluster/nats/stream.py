@@ -108,7 +108,9 @@ class Log:
         if self._listeners:
             return
         self._bus.off_connection(self._start)
-        self._beginning = None
+        beginning, self._beginning = self._beginning, None
+        if beginning is not None:
+            beginning.cancel()
         self.position = 0
         self._recent.begin(0)
         if self._watching is not None:
