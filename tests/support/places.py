@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from nuncio import Server
+from tests.support.nodeserver import NodeServer
 from tests.support.wanderer import Wanderer
 
 
@@ -65,3 +66,35 @@ class OurPlace(Place):
         if found is None:
             return None
         return {"recovered": found.recovered, "rooms": set(found.rooms), "data": found.data}
+
+
+class NodePlace(Place):
+    """One of Node's."""
+
+    def __init__(self, server: NodeServer) -> None:
+        self.server, self.port = server, server.port
+
+    async def emit(self, event: str, *args: Any, to: str = "") -> None:
+        """See `Place`."""
+        code = "const [to, ...event] = args; (to ? io.to(to) : io).emit(...event)"
+        await self.server.run(code, to, event, *args)
+
+    async def join(self, sid: str, room: str) -> None:
+        """See `Place`."""
+        await self.server.run('io.of("/").sockets.get(args[0]).join(args[1])', sid, room)
+
+    async def set_data(self, sid: str, data: Any) -> None:
+        """See `Place`."""
+        await self.server.run('io.of("/").sockets.get(args[0]).data = args[1]', sid, data)
+
+    async def socket(self, sid: str) -> dict[str, Any] | None:
+        """See `Place`."""
+        found: dict[str, Any] | None = await self.server.run(
+            'const one = io.of("/").sockets.get(args[0]);'
+            "return one ? { recovered: one.recovered, rooms: [...one.rooms], data: one.data }"
+            " : null",
+            sid,
+        )
+        if found is not None:
+            found["rooms"] = set(found["rooms"])
+        return found

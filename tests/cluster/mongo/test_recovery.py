@@ -20,12 +20,11 @@ from nuncio.cluster import MongoAdapter
 from nuncio.cluster.mongo import answers, recent
 from tests.cluster import captures
 from tests.cluster.kinds import NODE_COLLECTION
-from tests.cluster.redis.test_recovery import NodePlace
 from tests.support.aio import eventually, run_async, until, within
 from tests.support.clusters import LEAVE
 from tests.support.mongod.server import COLLECTION, DATABASE, Mongod
 from tests.support.nodeserver import NodeHome, NodeServer
-from tests.support.places import OurPlace, Place
+from tests.support.places import NodePlace, OurPlace, Place
 from tests.support.wanderer import Wanderer
 
 _NODE = (

@@ -16,7 +16,7 @@ from tests.cluster.kinds import NODE_CLIENTS
 from tests.support.aio import eventually, run_async, within
 from tests.support.clusters import LEAVE
 from tests.support.nodeserver import NodeHome, NodeServer
-from tests.support.places import OurPlace, Place
+from tests.support.places import NodePlace, OurPlace, Place
 from tests.support.rawclient import Closed
 from tests.support.redis import Redis
 from tests.support.wanderer import Wanderer, arrival
@@ -28,38 +28,6 @@ _NODE = (
     "io.adapter(createAdapter(lines[0],"
     " { streamName: args[1], channelPrefix: args[1], blockTimeInMs: 100 }));"
 )
-
-
-class NodePlace(Place):
-    """One of Node's."""
-
-    def __init__(self, server: NodeServer) -> None:
-        self.server, self.port = server, server.port
-
-    async def emit(self, event: str, *args: Any, to: str = "") -> None:
-        """See `Place`."""
-        code = "const [to, ...event] = args; (to ? io.to(to) : io).emit(...event)"
-        await self.server.run(code, to, event, *args)
-
-    async def join(self, sid: str, room: str) -> None:
-        """See `Place`."""
-        await self.server.run('io.of("/").sockets.get(args[0]).join(args[1])', sid, room)
-
-    async def set_data(self, sid: str, data: Any) -> None:
-        """See `Place`."""
-        await self.server.run('io.of("/").sockets.get(args[0]).data = args[1]', sid, data)
-
-    async def socket(self, sid: str) -> dict[str, Any] | None:
-        """See `Place`."""
-        found: dict[str, Any] | None = await self.server.run(
-            'const one = io.of("/").sockets.get(args[0]);'
-            "return one ? { recovered: one.recovered, rooms: [...one.rooms], data: one.data }"
-            " : null",
-            sid,
-        )
-        if found is not None:
-            found["rooms"] = set(found["rooms"])
-        return found
 
 
 @dataclass
