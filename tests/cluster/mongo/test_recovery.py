@@ -3,124 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import json
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from nuncio import OptionError, Server, Undelivered
-from nuncio.cluster import MongoAdapter
+from nuncio import OptionError, Undelivered
 from nuncio.cluster.mongo import answers, recent
-from tests.cluster import captures
-from tests.cluster.kinds import NODE_COLLECTION
-from tests.support.aio import eventually, run_async, until, within
-from tests.support.clusters import LEAVE
+from tests.cluster.mongo.scene import next_second, scene, sessions, wanderer
+from tests.support.aio import eventually, run_async, within
 from tests.support.mongod.server import COLLECTION, DATABASE, Mongod
-from tests.support.nodeserver import NodeHome, NodeServer
-from tests.support.places import NodePlace, OurPlace, Place
+from tests.support.nodeserver import NodeHome
 from tests.support.wanderer import Wanderer
-
-_NODE = (
-    "io.lines = [];"
-    + NODE_COLLECTION.replace("NAME", f'"{COLLECTION}"')
-    + 'const { createAdapter } = require("@socket.io/mongo-adapter");'
-    "io.adapter(createAdapter(collection,"
-    " { heartbeatInterval: 500, addCreatedAtField: args[1] }));"
-)
-
-
-@dataclass
-class Scene:
-    """Servers over one collection."""
-
-    home: NodeHome
-    mongod: Mongod
-    dated: bool = False
-    places: list[Place] = field(default_factory=list)
-
-    async def ours(self, **options: Any) -> OurPlace:
-        """Start one of ours."""
-        settings: dict[str, Any] = {"add_created_at_field": self.dated, "heartbeat_interval": 0.5}
-        io = Server(
-            adapter=MongoAdapter(self.mongod.url, **settings),
-            **{"connection_state_recovery": True, **options},
-        )
-        listening = await io.listen(0)
-        place = OurPlace(io, listening.port)
-        self.places.append(place)
-        return place
-
-    async def node(self) -> NodePlace:
-        """Start one of Node's."""
-        server = NodeServer(self.home.program, connectionStateRecovery={})
-        await server.start()
-        await server.run(_NODE, self.mongod.url, self.dated)
-        place = NodePlace(server)
-        self.places.append(place)
-        return place
-
-    async def place(self, which: str) -> Place:
-        """Start a server."""
-        return await (self.ours() if which == "ours" else self.node())
-
-    async def met(self) -> None:
-        """Wait until all servers know all others, so that each reads what is said."""
-        for place in self.places:
-            await until(functools.partial(self._count, place), len(self.places))
-
-    async def _count(self, place: Place) -> int:
-        if isinstance(place, OurPlace):
-            return await place.io.sockets.adapter.server_count()
-        assert isinstance(place, NodePlace)
-        count: int = await place.server.value('io.of("/").adapter.serverCount()')
-        return count
-
-    async def end(self) -> None:
-        """End all servers."""
-        for place in self.places:
-            if isinstance(place, OurPlace):
-                await place.io.close(0.5)
-            elif isinstance(place, NodePlace):
-                await place.server.run(LEAVE)
-                await place.server.stop()
-
-
-@asynccontextmanager
-async def scene(home: NodeHome, mongod: Mongod, dated: bool = False) -> AsyncIterator[Scene]:
-    """Servers, which end with the block."""
-    mongod.clear()
-    found = Scene(home, mongod, dated)
-    try:
-        yield found
-    finally:
-        await found.end()
-
-
-def sessions(mongod: Mongod) -> list[dict[str, Any]]:
-    """What is kept of lost clients."""
-    return [one["data"] for one in mongod.documents() if one["type"] == 13]
-
-
-def wanderer() -> Wanderer:
-    """A client whose offsets are ids of documents."""
-    return Wanderer(r"[0-9a-f]{24}")
-
-
-async def next_second(*servers: str) -> None:
-    """Wait until ids are above all that were made before, whoever makes them.
-
-    Node's servers go by them, and within a second those of several servers are in no order.
-    """
-    if "node" in servers:
-        await asyncio.sleep(1.01 - time.time() % 1)
-
 
 # Where a client was, where it comes back, and whether documents say when they were made.
 WAYS = [
@@ -660,108 +556,3 @@ async def test_data_becomes_what_the_application_makes_of_it(
         await client.come_back(second.port)
         assert second.io.sockets.sockets[client.sid].data == Data("ada")
         await client.leave()
-
-
-# What the capture of Node's servers says.
-
-
-def captured(action: str) -> list[dict[str, Any]]:
-    """The lines of an action."""
-    return [one for one in captures.mongo_recovery() if one["action"] == action]
-
-
-def decoded(value: Any) -> Any:
-    """A captured document as such."""
-    if isinstance(value, dict):
-        if "$oid" in value:
-            return ObjectId(value["$oid"])
-        return {key: decoded(one) for key, one in value.items()}
-    return [decoded(one) for one in value] if isinstance(value, list) else value
-
-
-def told_by(action: str) -> list[dict[str, Any]]:
-    """The documents of an action."""
-    return [decoded(one["decoded"]) for one in captured(action) if one.get("command") == "INSERT"]
-
-
-@pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Have it be the time of the capture."""
-
-    def change() -> None:
-        moment = told_by("transport_killed")[0]["_id"].generation_time.timestamp()
-        monkeypatch.setattr("nuncio.cluster.mongo.sessions.time.time", lambda: moment + 1)
-
-    return change
-
-
-@run_async
-async def test_the_captured_client_comes_back_to_our_server(
-    home: NodeHome, mongod: Mongod, now: Callable[[], None]
-) -> None:
-    async with scene(home, mongod) as servers:
-        place = await servers.ours()
-        for action in ("emit_from_same_node", "emit_from_other_node", "transport_killed"):
-            mongod.insert(*told_by(action))
-        mongod.insert(*told_by("emit_while_disconnected"))
-        (session,) = told_by("transport_killed")
-        client = wanderer()
-        client.pid = session["data"]["pid"]
-        client.offset = str(told_by("emit_from_same_node")[0]["_id"])
-        now()
-        reading: Any = place.io.sockets.adapter
-        last = told_by("emit_while_disconnected")[-1]["_id"]
-        await eventually(lambda: recent.id_at(reading.position()) == str(last))
-        mongod.commands.log.clear()
-        missed = await client.come_back(place.port)
-        frames = [one["argv"][0] for one in captured("reconnect_on_B") if "argv" in one]
-        expected = [json.loads(one[2:]) for one in frames if one.startswith("42")]
-        assert missed == expected
-        # It has what it missed, which Node's clients are not told.
-        assert client.offset == str(told_by("emit_while_disconnected")[1]["_id"])
-        assert client.sid == session["data"]["sid"]
-        there = await place.socket(client.sid)
-        assert there == {
-            "recovered": True,
-            "rooms": set(session["data"]["rooms"]),
-            "data": session["data"]["data"],
-        }
-        # The tombstone is Node's, and so is the question that finds the session.
-        (tombstone,) = [one for one in mongod.given("insert") if one["documents"][0]["type"] == 13]
-        (node_s,) = told_by("reconnect_on_B")
-        mine = tombstone["documents"][0]
-        assert {**mine, "_id": 0, "uid": 0} == {**node_s, "_id": 0, "uid": 0}
-        assert mine["_id"] > session["_id"]
-        asked = mongod.given("find")[0]
-        finds = [
-            one["argv"] for one in captured("reconnect_on_B") if one.get("command") == "FINDONE"
-        ]
-        assert asked["filter"] == json.loads(finds[0][0])
-        assert asked["sort"] == json.loads(finds[0][1])["sort"]
-        again = wanderer()
-        again.pid, again.offset = client.pid, client.offset
-        await again.come_back(place.port)
-        assert again.sid != client.sid
-        await again.leave()
-        await client.leave()
-
-
-@run_async
-async def test_what_is_kept_of_a_client_is_what_node_keeps(home: NodeHome, mongod: Mongod) -> None:
-    async with scene(home, mongod) as servers:
-        place = await servers.ours()
-        client = wanderer()
-        await client.connect(place.port)
-        await place.join(client.sid, "room1")
-        await place.set_data(client.sid, {"user": "bob"})
-        client.lose()
-        await eventually(lambda: sessions(mongod))
-        (document,) = [one for one in mongod.documents() if one["type"] == 13]
-        (node_s,) = told_by("transport_killed")
-        assert set(document) == set(node_s)
-        data = document["data"]
-        assert (data["sid"], data["pid"]) == (client.sid, client.pid)
-        assert data["rooms"] == [client.sid, "room1"]
-        assert data["data"] == node_s["data"]["data"]
-        # The rest is ours, and they leave it alone.
-        assert set(data) - set(node_s["data"]) <= {"since", "joined", "left", "access", "outbox"}
