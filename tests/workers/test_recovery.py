@@ -825,9 +825,10 @@ async def test_every_number_arrives_once_while_workers_end(
             staying.remove(workers.ports[number])
             emitters.end(number)
             await workers.servers[number].close(timeout=2.0)
-        emitters.end()
         over.set()
+        # They wait for events.
         await within(asyncio.gather(*roaming))
+        emitters.end()
         for client in clients:
             await rest(client, client.got, emitters.counts)
             for number, count in enumerate(emitters.counts):

@@ -239,7 +239,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             if self.log.remembers(pid):
                 # Or it was handed over to this worker meanwhile.
                 return
-            tags = [tag for tag in question.heirs if tag != self._mesh.tag]
+            tags = list(question.heirs - {self._mesh.tag})
 
     def _done_moving(self, pids: list[str], moving: asyncio.Future[None]) -> None:
         for pid in pids:
@@ -351,7 +351,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         question = self._questions.find(told.request)
         if question is not None:
             if told.heir:
-                question.heirs.append(told.heir)
+                question.heirs.add(told.heir)
             question.answered(message.uid[:TAG_LENGTH])
 
     # Clients that arrive.
