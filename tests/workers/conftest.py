@@ -73,11 +73,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def crew(folder: Path) -> Start:
-    """Starts workers: `async with crew(3) as workers`."""
+    """Starts workers: `async with crew(3) as workers`; `others` are there already."""
 
     @asynccontextmanager
     async def start(
-        count: int = 3, register: Register = usual, **options: Any
+        count: int = 3, register: Register = usual, *, others: int = 0, **options: Any
     ) -> AsyncIterator[Crew]:
         crew = Crew()
         listening = []
@@ -89,7 +89,9 @@ def crew(folder: Path) -> Start:
                 listening.append(await io.listen(0))
                 crew.ports.append(listening[-1].port)
             await eventually(
-                lambda: all(len(worker_of(io).mesh.others) == count - 1 for io in crew.servers)
+                lambda: all(
+                    len(worker_of(io).mesh.others) == count - 1 + others for io in crew.servers
+                )
             )
             yield crew
         finally:

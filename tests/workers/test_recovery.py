@@ -8,13 +8,14 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import nuncio
 from nuncio.cluster.messages import ClusterMessage, Kind
-from nuncio.workers import estate
+from nuncio.workers import estate, recovery
 from nuncio.workers.estate import ESTATE, SINCE
 from nuncio.workers.recovery import RecoveringWorkersAdapter
 from tests.cluster.redis.wanderer import Wanderer
@@ -281,6 +282,32 @@ async def test_dynamic_namespaces_are_made_where_clients_come_back_to(crew: Star
         workers.servers[1].of("/room-1").emit("e", 2)
         assert await client.next() == ["e", 2]
         await client.leave()
+
+
+@run_async
+async def test_workers_without_recovery_are_not_asked(
+    crew: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "BEGIN_SECONDS", 0.1)
+    # A deployment begins that has recovery, while one ends that has not.
+    old = nuncio.Server(workers=folder)
+    await old.listen(0)
+    try:
+        async with team(crew, 2, others=1) as workers:
+            client = wanderer()
+            await client.connect(workers.ports[0])
+            sid = client.sid
+            client.lose()
+            await workers.gone(client)
+            old.emit("e", 1)
+            await eventually(lambda: adapter_of(workers.servers[0]).log.last == 1)
+            assert await client.come_back(workers.ports[1]) == [["e", 1]]
+            assert client.sid == sid
+            old.emit("e", 2)
+            assert await client.next() == ["e", 2]
+            await client.leave()
+    finally:
+        await old.close(timeout=1.0)
 
 
 @run_async

@@ -67,6 +67,9 @@ logger = logging.getLogger("nuncio.workers")
 PID_LENGTH: Final = 20
 MOST_OFFSET: Final = 40
 
+# Workers without recovery, of a deployment that ends, do not say how far they have come.
+BEGIN_SECONDS: Final = 2.0
+
 # What is asked about a client that is being moved waits for that, but not for long.
 MOVING_SECONDS: Final = 4.0
 
@@ -97,7 +100,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         self._moving: dict[str, asyncio.Future[None]] = {}
         self._heirs: dict[str, str] = {}
         self._parts: dict[tuple[str, str], Part] = {}
-        self._questions = Questions(self._tags)
+        self._questions = Questions(self._there)
         self._giving: dict[str, asyncio.Task[None]] = {}
         self._handing: asyncio.Task[None] | None = None
         self._handlers |= {
@@ -116,8 +119,9 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         await super().init()
         self._began = self.log.last
         self._heirs.clear()
-        question = self._ask(POSITION, lambda id: Position(id, self._began, ask=True), self._tags())
-        await self._answered(question)
+        there = self._there()
+        question = self._ask(POSITION, lambda id: Position(id, self._began, ask=True), there)
+        await self._questions.wait(question, BEGIN_SECONDS)
 
     def _say(self, tag: str, kind: int, data: Any) -> None:
         self.reply(tag, ClusterMessage(self.uid, self.nsp.name, kind, data))
@@ -133,9 +137,10 @@ class RecoveringWorkersAdapter(WorkersAdapter):
     def _on_broadcast(self, message: ClusterMessage) -> None:
         number = message.data.get("number", 0) if isinstance(message.data, dict) else 0
         if not isinstance(number, int) or number <= 0:
-            super()._on_broadcast(message)
-            return
-        self._hearing.heard(message.uid, number)
+            # Of a worker without recovery: what it emits just while a client moves may be missed.
+            number = 0
+        else:
+            self._hearing.heard(message.uid, number)
         self.log.coming(message.uid, number)
         try:
             super()._on_broadcast(message)
@@ -156,8 +161,13 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     # Questions to other workers.
 
-    def _tags(self) -> list[str]:
+    def _there(self) -> list[str]:
         return [link.tag for link in self._mesh.with_namespace(self.nsp.name)]
+
+    def _tags(self) -> list[str]:
+        """The other workers, without those that have no recovery: they have said no number."""
+        known = {uid[:TAG_LENGTH] for uid in self._hearing.numbers}
+        return [tag for tag in self._there() if tag in known]
 
     def _ask(self, kind: int, data: Callable[[str], Any], tags: list[str]) -> Question:
         """Ask some workers something."""
