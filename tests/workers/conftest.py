@@ -105,7 +105,7 @@ def meeting(request: pytest.FixtureRequest) -> Path | RedisMeeting:
 
 @pytest.fixture
 def crew(meeting: Path | RedisMeeting) -> Start:
-    """Starts workers: `async with crew(3) as workers`."""
+    """Starts workers: `async with crew(3) as workers`; `others` are there already."""
     return starter(meeting)
 
 
@@ -114,7 +114,7 @@ def starter(meeting: Path | RedisMeeting | str) -> Start:
 
     @asynccontextmanager
     async def start(
-        count: int = 3, register: Register = usual, **options: Any
+        count: int = 3, register: Register = usual, *, others: int = 0, **options: Any
     ) -> AsyncIterator[Crew]:
         crew = Crew()
         listening = []
@@ -125,7 +125,8 @@ def starter(meeting: Path | RedisMeeting | str) -> Start:
                 crew.servers.append(io)
                 listening.append(await io.listen(0))
                 crew.ports.append(listening[-1].port)
-            await eventually(lambda: all(_knows_all(io, count) for io in crew.servers))
+            known = count + others
+            await eventually(lambda: all(_knows_all(io, known) for io in crew.servers))
             yield crew
         finally:
             for io in crew.servers:

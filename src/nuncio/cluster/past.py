@@ -25,23 +25,44 @@ class Past:
 
     Attributes:
         entries: events with their numbers, in order.
+        shared: more of them, which come later and are others' past, too.
+        skipped: up to which number those are not this one's.
         offsets: the numbers of offsets that were given elsewhere.
+        shared_offsets: those of `shared`.
         epochs: how those offsets begin that are numbered at another server, and what is to be added
             to such a number.
     """
 
-    __slots__ = ("arrived", "entries", "epochs", "low", "offsets")
+    __slots__ = (
+        "arrived",
+        "entries",
+        "epochs",
+        "low",
+        "offsets",
+        "shared",
+        "shared_offsets",
+        "skipped",
+    )
 
     def __init__(self, low: int, arrived: int) -> None:
         self.low = low
         self.arrived = arrived
         self.entries: list[tuple[int, Any]] = []
+        self.shared: list[tuple[int, Any]] = []
+        self.skipped = UNKNOWN
+        self.shared_offsets: dict[str, int] = {}
         self.offsets: dict[str, int] = {}
         self.epochs: dict[str, int] = {}
+
+    def all(self) -> list[tuple[int, Any]]:
+        """All events, in order."""
+        return self.entries + [one for one in self.shared if one[0] > self.skipped]
 
     def number_of(self, offset: str) -> int:
         """The number of the event with an offset that was given elsewhere, or `UNKNOWN`."""
         number = self.offsets.get(offset)
+        if number is None:
+            number = self.shared_offsets.get(offset)
         if number is not None:
             return number
         epoch, dot, digits = offset.partition(".")

@@ -365,7 +365,7 @@ class RecoveryLog(Timer):
         found: list[tuple[int, Entry]] = []
         past = self._pasts.get(session.pid)
         if past is not None:
-            for earlier, entry in past.entries:
+            for earlier, entry in past.all():
                 if earlier > number and entry.concerns(earlier, session):
                     found.append((earlier, entry))
             number = max(number, past.arrived)

@@ -9,4 +9,8 @@ many sockets go the same way.
 (`redis`, `channel`, `frames`). `link` and `mesh` connect them, `messages` are what they say;
 `forwarder` passes on what came to the wrong worker and `owner` takes it; `adapter` makes them a
 cluster; `supervisor` starts them, as `nuncio serve --workers` does.
+
+With connection state recovery clients move between them: `recovery` is that adapter, `estate` what
+they say of it, `questions` and `hearing` what it waits for and has heard; `arrival` is the end of a
+move, `handover` what a worker leaves that ends.
 """

@@ -6,6 +6,7 @@ all below the first of its own.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -70,12 +71,16 @@ class Since(msgspec.Struct):
 
 
 class Event(msgspec.Struct, array_like=True):
-    """One event. A promised one is its payload, so that it can be sent with its own number."""
+    """One event. A promised one is its payload, so that it can be sent with its own number.
+
+    In an estate `past` says whose past it is alone; below 0 it is everybody's.
+    """
 
     number: int
     offset: str
     rooms: list[Room]
     excepted: list[Room]
+    past: int = -1
     compress: bool = True
     text: bytes | None = None
     attachments: list[bytes] | None = None
@@ -93,7 +98,10 @@ class Said(msgspec.Struct):
 
 
 class Session(msgspec.Struct):
-    """One client; see `SavedSession`. Its rooms, and for each since when; its outbox by ids."""
+    """One client; see `SavedSession`. Its rooms, and for each since when; its outbox by ids.
+
+    `past` is the place of its past in the estate.
+    """
 
     sid: str
     pid: str
@@ -103,6 +111,7 @@ class Session(msgspec.Struct):
     data: Any = None
     access: ToldAccess | None = None
     outbox: list[tuple[int, int, bool, list[Any]]] = []
+    past: int = 0
 
 
 class Part(msgspec.Struct):
@@ -114,22 +123,33 @@ class Part(msgspec.Struct):
     sessions: list[Session] = []
 
 
+class ToldPast(msgspec.Struct):
+    """What clients have in common that come from the same place; see `Past`.
+
+    `low` is the number from which on everything is told; everybody's events up to `skipped` are
+    not theirs.
+    """
+
+    low: int
+    skipped: int
+    epochs: dict[str, int]
+    offsets: dict[str, int]
+
+
 class Estate(msgspec.Struct):
     """Clients are the receiver's from now on.
 
     `answer` says that it wanted one of them, whose request the id is. It says what it did with
     them, by `Inherited`; until then the sender does not end. `last` is the number of the sender's
-    last event, and `low` the one from which on it tells everything. `heard` has for each worker the
-    number of the last of its events that the sender has dealt with. Of offsets, see `Past`.
+    last event; `heard` has for each worker the number of the last of its events that the sender
+    has dealt with.
     """
 
     id: str
     answer: bool
-    low: int
     last: int
     heard: dict[str, int]
-    epochs: dict[str, int] = {}
-    offsets: dict[str, int] = {}
+    pasts: list[ToldPast]
 
 
 class Inherited(msgspec.Struct):
@@ -139,19 +159,14 @@ class Inherited(msgspec.Struct):
     taken: bool
 
 
-def told_event(log: RecoveryLog, number: int, entry: Entry) -> Event:
-    """An event of the log, to be told.
-
-    Raises:
-        TypeError: when its arguments cannot be sent.
-    """
+def _told_event(log: RecoveryLog, number: int, entry: Entry) -> Event:
     message = entry.message
     event = Event(
         number,
         log.offset_of(number, entry),
         list(entry.rooms),
         list(entry.excepted),
-        message.compress,
+        compress=message.compress,
     )
     if entry.promised and entry.payload is not None:
         event.id = entry.id
@@ -160,6 +175,15 @@ def told_event(log: RecoveryLog, number: int, entry: Entry) -> Event:
         event.text = message.text
         event.attachments = message.attachments
     return event
+
+
+def told_events(log: RecoveryLog, entries: list[tuple[int, Entry]]) -> list[Event]:
+    """Events of the log, to be told, except those that could not be when they were emitted."""
+    found: list[Event] = []
+    for number, entry in entries:
+        with suppress(TypeError, ValueError, RecursionError):
+            found.append(_told_event(log, number, entry))
+    return found
 
 
 def entry_of(event: Event, nsp: Any) -> Entry:

@@ -33,7 +33,7 @@ class Question:
         self.waiting = set(tags)
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.found: Awaitable[None] | None = None
-        self.heirs: list[str] = []
+        self.heirs: set[str] = set()
         self.events: list[Event] = []
         self.numbers: dict[str, int] = {}
         self.forgotten = False

@@ -19,20 +19,18 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable
-from math import inf
 from typing import Any, Final
 
 import msgspec
 
 from nuncio.cluster.messages import ClusterMessage, Kind
-from nuncio.cluster.options import BroadcastOptions
-from nuncio.cluster.outbox import FORGOTTEN, OVERFLOW
 from nuncio.cluster.past import UNKNOWN, Past
-from nuncio.cluster.recovery import Entry, RecoveryLog, SavedSession
+from nuncio.cluster.recovery import RecoveryLog, SavedSession
 from nuncio.cluster.rooms import Room
-from nuncio.cluster.travel import first_id, shape
+from nuncio.cluster.travel import first_id
 from nuncio.ids import new_id
 from nuncio.workers.adapter import WorkersAdapter
+from nuncio.workers.arrival import Arrival
 from nuncio.workers.estate import (
     ESTATE,
     INHERITED,
@@ -49,16 +47,16 @@ from nuncio.workers.estate import (
     Part,
     Position,
     Said,
-    Session,
     Since,
+    ToldPast,
     Wanted,
-    entry_of,
     parts_of,
-    saved_session,
     size_of,
-    told_event,
+    told_events,
     told_session,
 )
+from nuncio.workers.handover import Legacy
+from nuncio.workers.hearing import Hearing
 from nuncio.workers.mesh import Mesh
 from nuncio.workers.questions import LOOK_SECONDS, Question, Questions
 from nuncio.workers.rendezvous import TAG_LENGTH
@@ -69,19 +67,17 @@ logger = logging.getLogger("nuncio.workers")
 PID_LENGTH: Final = 20
 MOST_OFFSET: Final = 40
 
+# Workers without recovery, of a deployment that ends, do not say how far they have come.
+BEGIN_SECONDS: Final = 2.0
+
 # What is asked about a client that is being moved waits for that, but not for long.
 MOVING_SECONDS: Final = 4.0
-
-# What a worker has said that is gone does not arrive anywhere any more after so long.
-MOURNING_SECONDS: Final = 30.0
 
 # A client may have moved on so often while it was looked for.
 MOST_ROUNDS: Final = 6
 
 # What a worker may have emitted while a client was on its way.
 MOST_SAID: Final = 8 * 1024 * 1024
-
-_COULD_NOT_MOVE: Final = "the client came back to another worker, and the others did not answer"
 
 
 class RecoveringWorkersAdapter(WorkersAdapter):
@@ -98,16 +94,14 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         super().__init__(nsp, mesh)
         nsp.number_acks_from(first_id())
         self._namespace = nsp
-        self._heard: dict[str, int] = {}
-        self._starts: dict[str, int] = {}
-        self._gone: dict[str, float] = {}
+        self._hearing = Hearing(lambda uid: mesh.find(uid[:TAG_LENGTH]) is not None)
         self._began = 0
         self._expected: Counter[Room] = Counter()
         self._moving: dict[str, asyncio.Future[None]] = {}
         self._heirs: dict[str, str] = {}
         self._parts: dict[tuple[str, str], Part] = {}
-        self._questions = Questions(self._tags)
-        self._giving: set[asyncio.Task[None]] = set()
+        self._questions = Questions(self._there)
+        self._giving: dict[str, asyncio.Task[None]] = {}
         self._handing: asyncio.Task[None] | None = None
         self._handlers |= {
             POSITION: self._on_position,
@@ -125,8 +119,9 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         await super().init()
         self._began = self.log.last
         self._heirs.clear()
-        question = self._ask(POSITION, lambda id: Position(id, self._began, ask=True), self._tags())
-        await self._answered(question)
+        there = self._there()
+        question = self._ask(POSITION, lambda id: Position(id, self._began, ask=True), there)
+        await self._questions.wait(question, BEGIN_SECONDS)
 
     def _say(self, tag: str, kind: int, data: Any) -> None:
         self.reply(tag, ClusterMessage(self.uid, self.nsp.name, kind, data))
@@ -142,44 +137,37 @@ class RecoveringWorkersAdapter(WorkersAdapter):
     def _on_broadcast(self, message: ClusterMessage) -> None:
         number = message.data.get("number", 0) if isinstance(message.data, dict) else 0
         if not isinstance(number, int) or number <= 0:
-            super()._on_broadcast(message)
-            return
-        self._has_heard(message.uid, number)
+            # Of a worker without recovery: what it emits just while a client moves may be missed.
+            number = 0
+        else:
+            self._hearing.heard(message.uid, number)
         self.log.coming(message.uid, number)
         try:
             super()._on_broadcast(message)
         finally:
             self.log.coming("", 0)
 
-    def _has_heard(self, uid: str, number: int) -> None:
-        self._heard[uid] = max(number, self._heard.get(uid, 0))
-
-    def _forget_the_dead(self) -> None:
-        """What a worker said that has been gone for a while has been heard by all."""
-        now = asyncio.get_running_loop().time()
-        for uid in list(self._heard):
-            if self._mesh.find(uid[:TAG_LENGTH]) is not None:
-                self._gone.pop(uid, None)
-            elif now - self._gone.setdefault(uid, now) > MOURNING_SECONDS:
-                del self._heard[uid], self._gone[uid]
-                self._starts.pop(uid, None)
-
     def _on_position(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Position)
-        self._has_heard(message.uid, told.number)
         tag = message.uid[:TAG_LENGTH]
         if told.ask:
-            self._starts[message.uid] = told.number
+            self._hearing.began(message.uid, told.number)
             self._say(tag, POSITION, Position(told.request, self.log.last))
             return
+        self._hearing.heard(message.uid, told.number)
         question = self._questions.find(told.request)
         if question is not None:
             question.answered(tag)
 
     # Questions to other workers.
 
-    def _tags(self) -> list[str]:
+    def _there(self) -> list[str]:
         return [link.tag for link in self._mesh.with_namespace(self.nsp.name)]
+
+    def _tags(self) -> list[str]:
+        """The other workers, without those that have no recovery: they have said no number."""
+        known = {uid[:TAG_LENGTH] for uid in self._hearing.numbers}
+        return [tag for tag in self._there() if tag in known]
 
     def _ask(self, kind: int, data: Callable[[str], Any], tags: list[str]) -> Question:
         """Ask some workers something."""
@@ -264,7 +252,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             if self.log.remembers(pid):
                 # Or it was handed over to this worker meanwhile.
                 return
-            tags = [tag for tag in question.heirs if tag != self._mesh.tag]
+            tags = list(question.heirs - {self._mesh.tag})
 
     def _done_moving(self, pids: list[str], moving: asyncio.Future[None]) -> None:
         for pid in pids:
@@ -301,25 +289,24 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         number, past = session.since, log.past(pid)
         try:
             sessions = [told_session(session)]
-            concerning = log.concerning(session, number)
-            events = [told_event(log, *one) for one in concerning if not one[1].promised]
         except (TypeError, ValueError, RecursionError) as error:
             logger.warning("the client %r cannot come back: %r", session.sid, error)
             self._let_go(session)
             self._namespace.session_lost(session)
             self._say(tag, NOTHING, Nothing(told.request))
             return
+        concerning = log.concerning(session, number)
+        events = told_events(log, [one for one in concerning if not one[1].promised])
         # What it has, whatever the last event that it will say it has.
         offsets = {payload[-1]: number for _, _, _, payload in sessions[0].outbox}
         if told.offset:
             offsets[told.offset] = number
         self._let_go(session)
-        estate = self._estate(told.request, low=number, answer=True)
-        estate.offsets = offsets
+        estate = self._estate(told.request, answer=True)
+        estate.pasts.append(ToldPast(number, UNKNOWN, {}, offsets))
         parts, _ = parts_of(told.request, True, events, sessions)
-        giving = asyncio.ensure_future(self._give_away(tag, session, past, parts, estate))
-        self._giving.add(giving)
-        giving.add_done_callback(self._giving.discard)
+        giving = self._give_away(tag, session, past, parts, estate)
+        self._giving[estate.id] = asyncio.ensure_future(giving)
 
     def _let_go(self, session: SavedSession) -> None:
         """A client is another worker's from now on, and so is what is said in its rooms."""
@@ -343,12 +330,13 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             if past is not None:
                 self.log.adopt(session, past, self.nsp.wheel)
             self.follow_all(session.rooms)
+        del self._giving[estate.id]
         self._namespace.session_left()
 
-    def _estate(self, id: str, *, low: int, answer: bool) -> Estate:
-        self._forget_the_dead()
-        heard = {**self._heard, self.uid: self.log.last}
-        return Estate(id, answer, low, self.log.last, heard)
+    def _estate(self, id: str, *, answer: bool) -> Estate:
+        self._hearing.forget()
+        heard = {**self._hearing.numbers, self.uid: self.log.last}
+        return Estate(id, answer, self.log.last, heard, [])
 
     async def _send(
         self, tag: str, parts: list[Part], estate: Estate, question: Question | None = None
@@ -382,7 +370,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         question = self._questions.find(told.request)
         if question is not None:
             if told.heir:
-                question.heirs.append(told.heir)
+                question.heirs.add(told.heir)
             question.answered(message.uid[:TAG_LENGTH])
 
     # Clients that arrive.
@@ -426,120 +414,21 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         pids = [told.pid for told in part.sessions if told.pid not in self._moving]
         self._moving |= dict.fromkeys(pids, moving)
-        rooms = list({room for told in part.sessions for room in told.rooms})
+        hearing = self._hearing
+        arrival = Arrival(self._namespace, self.log, self.uid, self._began, hearing, part, estate)
+        rooms = list(arrival.rooms)
         self._expected.update(rooms)
         self.follow_all(rooms)
         try:
-            before = self.log.last
             question = self._ask(SINCE, lambda id: Since(id, rooms, estate.heard), self._tags())
-            complete = await self._answered(question)
-            self._adopt(part, estate, question, before, complete)
+            answered = await self._answered(question)
+            arrival.complete(question, answered)
         finally:
             self._expected.subtract(rooms)
             self._expected += Counter()
             self.follow_all(rooms)
             self._done_moving(pids, moving)
         self._say(tag, INHERITED, Inherited(estate.id, True))
-
-    def _adopt(
-        self, part: Part, estate: Estate, question: Question, before: int, complete: bool
-    ) -> None:
-        """From now on, all that is logged here concerns these clients as any others."""
-        log = self.log
-        rooms = frozenset(room for told in part.sessions for room in told.rooms)
-        said = self._said_since(estate, question, before, rooms)
-        forgotten = question.forgotten or log.own_after(self._known_own(estate)) is None
-        count = len(said)
-        shift = -estate.last - count
-        past = Past(estate.low + shift, log.last)
-        past.epochs = {epoch: added + shift for epoch, added in estate.epochs.items()}
-        past.offsets = {offset: number + shift for offset, number in estate.offsets.items()}
-        for event in part.events:
-            past.entries.append((event.number + shift, entry_of(event, self.nsp)))
-        past.entries += [(index - count + 1, entry) for index, entry in enumerate(said)]
-        past.offsets |= {entry.offset: number for number, entry in past.entries if entry.offset}
-        for told in part.sessions:
-            session = saved_session(told, shift)
-            self._fill_outbox(session, told, shift, past.entries[-count:] if count else [])
-            if not complete or forgotten:
-                session.ending = FORGOTTEN if complete else _COULD_NOT_MOVE
-                self._namespace.session_lost(session)
-            elif shape(session, self._namespace.server.options.data):
-                log.adopt(session, past, self.nsp.wheel)
-            else:
-                self._namespace.session_lost(session)
-
-    def _said_since(
-        self, estate: Estate, question: Question, before: int, rooms: frozenset[Room]
-    ) -> list[Entry]:
-        """What anybody emitted for rooms while clients were on their way, each in its order.
-
-        Args:
-            estate: what came with the clients.
-            question: what the other workers were asked.
-            before: the number of the last event here when they were asked.
-            rooms: the clients'.
-        """
-        found = [entry_of(event, self.nsp) for event in question.events]
-        self._forget_the_dead()
-        for uid, number in estate.heard.items():
-            if uid != self.uid and self._mesh.find(uid[:TAG_LENGTH]) is None:
-                # It will say no more, neither to this worker.
-                self._has_heard(uid, number)
-        uids = {self.uid} | self._heard.keys() | estate.heard.keys()
-        known = {uid: self._known(uid, estate, question) for uid in uids}
-        everybody = known.keys() <= question.numbers.keys() | {self.uid}
-        begin = min(before, known[self.uid]) if everybody else 0
-        for number, entry in self.log.entries_after(int(begin)):
-            if entry.local or (entry.rooms and not entry.rooms & rooms):
-                continue
-            if entry.number > known.get(entry.origin or self.uid, inf):
-                found.append(self._with_offset(number, entry))
-        return found
-
-    def _known(self, origin: str, estate: Estate, question: Question) -> float:
-        """Up to which number it is settled what of a worker's events clients get that arrive.
-
-        What comes after is in the log here: what it emitted after its answer; or if it is gone,
-        all that the clients' worker had not heard yet.
-        """
-        if origin == self.uid:
-            return self._known_own(estate)
-        number = question.numbers.get(origin, estate.heard.get(origin))
-        if number is not None:
-            return number
-        # Of who has only just begun the clients' worker may have heard nothing.
-        return inf if self._mesh.find(origin[:TAG_LENGTH]) is None else self._starts.get(origin, 0)
-
-    def _known_own(self, estate: Estate) -> int:
-        return estate.heard.get(self.uid, self._began)
-
-    def _with_offset(self, number: int, entry: Entry) -> Entry:
-        """A copy of an event, for whom it has a number of its own."""
-        options = BroadcastOptions(entry.rooms, entry.excepted)
-        copy = Entry(entry.at, entry.message, options, entry.promised)
-        copy.offset = self.log.offset_of(number, entry)
-        copy.id = entry.id
-        copy.payload = entry.payload
-        return copy
-
-    def _fill_outbox(
-        self, session: SavedSession, told: Session, shift: int, said: list[tuple[int, Entry]]
-    ) -> None:
-        """What a client was promised: before it left its worker, and on its way here."""
-        nsp = self.nsp
-        promised = [
-            (number + shift, id, nsp.encode(payload, id, compress), payload)
-            for id, number, compress, payload in told.outbox
-        ]
-        for number, entry in said:
-            if entry.promised and entry.payload is not None and entry.concerns(number, session):
-                promised.append((number, entry.id, entry.message, entry.payload))
-        for number, id, message, payload in promised:
-            if session.outbox is None:
-                session.outbox = nsp.new_outbox()
-            if not session.outbox.add(id, number, message, payload):
-                nsp.undelivered(session.sid, session.data, session.user, OVERFLOW, [payload])
 
     # What was emitted meanwhile.
 
@@ -550,7 +439,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         events: list[Event] = []
         if own is not None:
             concerned = [one for one in own if not one[1].rooms or one[1].rooms & rooms]
-            events = [told_event(self.log, *one) for one in concerned]
+            events = told_events(self.log, concerned)
         forgotten = own is None or size_of(events) > MOST_SAID
         answer = Said(told.request, self.log.last, [] if forgotten else events, forgotten)
         self._say(message.uid[:TAG_LENGTH], SAID, answer)
@@ -558,7 +447,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
     def _on_said(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Said)
         # What it had to say to this worker up to there came before.
-        self._has_heard(message.uid, told.number)
+        self._hearing.heard(message.uid, told.number)
         question = self._questions.find(told.request)
         if question is not None:
             question.events += told.events
@@ -573,7 +462,8 @@ class RecoveringWorkersAdapter(WorkersAdapter):
     @property
     def occupied(self) -> bool:
         """See `Adapter.occupied`."""
-        return bool(self._expected) or bool(self._moving) or super().occupied
+        busy = self._expected or self._moving or self._giving
+        return bool(busy) or super().occupied
 
     # The end of this worker.
 
@@ -582,86 +472,44 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         if self.log.empty or not self._tags():
             super().give_up_sessions()
             return
-        sessions = self.log.sessions
-        pasts = [self.log.past(session.pid) for session in sessions]
-        by_past: dict[int, list[SavedSession]] = {}
-        for session, past in zip(sessions, pasts, strict=True):
-            by_past.setdefault(id(past), []).append(session)
-        legacies = [self._legacy(group) for group in by_past.values()]
+        legacy = Legacy(self.log, self._estate(self.new_id(), answer=False))
         moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._moving |= {session.pid: moving for session in sessions}
-        for session in sessions:
-            self._let_go(session)
-        before = self._handing
-        self._handing = asyncio.ensure_future(self._hand_over(legacies, moving, before))
-
-    def _legacy(self, sessions: list[SavedSession]) -> _Legacy:
-        """What is left of clients that have the same past: they, and what they may have missed."""
-        log = self.log
-        past = log.past(sessions[0].pid)
-        since = min(session.since for session in sessions)
-        rooms = frozenset(room for session in sessions for room in session.rooms)
-        logged = log.entries_after(max(since, UNKNOWN if past is None else past.arrived))
-        low = log.first - 1
-        epochs = {log.epoch: 0}
-        if past is not None:
-            logged = [*past.entries, *logged]
-            epochs |= past.epochs
-            if low <= past.arrived:
-                low = past.low
-        concerned = [
-            one
-            for one in logged
-            if one[0] > since and not one[1].promised and (not one[1].rooms or one[1].rooms & rooms)
-        ]
-        estate = self._estate(self.new_id(), low=low, answer=False)
-        estate.epochs = epochs
-        if past is not None:
-            estate.offsets = past.offsets
-        events = [told_event(log, *one) for one in concerned]
-        return _Legacy(sessions, events, estate)
+        self.follow_all([room for session in legacy.sessions for room in session.rooms])
+        self._moving |= {session.pid: moving for session in legacy.sessions}
+        handing = self._hand_over(legacy, moving, self._handing)
+        self._handing = asyncio.ensure_future(handing)
 
     async def _hand_over(
         self,
-        legacies: list[_Legacy],
+        legacy: Legacy,
         moving: asyncio.Future[None],
         before: asyncio.Task[None] | None,
     ) -> None:
         if before is not None:
             await asyncio.wait((before,))
         try:
-            for legacy in legacies:
-                tags = self._tags()
-                random.shuffle(tags)
-                for tag in tags:
-                    if await self._bequeath(legacy, tag):
-                        break
+            tags = self._tags()
+            random.shuffle(tags)
+            for tag in tags:
+                if await self._bequeath(legacy, tag):
+                    break
         finally:
-            for legacy in legacies:
-                for session in legacy.sessions:
-                    self._namespace.session_lost(session)
+            for session in legacy.sessions:
+                self._namespace.session_lost(session)
             self._done_moving(list(self._moving), moving)
 
-    async def _bequeath(self, legacy: _Legacy, tag: str) -> bool:
+    async def _bequeath(self, legacy: Legacy, tag: str) -> bool:
         """Hand over to one worker what it takes; False when it takes nothing."""
-        told: list[Session] = []
-        for session in legacy.sessions:
-            try:
-                told.append(told_session(session))
-            except (TypeError, ValueError, RecursionError) as error:
-                logger.warning("the client %r cannot come back: %r", session.sid, error)
-        id = legacy.estate.id
-        parts, left_out = parts_of(id, False, legacy.events, told)
-        question = self._questions.new(id, [tag])
-        if await self._send(tag, parts, legacy.estate, question):
-            await self._answered(question)
-        if not question.taken:
-            return False
-        taken = {session.pid for session in told} - set(left_out)
-        for pid in taken:
-            self._heirs[pid] = tag
-        legacy.sessions = [one for one in legacy.sessions if one.pid not in taken]
-        return True
+        estate = legacy.estate
+        parts, pids = legacy.parts()
+        question = self._questions.new(estate.id, [tag])
+        if await self._send(tag, parts, estate, question):
+            # It asks the others first.
+            await self._questions.wait(question, 2 * self.request_seconds)
+        if question.taken:
+            self._heirs |= dict.fromkeys(pids, tag)
+            legacy.taken(pids)
+        return question.taken
 
     def _on_inherited(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Inherited)
@@ -674,7 +522,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         """See `Adapter.close`."""
         if self._giving:
             # Those who have them ask this worker, too, what was emitted meanwhile.
-            await asyncio.wait(self._giving)
+            await asyncio.wait(self._giving.values())
         # Who was being let in when the server ended is away only now.
         self.give_up_sessions()
         handing = self._handing
@@ -682,12 +530,3 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             self._handing = None
             await handing
         await super().close()
-
-
-class _Legacy:
-    """What a worker that ends leaves to another one."""
-
-    def __init__(self, sessions: list[SavedSession], events: list[Event], estate: Estate) -> None:
-        self.sessions = sessions
-        self.events = events
-        self.estate = estate
