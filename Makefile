@@ -52,6 +52,11 @@ bench-transports: .venv/.done-package .venv/.done-test ## Measure the transports
 chaos: .venv/.done-package .venv/.done-test ## Put a cluster into a storm for SECONDS=180, with dice SEED=7
 	@NUNCIO_CHAOS_SECONDS=$(or $(SECONDS),180) NUNCIO_CHAOS_SEED=$(or $(SEED),7) $(RUN) -m pytest -p no:cacheprovider tests/chaos $(ARGS)
 
+.PHONY: bench-cluster
+bench-cluster: .venv/.done-package .venv/.done-test benchmarks/sioload ## Measure clusters beside Node.js's, and workers (options in ARGS)
+	@scripts/npm.sh benchmarks
+	@$(RUN) benchmarks/cluster.py $(ARGS)
+
 .PHONY: docs
 docs: .venv/.done-docs ## Build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict

@@ -21,8 +21,17 @@ from statistics import median
 from typing import Any
 
 from harness import cells, machine
-from harness.contenders import BENCHMARKS, ROOT, usual_interpreter
+from harness.contenders import (
+    BENCHMARKS,
+    ROOT,
+    Mislabelled,
+    Unavailable,
+    nuncio_version,
+    usual_interpreter,
+)
+from harness.measure import DISTURBANCE
 from harness.processes import Failed, figures, server
+from harness.runs import DISTURBED
 
 TRANSPORTS = ("websocket", "webtransport", "stream", "sse", "forever", "polling", "webrtc")
 # What the client does, and over how many connections.
@@ -32,9 +41,9 @@ _COLUMNS = [
     "transport",
     "round trip p50 µs",
     "p99 µs",
-    "CPU µs of an echo",
-    "CPU µs of an event pushed",
-    "than long-polling",
+    "CPU µs per echo",
+    "CPU µs per event pushed",
+    f"{cells.TIMES} long-polling",
 ]
 _SERVED = ROOT / "src" / "nuncio" / "browser"
 _OFFICIAL = ROOT / "tests" / "interop" / "node_modules" / "socket.io-client" / "dist"
@@ -44,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks; returns the exit status."""
     options = _parser().parse_args(arguments)
     cpus = machine.choose_cpus(None, None)
+    try:
+        version = nuncio_version(options.python, not options.plain)
+    except (Mislabelled, Unavailable) as error:
+        print(f"transports.py: {error}", file=sys.stderr)
+        return 2
     print(machine.describe(), cpus.note, sep="\n", flush=True)
     void = 0
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -61,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     continue
                 found.setdefault((name, mode), []).append(run)
                 print(_outcome(run), flush=True)
-    text = _report(options, found, cpus)
+    text = _report(options, found, cpus, version)
     print(f"\n{text}")
     if options.markdown is not None:
         options.markdown.write_text(text, encoding="utf-8")
@@ -102,6 +116,7 @@ def _report(
     options: argparse.Namespace,
     found: dict[tuple[str, str], list[dict[str, Any]]],
     cpus: machine.Cpus,
+    version: str,
 ) -> str:
     lines: list[list[str]] = [_COLUMNS]
     polling = _median(found.get(("polling", "push")), "server_cpu_us")
@@ -109,29 +124,39 @@ def _report(
         trip, echo, push = (found.get((name, mode)) for mode in _MODES)
         cost = _median(push, "server_cpu_us")
         share = None if not cost or not polling else polling / cost
+        runs = [*(trip or ()), *(echo or ()), *(push or ())]
+        disturbed = any(run["others_cpu"] > DISTURBANCE for run in runs)
         lines.append(
             [
-                name,
-                _figure(_median(trip, "p50_us")),
-                _figure(_median(trip, "p99_us")),
-                _figure(_median(echo, "server_cpu_us")),
-                _figure(cost),
-                cells.NOTHING if share is None else f"{share:.1f} {cells.TIMES} cheaper",
+                name + (cells.SIGNS[DISTURBED] if disturbed else ""),
+                cells.number(_median(trip, "p50_us")),
+                cells.number(_median(trip, "p99_us")),
+                cells.number(_median(echo, "server_cpu_us")),
+                cells.number(cost),
+                cells.times(share),
             ]
         )
+    conditions = [
+        f"{machine.describe()}.",
+        cpus.note,
+        f"Rounds: {options.rounds}, in turn, {options.seconds:g} s each; figures are medians.",
+        f"Nuncio on both sides: {version}.",
+    ]
+    if any(cells.SIGNS[DISTURBED] in line[0] for line in lines):
+        conditions.append(cells.LEGEND[DISTURBED])
     return (
         "\n\n".join(
             [
                 "<!-- Written by benchmarks/transports.py: run it again rather than edit this. -->",
                 "A round trip is an event and its echo on a single connection. CPU time is the "
                 "server's: of an echo, with one under way on each of 16 connections; of an event "
-                "pushed to one of 64 connections, the next one as soon as all have it.",
+                "pushed to one of 64 connections, the next one as soon as all have it. The last "
+                "column says how many times cheaper that is than over long-polling.",
                 cells.table(lines),
                 "### Sizes of the browser client",
                 cells.table(_sizes()),
                 "### Conditions",
-                f"* {machine.describe()}.\n* {cpus.note}\n* Rounds: {options.rounds}, in turn, "
-                f"{options.seconds:g} s each; figures are medians.",
+                "\n".join(f"* {line}" for line in conditions),
             ]
         )
         + "\n"
@@ -171,16 +196,11 @@ def _median(runs: list[dict[str, Any]] | None, name: str) -> float | None:
     return median(run[name] for run in runs) if runs else None
 
 
-def _figure(value: float | None) -> str:
-    if value is None:
-        return cells.NOTHING
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Measure Nuncio's transports side by side.")
     add = parser.add_argument
     add("--python", default=usual_interpreter(".venv"), help="which has Nuncio")
+    add("--plain", action="store_true", help="that Nuncio is plain Python")
     add("--transports", metavar="NAME,…", type=_names, default=TRANSPORTS)
     add("--rounds", type=int, default=3)
     add("--seconds", type=float, default=3.0)

@@ -59,9 +59,9 @@ fi
 # being one of them, nor what other people's programs say.
 above=""
 if [ $# = 0 ]; then
-  for folder in browser cli client cluster/redis cluster/test_matrix.py cluster/test_emitter.py \
-    docs examples faults hostile hosts interop peers presence sync testing webrtc webtransport \
-    workers; do
+  for folder in browser chaos cli client cluster/mongo cluster/nats cluster/postgres cluster/redis \
+    cluster/test_emitter.py cluster/test_matrix.py docs examples faults hostile hosts interop peers \
+    presence sync testing webrtc webtransport workers; do
     above="$above --ignore=tests/$folder"
   done
 fi

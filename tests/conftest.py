@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import signal
@@ -25,6 +26,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# Where Debian keeps what only one version of may be in the path.
+_ELSEWHERE = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
+
+
 def pytest_report_header() -> str:
     return str(build_info())
 
@@ -34,7 +39,7 @@ def find_program(name: str) -> str:
 
     Under NUNCIO_PROGRAMS=all, which `make test` sets once it has installed them, it fails instead.
     """
-    path = shutil.which(name)
+    path = shutil.which(name) or shutil.which(name, path=os.pathsep.join(_ELSEWHERE))
     if path is None:
         if os.environ.get("NUNCIO_PROGRAMS") == "all":
             pytest.fail(f"{name} is not installed")

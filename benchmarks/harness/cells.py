@@ -20,7 +20,7 @@ LEGEND = {
     DISTURBED: "~ another process or the hypervisor took more than 5 % of a CPU during a run.",
 }
 
-_SIGNS = {VOID: "†", SATURATED: "\\*", WAITED: "‡", DISTURBED: "~"}
+SIGNS = {VOID: "†", SATURATED: "\\*", WAITED: "‡", DISTURBED: "~"}
 _JOINED = "\N{NO-BREAK SPACE}"  # between a figure and its unit
 
 
@@ -31,28 +31,28 @@ def overview(row: Row | None, mode: Mode) -> str:
     if row.cost is None:
         return f"void{_signs(row)}"
     unit = "KiB" if mode.idle else "µs"
-    ratio = f" ({_ratio(row)})" if row.ratio and row.contender != BASELINE else ""
-    return f"{_number(row.cost)}{_JOINED}{unit}{ratio}{_signs(row)}"
+    ratio = f" ({times(row.ratio)})" if row.ratio and row.contender != BASELINE else ""
+    return f"{number(row.cost)}{_JOINED}{unit}{ratio}{_signs(row)}"
 
 
 def server(row: Row) -> list[str]:
     """A server's cells in the table of a mode."""
-    cells = [_number(row.rate), _number(row.cost), _spread(row), _ratio(row)]
-    return _signed(row, [*cells, _number(row.p50), _number(row.p99)])
+    cells = [number(row.rate), number(row.cost), _spread(row), times(row.ratio)]
+    return _signed(row, [*cells, number(row.p50), number(row.p99)])
 
 
 def client(row: Row) -> list[str]:
     """A client's cells in the table of a mode."""
     of_cpu_second = 1e6 / row.cost if row.cost else None
     used = NOTHING if row.cpu is None else f"{row.cpu * 100:.0f}{_JOINED}%"
-    cells = [_number(of_cpu_second), _number(row.cost), _spread(row), _ratio(row)]
-    return _signed(row, [*cells, _number(row.rate), used])
+    cells = [number(of_cpu_second), number(row.cost), _spread(row), times(row.ratio)]
+    return _signed(row, [*cells, number(row.rate), used])
 
 
 def idle(row: Row) -> list[str]:
     """The cells of a server or client in the table of an idle mode."""
-    cells = [_number(row.cost), _spread(row), _ratio(row), _mib(row.base), _mib(row.whole)]
-    return _signed(row, cells if row.opening is None else [*cells, _number(row.opening)])
+    cells = [number(row.cost), _spread(row), times(row.ratio), _mib(row.base), _mib(row.whole)]
+    return _signed(row, cells if row.opening is None else [*cells, number(row.opening)])
 
 
 def table(lines: Sequence[Sequence[str]]) -> str:
@@ -71,27 +71,28 @@ def _signed(row: Row, cells: list[str]) -> list[str]:
 
 
 def _signs(row: Row) -> str:
-    return "".join(_SIGNS[mark] for mark in row.marks)
+    return "".join(SIGNS[mark] for mark in row.marks)
 
 
 def _spread(row: Row) -> str:
     if row.runs < 2:
         return NOTHING
-    return f"{_number(row.lowest)} to {_number(row.highest)}"
+    return f"{number(row.lowest)} to {number(row.highest)}"
 
 
-def _ratio(row: Row) -> str:
-    return NOTHING if row.ratio is None else f"{_number(row.ratio)}{_JOINED}{TIMES}"
+def times(value: float | None) -> str:
+    """How many times as much."""
+    return NOTHING if value is None else f"{number(value)}{_JOINED}{TIMES}"
 
 
 def _mib(kib: float | None) -> str:
-    return NOTHING if kib is None else _number(kib / 1024)
+    return NOTHING if kib is None else number(kib / 1024)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     """Three digits or the whole number, so that no figure looks more exact than it is."""
     if value is None:
         return NOTHING
-    if value >= 100:
+    if abs(value) >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

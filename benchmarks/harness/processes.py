@@ -24,7 +24,7 @@ class Failed(Exception):
 
 
 def figures(
-    command: Sequence[str], env: Mapping[str, str], cpu: int, seconds: float, server_pid: int
+    command: Sequence[str], env: Mapping[str, str], cpu: int, seconds: float, *servers: int
 ) -> dict[str, Any]:
     """Run a load generator or a client, and read the one line of JSON that it prints.
 
@@ -33,30 +33,58 @@ def figures(
         env: additions to the environment.
         cpu: the CPU it runs on.
         seconds: the time it has.
-        server_pid: the server it works with.
+        servers: the process ids of those it works with.
 
     Returns:
         Its figures with one more, `others_cpu`: CPU seconds per second that neither it nor the
-        server used.
+        servers used.
 
     Raises:
         Failed: it printed nothing, or not in time.
     """
-    start, others = time.monotonic(), cpu_of_others(server_pid)
-    with pinned(cpu):
-        program = _start(command, env, subprocess.PIPE, subprocess.PIPE)
+    (found,) = all_figures([(command, cpu)], env, seconds, *servers)
+    return found
+
+
+def all_figures(
+    commands: Sequence[tuple[Sequence[str], int]],
+    env: Mapping[str, str],
+    seconds: float,
+    *servers: int,
+) -> list[dict[str, Any]]:
+    """Run several at the same time; see `figures`.
+
+    Args:
+        commands: how each is started, and the CPU it runs on.
+        env: additions to the environment.
+        seconds: the time they have.
+        servers: the process ids of those they work with.
+    """
+    start, others = time.monotonic(), cpu_of_others(*servers)
+    programs: list[subprocess.Popen[bytes]] = []
+    try:
+        for command, cpu in commands:
+            with pinned(cpu):
+                programs.append(_start(command, env, subprocess.PIPE, subprocess.PIPE))
+        names = [os.path.basename(command[0]) for command, _ in commands]
+        found = [_result(*one, seconds) for one in zip(names, programs, strict=True)]
+    finally:
+        for program in programs:
+            stop(program)
+    ours = (*servers, *(program.pid for program in programs))
+    spent = max(0.0, cpu_of_others(*ours) - others) / (time.monotonic() - start)
+    return [{**one, "others_cpu": round(spent, 4)} for one in found]
+
+
+def _result(name: str, program: subprocess.Popen[bytes], seconds: float) -> dict[str, Any]:
     try:
         output, complaint = program.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         raise Failed(f"no result within {seconds:.0f} s") from None
-    finally:
-        stop(program)
     if not output:
         said = complaint.decode(errors="replace").strip() or f"status {program.returncode}"
-        raise Failed(f"{os.path.basename(command[0])}: {said}")
+        raise Failed(f"{name}: {said}")
     found: dict[str, Any] = json.loads(output)
-    spent = cpu_of_others(server_pid, program.pid) - others
-    found["others_cpu"] = round(max(0.0, spent) / (time.monotonic() - start), 4)
     return found
 
 
@@ -74,13 +102,13 @@ def server(
     Raises:
         Failed: it ended or did not listen in time. The message has the end of its output.
     """
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryFile() as log:
         with pinned(cpu):
             process = _start([*command, "--port", str(port)], env, log, subprocess.STDOUT)
         try:
             try:
-                _wait_until_listening(process, port)
+                wait_until_listening(process, port)
                 yield process, port
             except Failed as error:
                 raise Failed(f"{error}{_tail(log)}") from None
@@ -104,7 +132,12 @@ def _start(
         raise Failed(f"{command[0]}: {error.strerror}") from None
 
 
-def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a process accepts connections.
+
+    Raises:
+        Failed: it ended, or did not listen in time.
+    """
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -118,7 +151,8 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
     raise Failed(f"the server did not listen within {_START_SECONDS:.0f} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody has now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from harness.contenders import (
     BENCHMARKS,
@@ -16,6 +17,14 @@ from harness.contenders import (
 
 SERVERS = BENCHMARKS / "servers"
 
+_ADAPTERS_PROBE = """
+const names = [
+  "@socket.io/redis-adapter", "@socket.io/redis-streams-adapter", "redis",
+  "@socket.io/cluster-adapter",
+];
+const parts = names.map((name) => `${name} ${require(name + "/package.json").version}`);
+console.log(JSON.stringify({ version: parts.join(", ") }));
+"""
 _PSIO_PROBE = """
 import json, platform
 from importlib.metadata import version
@@ -39,6 +48,16 @@ def _node(key: str, title: str, node: str, *options: str) -> Contender:
     version = node_version(node, "socket.io")
     command = (node, str(SERVERS / "node_server.js"), *options)
     return Contender(key, title, command, version, {"NODE_ENV": "production"}, variants=True)
+
+
+def with_adapters(contender: Contender, node: str) -> Contender:
+    """Node.js with the versions of its adapters for clusters.
+
+    Raises:
+        Unavailable: they are not installed.
+    """
+    found = probe(node, "-e", _ADAPTERS_PROBE, cwd=BENCHMARKS)
+    return replace(contender, version=f"{contender.version}, {found['version']}")
 
 
 def _python_socketio(python: str) -> Contender:

@@ -4,7 +4,8 @@
 out and runs as any ASGI application would, with uvicorn's own WebSocket implementation.
 `--typed` annotates the arguments, so that they are checked; `--class` registers a class.
 `--parser msgpack` speaks MessagePack, `--eio3` admits old clients, `--recovery` remembers events.
-`--transports` names those that are served.
+`--transports` names those that are served. `--adapter` joins a cluster over the Redis at `--redis`;
+`--workers` names the folder where the workers of one server meet.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ from typing import Any
 import uvicorn
 
 import nuncio
+from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
+
+ADAPTERS = {
+    "classic": RedisAdapter,
+    "sharded": RedisShardedAdapter,
+    "streams": RedisStreamsAdapter,
+}
 
 
 def register(io: nuncio.Server) -> None:
@@ -108,11 +116,17 @@ def main() -> None:
     parser.add_argument("--recovery", action="store_true")
     parser.add_argument("--transports", default="polling,websocket", help="names, with commas")
     parser.add_argument("--host", choices=("native", "asgi"), default="native")
+    parser.add_argument("--adapter", choices=tuple(ADAPTERS))
+    parser.add_argument("--redis", default="redis://127.0.0.1:6379", help="its address")
+    parser.add_argument("--workers", default=False, help="the folder where they meet")
     parser.add_argument("--parser", choices=("json", "msgpack"), default="json")
     options = parser.parse_args()
 
     packets = nuncio.MsgPackParser() if options.parser == "msgpack" else nuncio.JSONParser()
+    adapter = ADAPTERS[options.adapter](options.redis) if options.adapter else None
     io = nuncio.Server(
+        adapter=adapter,
+        workers=options.workers,
         parser=packets,
         allow_eio3=options.eio3,
         connection_state_recovery=options.recovery,

@@ -76,12 +76,17 @@ def server(**options: Any) -> nuncio.Server:
     return io
 
 
+async def console_of(io: nuncio.Server) -> str:
+    """Begin to serve; returns the address of the console."""
+    listening = await io.listen(0)
+    return f"http://127.0.0.1:{listening.port}/socket.io/console/"
+
+
 @pytest.fixture(scope="module")
 def home(run: Run) -> Iterator[tuple[nuncio.Server, str]]:
     """The server, and the address of its console."""
     io = server()
-    listening = run(io.listen(0))
-    yield io, f"http://127.0.0.1:{listening.port}/socket.io/console/"
+    yield io, run(console_of(io))
     run(io.close(timeout=1))
 
 
@@ -723,8 +728,7 @@ def test_every_transport_by_itself(run: Run, browser: Browser) -> None:
     async def visit() -> None:
         names = ["polling", "websocket", "stream", "sse", "forever"]
         io = server(transports=names)
-        own = await io.listen(0)
-        async with visiting(browser, f"http://127.0.0.1:{own.port}/socket.io/console/") as page:
+        async with visiting(browser, await console_of(io)) as page:
             assert await page.locator("#transports input:enabled").count() == len(names)
             for name in names:
                 for other in names:
@@ -744,8 +748,7 @@ def test_every_transport_by_itself(run: Run, browser: Browser) -> None:
 def test_a_server_that_writes_messagepack(run: Run, browser: Browser) -> None:
     async def visit() -> None:
         io = server(parser=nuncio.MsgPackParser())
-        own = await io.listen(0)
-        async with visiting(browser, f"http://127.0.0.1:{own.port}/socket.io/console/") as page:
+        async with visiting(browser, await console_of(io)) as page:
             await connects(page)
             await emits(page, "echo", '{"packed": true}')
             await sees(page, "ack", "echo", "{packed: true}")
@@ -777,8 +780,7 @@ def test_below_another_path(run: Run, browser: Browser) -> None:
 def test_who_is_no_longer_signed_in_is_asked_again(run: Run, browser: Browser) -> None:
     async def visit() -> None:
         io = server()
-        own = await io.listen(0)
-        async with visiting(browser, f"http://127.0.0.1:{own.port}/socket.io/console/") as page:
+        async with visiting(browser, await console_of(io)) as page:
             await connects(page)
             await eventually(lambda: io.engine.clients_count == 1)
             await page.context.clear_cookies()

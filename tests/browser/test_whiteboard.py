@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,35 @@ def visit(
     """A page at a board."""
     stored = {"whiteboard-name": name, "whiteboard-hint": "seen"}
     return opened(browser, f"http://127.0.0.1:{port}/#{board}", stored, **context)
+
+
+class Serving:
+    """The application on a port of its own.
+
+    Args:
+        browser: where pages are opened.
+        port: the port.
+        stack: what ends with the application.
+    """
+
+    def __init__(self, browser: Browser, port: int, stack: AsyncExitStack) -> None:
+        self._browser = browser
+        self.port = port
+        self.stack = stack
+
+    async def page(self, name: str = "Ada", *, port: int = 0, **options: Any) -> Page:
+        """Open a page; see `visit`."""
+        page = visit(self._browser, port or self.port, name, **options)
+        return await self.stack.enter_async_context(page)
+
+
+@asynccontextmanager
+async def serving(browser: Browser) -> AsyncIterator[Serving]:
+    """Serve the application, with no boards yet."""
+    app = example()
+    async with AsyncExitStack() as stack:
+        listening = await stack.enter_async_context(await app.io.listen(0, app=app.page))
+        yield Serving(browser, listening.port, stack)
 
 
 async def ready(*pages: Page) -> None:
@@ -83,14 +112,10 @@ def test_several_pages_draw_and_agree_to_the_pixel(
     run: Run, browser: Browser, screenshots: Path
 ) -> None:
     async def main() -> None:
-        app = example()
-        async with AsyncExitStack() as stack:
-            port = (await stack.enter_async_context(await app.io.listen(0, app=app.page))).port
-            ada = await stack.enter_async_context(visit(browser, port))
-            grace = await stack.enter_async_context(
-                visit(browser, port, "Grace", viewport={"width": 900, "height": 700})
-            )
-            tim = await stack.enter_async_context(visit(browser, port, "Tim", **PHONE))
+        async with serving(browser) as server:
+            ada = await server.page()
+            grace = await server.page("Grace", viewport={"width": 900, "height": 700})
+            tim = await server.page("Tim", **PHONE)
             await ready(ada, grace, tim)
             empty = await agree(ada, grace, tim, strokes=0)
             # All three at once.
@@ -122,11 +147,9 @@ def test_who_comes_late_loads_again_or_sees_an_undo_has_the_same_board(
     run: Run, browser: Browser
 ) -> None:
     async def main() -> None:
-        app = example()
-        async with AsyncExitStack() as stack:
-            port = (await stack.enter_async_context(await app.io.listen(0, app=app.page))).port
-            ada = await stack.enter_async_context(visit(browser, port))
-            grace = await stack.enter_async_context(visit(browser, port, "Grace"))
+        async with serving(browser) as server:
+            ada = await server.page()
+            grace = await server.page("Grace")
             await ready(ada, grace)
             empty = await agree(ada, grace, strokes=0)
             await draw(grace, LINE)
@@ -136,7 +159,7 @@ def test_who_comes_late_loads_again_or_sees_an_undo_has_the_same_board(
             await draw(ada, RING)
             second = await agree(ada, grace, strokes=3)
             # Who comes late has it all, and so has who loads the page again.
-            late = await stack.enter_async_context(visit(browser, port, "Late"))
+            late = await server.page("Late")
             await ready(late)
             await grace.reload()
             await ready(grace)
@@ -160,14 +183,10 @@ def test_after_a_cut_nothing_is_lost_or_doubled(
     run: Run, browser: Browser, screenshots: Path
 ) -> None:
     async def main() -> None:
-        app = example()
-        async with AsyncExitStack() as stack:
-            port = (await stack.enter_async_context(await app.io.listen(0, app=app.page))).port
-            proxy = await stack.enter_async_context(FaultProxy(port))
-            ada = await stack.enter_async_context(visit(browser, proxy.port, color_scheme="dark"))
-            grace = await stack.enter_async_context(
-                visit(browser, port, "Grace", color_scheme="dark")
-            )
+        async with serving(browser) as server:
+            proxy = await server.stack.enter_async_context(FaultProxy(server.port))
+            ada = await server.page(port=proxy.port, color_scheme="dark")
+            grace = await server.page("Grace", color_scheme="dark")
             await ready(ada, grace)
             await draw(ada, WAVE)
             await agree(ada, grace, strokes=1)
@@ -222,11 +241,9 @@ def test_a_server_that_starts_again_has_an_empty_board_and_takes_what_was_not_se
 
 def test_boards_are_apart_and_the_address_names_them(run: Run, browser: Browser) -> None:
     async def main() -> None:
-        app = example()
-        async with AsyncExitStack() as stack:
-            port = (await stack.enter_async_context(await app.io.listen(0, app=app.page))).port
-            ada = await stack.enter_async_context(visit(browser, port))
-            grace = await stack.enter_async_context(visit(browser, port, "Grace", "Other%20plans"))
+        async with serving(browser) as server:
+            ada = await server.page()
+            grace = await server.page("Grace", board="Other%20plans")
             await ready(ada, grace)
             await draw(ada, WAVE)
             await agree(ada, strokes=1)
@@ -245,12 +262,10 @@ def test_boards_are_apart_and_the_address_names_them(run: Run, browser: Browser)
 
 def test_cursors_come_and_go_and_have_names(run: Run, browser: Browser) -> None:
     async def main() -> None:
-        app = example()
-        async with AsyncExitStack() as stack:
-            port = (await stack.enter_async_context(await app.io.listen(0, app=app.page))).port
-            ada = await stack.enter_async_context(visit(browser, port))
+        async with serving(browser) as server:
+            ada = await server.page()
             await ready(ada)
-            async with visit(browser, port, "<b>Grace</b>") as grace:
+            async with visit(browser, server.port, "<b>Grace</b>") as grace:
                 await ready(grace)
                 for x in range(300, 380, 8):
                     await grace.mouse.move(x, 300)
@@ -273,10 +288,8 @@ def test_cursors_come_and_go_and_have_names(run: Run, browser: Browser) -> None:
 
 def test_two_fingers_move_and_zoom_and_draw_nothing(run: Run, browser: Browser) -> None:
     async def main() -> None:
-        app = example()
-        async with AsyncExitStack() as stack:
-            port = (await stack.enter_async_context(await app.io.listen(0, app=app.page))).port
-            tim = await stack.enter_async_context(visit(browser, port, "Tim", **PHONE))
+        async with serving(browser) as server:
+            tim = await server.page("Tim", **PHONE)
             await ready(tim)
             before = await tim.evaluate("view.scale")
             wide: list[Points] = [
@@ -296,11 +309,9 @@ def test_two_fingers_move_and_zoom_and_draw_nothing(run: Run, browser: Browser) 
 
 def test_a_long_stroke_becomes_several(run: Run, browser: Browser) -> None:
     async def main() -> None:
-        app = example()
-        async with AsyncExitStack() as stack:
-            port = (await stack.enter_async_context(await app.io.listen(0, app=app.page))).port
-            ada = await stack.enter_async_context(visit(browser, port))
-            grace = await stack.enter_async_context(visit(browser, port, "Grace"))
+        async with serving(browser) as server:
+            ada = await server.page()
+            grace = await server.page("Grace")
             await ready(ada, grace)
             # As fast as a hand could never draw.
             await ada.evaluate(
@@ -324,10 +335,8 @@ def test_a_long_stroke_becomes_several(run: Run, browser: Browser) -> None:
 
 def test_the_board_is_saved_as_a_picture(run: Run, browser: Browser, tmp_path: Path) -> None:
     async def main() -> None:
-        app = example()
-        async with AsyncExitStack() as stack:
-            port = (await stack.enter_async_context(await app.io.listen(0, app=app.page))).port
-            ada = await stack.enter_async_context(visit(browser, port, color_scheme="dark"))
+        async with serving(browser) as server:
+            ada = await server.page(color_scheme="dark")
             await ready(ada)
             await ada.keyboard.press("1")
             await draw(ada, WAVE)

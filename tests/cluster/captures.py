@@ -15,11 +15,21 @@ def _lines(name: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
-def wire(*files: str) -> list[dict[str, Any]]:
-    """Every message that went over Redis in these captures."""
-    return [one for one in _lines("redis-wire") if one["file"] in files]
+def wire(*files: str, bus: str = "redis") -> list[dict[str, Any]]:
+    """Every message that went over the bus in these captures."""
+    return [one for one in _lines(f"{bus}-wire") if one["file"] in files]
 
 
-def replays(*adapters: str) -> list[dict[str, Any]]:
+def replays(*adapters: str, bus: str = "redis") -> list[dict[str, Any]]:
     """The cases of these adapters: what one server published, and what the other made of it."""
-    return [one for one in _lines("redis-replay") if one["adapter"] in adapters]
+    return [one for one in _lines(f"{bus}-replay") if one["adapter"] in adapters]
+
+
+def mongo_replays() -> list[dict[str, Any]]:
+    """The same of the adapter over MongoDB, whose messages are documents."""
+    return _lines("mongo-replay")
+
+
+def mongo_recovery() -> list[dict[str, Any]]:
+    """What was written and asked when a client came back to another server, in order."""
+    return _lines("mongo-recovery")

@@ -1,4 +1,4 @@
-"""Redis and Node for tests of clusters, each started once for a run."""
+"""Redis, PostgreSQL, NATS and Node for tests of clusters, each started once for a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.clusters import Bus, Kind
+from tests.support.mongod.server import Mongod
+from tests.support.nats import Nats
 from tests.support.nodeserver import PROGRAM, NodeHome
+from tests.support.postgres import Postgres
 from tests.support.redis import Redis
 
 
@@ -28,3 +32,34 @@ def redis(home: NodeHome, program: Callable[[str], str]) -> Iterator[Redis]:
     home.run(redis.__aenter__())
     yield redis
     home.run(redis.__aexit__())
+
+
+@pytest.fixture(scope="session")
+def nats(home: NodeHome, program: Callable[[str], str]) -> Iterator[Nats]:
+    """One NATS with JetStream, in the loop of `home`."""
+    nats = Nats(program("nats-server"))
+    home.run(nats.__aenter__())
+    yield nats
+    home.run(nats.__aexit__())
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Iterator[Mongod]:
+    """What drivers take for a MongoDB, in a thread of its own."""
+    with Mongod() as mongod:
+        yield mongod
+
+
+def postgres(home: NodeHome, program: Callable[[str], str]) -> Iterator[Postgres]:
+    """One PostgreSQL, in the loop of `home`."""
+    postgres = Postgres(program("postgres"))
+    home.run(postgres.__aenter__())
+    yield postgres
+    home.run(postgres.__aexit__())
+
+
+@pytest.fixture
+def bus(kind: Kind, request: pytest.FixtureRequest) -> Bus:
+    """What carries the cluster of a test that has the parameter `kind`; started by the first."""
+    found: Bus = request.getfixturevalue(kind.bus)
+    return found

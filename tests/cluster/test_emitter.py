@@ -17,9 +17,9 @@ from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapte
 from nuncio.cluster.emitter import Emitting
 from nuncio.cluster.messages import ClusterMessage
 from tests.cluster import captures
-from tests.cluster.kinds import KINDS, NODE_CLIENTS
+from tests.cluster.kinds import KINDS, NODE_CLIENTS, NODE_POOL, POSTGRES
 from tests.support.aio import eventually, run_async, until, within
-from tests.support.clusters import NODE, OURS, Cluster, Kind
+from tests.support.clusters import NODE, OURS, Bus, Cluster, Kind
 from tests.support.nodeserver import NodeHome
 from tests.support.ports import free_port
 from tests.support.redis import Redis
@@ -100,11 +100,8 @@ def test_several_rooms() -> None:
     assert b"room1" in command[2] and command[2].endswith(b"\xa6except\x91\xa5room2")
 
 
-@pytest.fixture(scope="module", params=[OURS, NODE])
-def at(request: pytest.FixtureRequest) -> str:
-    """Whose server hears it."""
-    found: str = request.param
-    return found
+# Whose server hears it.
+PLACES = [(kind, at) for kind in KINDS for at in (OURS, NODE) if kind.node or at == OURS]
 
 
 def maker(kind: Kind, url: str) -> Any:
@@ -112,17 +109,20 @@ def maker(kind: Kind, url: str) -> Any:
     return kind.ours(url)
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(("kind", "at"), PLACES, ids=lambda one: getattr(one, "name", one))
 @run_async
 async def test_our_emitter_reaches_clients_of_ours_and_node_s(
-    home: NodeHome, redis: Redis, kind: Kind, at: str
+    home: NodeHome, kind: Kind, bus: Bus, at: str
 ) -> None:
-    cluster = Cluster(kind, redis.url, home.program)
+    if at == NODE and not kind.node:
+        pytest.skip("Node has no such adapter")
+    url = bus.url
+    cluster = Cluster(kind, url, home.program)
     try:
         side = await cluster.side(at)
         client, id = side.client, str(side.client.socket.id)
         await until(side.count, 1)
-        async with nuncio.Emitter(maker(kind, redis.url)) as emitter:
+        async with nuncio.Emitter(maker(kind, url)) as emitter:
             await emitter.emit("e", 1, {"a": [None]}, b"\x00")
             assert await client.next("e") == [1, {"a": [None]}, b"\x00"]
             await emitter.to(id).sockets_join(["x", 5])
@@ -135,11 +135,11 @@ async def test_our_emitter_reaches_clients_of_ours_and_node_s(
             emitter.except_(id).emit("e", 4)
             emitter.server_side_emit("told", "from an emitter")
             assert await side.told() == ["from an emitter"]
-        await asyncio.to_thread(say_blocking, maker(kind, redis.url))
+        await asyncio.to_thread(say_blocking, maker(kind, url))
         assert await client.next("e") == ["blocking"]
         # It counts as nobody.
         assert await side.count() == 1
-        async with nuncio.Emitter(maker(kind, redis.url)) as emitter:
+        async with nuncio.Emitter(maker(kind, url)) as emitter:
             emitter.disconnect_sockets()
         await client.next("disconnect")
     finally:
@@ -152,20 +152,26 @@ def say_blocking(adapter: Any) -> None:
         emitter.emit("e", "blocking")
 
 
+# JavaScript that makes the official emitter of each family, which has one on npm.
+OFFICIAL = {
+    KINDS[0]: NODE_CLIENTS + 'const { Emitter } = require("@socket.io/redis-emitter");'
+    "io.emitter = new Emitter(lines[0], { key: args[1] });",
+    POSTGRES: NODE_POOL + 'const { Emitter } = require("@socket.io/postgres-emitter");'
+    'io.emitter = new Emitter(pool, "/", { channelPrefix: args[1], tableName: args[1] });',
+}
+
+
+@pytest.mark.parametrize("kind", OFFICIAL, ids=lambda kind: kind.name)
 @run_async
-async def test_the_official_emitter_reaches_our_clients(home: NodeHome, redis: Redis) -> None:
-    kind = KINDS[0]
-    cluster = Cluster(kind, redis.url, home.program)
+async def test_the_official_emitter_reaches_our_clients(
+    home: NodeHome, kind: Kind, bus: Bus
+) -> None:
+    cluster = Cluster(kind, bus.url, home.program)
     try:
         ours = await cluster.our_side()
         node = await cluster.node_side()
         id = str(ours.client.socket.id)
-        await node.server.run(
-            NODE_CLIENTS + 'const { Emitter } = require("@socket.io/redis-emitter");'
-            "io.emitter = new Emitter(lines[0], { key: args[1] });",
-            redis.url,
-            kind.name,
-        )
+        await node.server.run(OFFICIAL[kind], bus.url, kind.name)
 
         async def emitter(code: str) -> None:
             await node.server.run(f"io.emitter.{code}", id)

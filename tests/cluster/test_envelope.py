@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
 
 from nuncio.cluster import envelope
-from nuncio.cluster.messages import SHAPES, ClusterMessage, Kind, ServerAnswer
+from nuncio.cluster.messages import (
+    SHAPES,
+    Broadcast,
+    ClusterMessage,
+    FetchSockets,
+    Kind,
+    Options,
+    ServerAnswer,
+    SocketsRooms,
+)
 from nuncio.errors import PacketError
 from tests.cluster import captures
 
@@ -82,3 +92,71 @@ def test_what_is_no_message_is_told(data: bytes) -> None:
 def test_what_is_no_entry_is_told(fields: dict[bytes, bytes]) -> None:
     with pytest.raises(PacketError):
         envelope.from_fields(fields)
+
+
+def entry(message: ClusterMessage) -> dict[bytes, bytes]:
+    """A message as an entry that was read."""
+    fields = [one.encode() for one in envelope.to_fields(message)]
+    return dict(zip(fields[::2], fields[1::2], strict=True))
+
+
+def glance(message: ClusterMessage) -> list[Any]:
+    """Whom a message is for, which is the same in all forms."""
+    (found,) = {
+        json.dumps(rooms)
+        for rooms in (
+            envelope.rooms_of_entry(entry(message)),
+            envelope.rooms_of_message(envelope.encode(message)),
+            envelope.rooms_of_message(envelope.encode_packed(message)),
+        )
+    }
+    rooms: list[Any] = json.loads(found)
+    return rooms
+
+
+@pytest.mark.parametrize("argument", [1, b"\x00"])
+def test_whom_a_message_is_for_is_seen_at_a_glance(argument: Any) -> None:
+    packet = {"type": 2, "data": ["e", argument, {"opts": {"rooms": ["not this"]}}]}
+    several: list[str | int] = ["a", 5, "☃"]
+    for rooms in (several, []):
+        told = Broadcast(packet=packet, opts=Options(list(rooms), ["x"]))
+        assert glance(ClusterMessage("u", "/", Kind.BROADCAST, told)) == rooms
+        # Who is asked has to answer, whoever is there.
+        told.request = "r"
+        assert glance(ClusterMessage("u", "/", Kind.BROADCAST, told)) == []
+    joins = SocketsRooms(Options(["a"]), ["b"])
+    assert glance(ClusterMessage("u", "/", Kind.SOCKETS_JOIN, joins)) == ["a"]
+    asked = FetchSockets(Options(["a"]), "r")
+    assert glance(ClusterMessage("u", "/", Kind.FETCH_SOCKETS, asked)) == []
+    assert glance(ClusterMessage("u", "/", Kind.SERVER_SIDE_EMIT_RESPONSE, ServerAnswer("r"))) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {b"type": b"9"},
+        {b"type": b""},
+        {b"type": b"-3"},
+        {b"type": b"3" * 10_000},
+        {b"data": b""},
+        {b"data": b"*"},
+        {b"data": b"{"},
+        {b"data": b'{"opts":{"rooms":[[]]}}'},
+        {b"data": b'{"opts":{"rooms":null}}'},
+        {b"data": b'{"opts":null}'},
+        {b"data": b"{}"},
+        {b"data": b'{"opts":{"rooms":["x"]},"packet":' + b"[" * 100_000},
+        {b"data": b"gA=="},
+        {b"data": b"wQ=="},
+    ],
+)
+def test_what_a_glance_does_not_tell_is_read(change: dict[bytes, bytes]) -> None:
+    told = Broadcast(packet={"type": 2, "data": ["e"]}, opts=Options(["a"]))
+    fields = entry(ClusterMessage("u", "/", Kind.BROADCAST, told))
+    assert envelope.rooms_of_entry(fields) == ["a"]
+    assert envelope.rooms_of_entry(fields | change) == []
+
+
+@pytest.mark.parametrize("data", [*GARBAGE, b'{"type":"3"}', b'{"type":3,"data":5}'])
+def test_what_is_no_message_is_for_nobody_known(data: bytes) -> None:
+    assert envelope.rooms_of_message(data) == []

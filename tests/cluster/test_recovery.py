@@ -6,7 +6,8 @@ import pytest
 
 from nuncio import OptionError, RecoveryOptions, Server
 from nuncio.cluster.options import BroadcastOptions
-from nuncio.cluster.recovery import RecoveryLog, SavedSession
+from nuncio.cluster.past import Past
+from nuncio.cluster.recovery import Entry, RecoveryLog, SavedSession
 from nuncio.engine.wheel import TimerWheel
 from nuncio.protocol.engineio import Message
 from tests.support.clock import FakeLoop
@@ -216,3 +217,96 @@ def test_ways_to_switch_it_on(option: Any) -> None:
 @pytest.mark.parametrize("option", [False, None])
 def test_ways_to_leave_it_off(option: Any) -> None:
     assert Server(connection_state_recovery=option).recovery is None
+
+
+# Clients that come from another server.
+
+
+def brought(book: Book) -> Past:
+    """What comes along: three events of another server, the last of them on the way."""
+    past = Past(-3, book.log.last)
+    past.epochs = {"elsewhere.": -12}
+    past.offsets = {"third.7": 0}
+    for number, text in ((-2, b"a"), (-1, b"b")):
+        past.entries.append((number, Entry(0.0, Message(text), ALL, False)))
+    past.shared = [(0, Entry(0.0, Message(b"c"), ALL, False))]
+    return past
+
+
+def arrived(book: Book, past: Past, sid: str = "ada") -> SavedSession:
+    session = SavedSession(sid, f"pid of {sid}", {sid: -3}, -3)
+    book.log.adopt(session, past, book.wheel)
+    return session
+
+
+@pytest.mark.parametrize(
+    ("offset", "expected"),
+    [
+        ("", [b"a", b"b", b"c", b"2"]),
+        ("elsewhere.10", [b"b", b"c", b"2"]),
+        ("elsewhere.11", [b"c", b"2"]),
+        ("third.7", [b"2"]),
+        # Before the session began there is nothing that it can have.
+        ("elsewhere.1", [b"a", b"b", b"c", b"2"]),
+        ("elsewhere.x", None),
+        ("elsewhere.", None),
+        ("nowhere.10", None),
+    ],
+)
+def test_what_came_along_comes_before_what_was_said_here(
+    offset: str, expected: list[bytes] | None
+) -> None:
+    book = Book()
+    book.say(b"1")
+    arrived(book, brought(book))
+    book.say(b"2")
+    assert book.back("ada", offset) == expected
+
+
+def test_an_offset_of_here_is_behind_what_came_along() -> None:
+    book = Book()
+    early = book.say(b"1")
+    arrived(book, brought(book))
+    offset = book.say(b"2")
+    book.say(b"3")
+    assert book.back("ada", offset) == [b"3"]
+    # But this one it was never given.
+    arrived(book, brought(book), "bob")
+    assert book.back("bob", early) is None
+
+
+def test_what_is_others_past_alone_is_left_out() -> None:
+    book = Book()
+    past = brought(book)
+    past.skipped = 0
+    arrived(book, past)
+    assert book.back("ada") == [b"a", b"b"]
+
+
+def test_a_past_is_kept_until_it_has_been_received() -> None:
+    book = Book()
+    past = brought(book)
+    session = arrived(book, past)
+    assert book.back("ada") == [b"a", b"b", b"c"]
+    # Nothing of it arrived, and it is away again.
+    book.log.save(session, book.wheel)
+    book.log.settle(session.pid, past)
+    assert book.back("ada", "elsewhere.10") == [b"b", b"c"]
+    book.log.settle(session.pid, past)
+    assert book.log.past(session.pid) is None
+
+
+def test_own_events_are_told_as_long_as_all_of_them_are_known() -> None:
+    book = Book(max_packets=3)
+    for number in range(1, 4):
+        if number == 2:
+            book.log.coming("other", 7)
+        book.say(b"%d" % number)
+    told = book.log.own_after(0)
+    assert told is not None and [number for number, _ in told] == [1, 3]
+    book.say(b"4")
+    assert book.log.own_after(0) is None
+    told = book.log.own_after(1)
+    assert told is not None and [number for number, _ in told] == [3, 4]
+    assert book.log.own_after(4) == []
+    assert book.log.last_own == 4

@@ -324,19 +324,13 @@ http {{
 
 
 @pytest.mark.proxy
-@pytest.mark.parametrize("sticky", [False, True], ids=["one", "several"])
-def test_the_nginx_configuration_serves(
-    program: Callable[[str], str], tmp_path: Path, sticky: bool
-) -> None:
+def test_the_nginx_configuration_serves(program: Callable[[str], str], tmp_path: Path) -> None:
     nginx = program("nginx")
-    pages = [block for block in blocks("nginx") if block.page.endswith("deployment.md")]
-    full, several = (block.text for block in pages)
+    (full,) = [block.text for block in blocks("nginx") if block.page.endswith("deployment.md")]
     with program_running("listen", tmp_path) as (behind, _):
         port = free_port()
         text = full.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
         text = re.sub(r"ssl_certificate.*", "", text)
-        if sticky:
-            text = re.sub(r"upstream nuncio \{.*?\n\}", several, text, flags=re.DOTALL)
         text = re.sub(r"127\.0\.0\.1:300[0-9]", f"127.0.0.1:{behind}", text)
         file = tmp_path / "nginx.conf"
         file.write_text(NGINX.format(folder=tmp_path, configuration=text))

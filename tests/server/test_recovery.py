@@ -281,6 +281,68 @@ async def test_what_is_said_while_a_middleware_decides_is_not_lost() -> None:
 
 
 @run_async
+async def test_what_is_promised_while_a_middleware_decides_is_kept() -> None:
+    io = Server(connection_state_recovery={"skip_middlewares": False}, delivery="at-least-once")
+    visitor = Visitor(io)
+    visitor.lose()
+    go = asyncio.Event()
+
+    @io.use
+    async def wait(socket: Socket) -> None:
+        await go.wait()
+
+    assert visitor.come_back() == []
+    io.emit("meanwhile", 1)
+    # It goes, and that is to be kept for it.
+    visitor.lose()
+    go.set()
+    await eventually(lambda: io.sockets.adapter.occupied)
+    assert visitor.come_back() == []
+    io.emit("meanwhile", 2)
+    await eventually(lambda: io.sockets.sockets)
+    assert visitor.take() == [["meanwhile", 1], ["meanwhile", 2]]
+    outbox = visitor.socket._outbox
+    assert outbox is not None and len(outbox) == 2
+    visitor.acknowledge()
+    assert len(outbox) == 0
+
+
+@run_async
+async def test_a_link_that_breaks_before_what_was_missed_has_arrived() -> None:
+    io = recovering()
+    visitor = Visitor(io)
+    visitor.socket.join("room")
+    visitor.lose()
+    io.to("room").emit("e", 1)
+    io.emit("e", 2)
+    client = Client(io)
+    client.send("0" + json.dumps({"pid": visitor.pid}))
+    # Nothing of that is received.
+    client.lose()
+    io.to("room").emit("e", 3)
+    assert visitor.come_back() == [["e", 1], ["e", 2], ["e", 3]]
+
+
+@run_async
+async def test_what_is_sent_again_does_not_set_the_client_back() -> None:
+    io = recovering()
+    visitor = Visitor(io)
+    io.delivery("at-least-once").emit("e", 1)
+    io.emit("e", 2)
+    assert visitor.take() == [["e", 1], ["e", 2]]
+    visitor.lose()
+    client = Client(io)
+    client.send("0" + json.dumps({"pid": visitor.pid, "offset": visitor.offset}))
+    # All that is received is the first event, which was not acknowledged. An official client takes
+    # its offset for the last.
+    again = str(client.take()[0])
+    visitor.offset = json.loads(again[again.index("[") :])[-1]
+    client.lose()
+    io.emit("e", 3)
+    assert visitor.come_back() == [["e", 1], ["e", 3]]
+
+
+@run_async
 async def test_the_connection_handler_runs_again() -> None:
     io = recovering()
     seen: list[bool] = []

@@ -18,6 +18,14 @@ from tests.support.ours import Client, Ours
 Rooms = Iterable[str | int]
 
 
+class Bus(Protocol):
+    """What carries a cluster: a program, started by the fixture that a `Kind` names."""
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+
+
 class Side(Protocol):
     """One server of a cluster, with a client of its own."""
 
@@ -302,7 +310,7 @@ class NodeSide:
         )
 
 
-@dataclass
+@dataclass(eq=False)
 class Kind:
     """One adapter: a row of the matrix.
 
@@ -313,8 +321,11 @@ class Kind:
             is to be closed in `io.lines`; empty where there is no such adapter.
         node_options: the Node server's.
         options: our server's.
-        room_channel: the name of the sharded channel that each room has, in which `{}` stands for
-            the room; empty when there is none.
+        room_channel: from a room to the name of the channel or subject that it has; None when it
+            has none.
+        bus: the name of the fixture that starts what carries it, a `Bus`.
+        node_overtakes: whether with Node's servers what is small may overtake what is binary or
+            long.
     """
 
     name: str
@@ -322,11 +333,13 @@ class Kind:
     node: str = ""
     node_options: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
-    room_channel: str = ""
+    room_channel: Callable[[str | int], str] | None = None
+    bus: str = "redis"
+    node_overtakes: bool = False
 
 
 LEAVE = """
-for (const nsp of io._nsps.values()) nsp.adapter.close();
+for (const nsp of io._nsps.values()) await nsp.adapter.close();
 for (const line of io.lines) await line.quit().catch(() => {});
 """
 
@@ -364,7 +377,9 @@ class Cluster:
         self._endings += [io.close, listening.close]
         clients = Ours(f"http://127.0.0.1:{listening.port}", {})
         self._endings.append(clients.close)
-        return OurSide(io, clients, await clients.connect(auth={"name": "ours"}))
+        client = await clients.connect(auth={"name": "ours"})
+        client.recovers = bool(self._kind.options.get("connection_state_recovery"))
+        return OurSide(io, clients, client)
 
     async def node_side(self) -> NodeSide:
         """Start one of Node's."""

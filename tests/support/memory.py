@@ -122,6 +122,23 @@ class Client:
         handshake = _Handshake(request)
         waiting = io.engine.handle(handshake, True)
         assert waiting is None, "this client cannot wait for allow_request and the like"
+        self._begin(io, handshake)
+
+    @classmethod
+    async def arrive(cls, io: Server, nsp: str = "/") -> Client:
+        """As `join`, at a server that may take a moment, as workers do."""
+        client = cls.__new__(cls)
+        handshake = _Handshake(
+            Request("GET", "/socket.io/", "EIO=4&transport=websocket", [], None, False)
+        )
+        waiting = io.engine.handle(handshake, True)
+        if waiting is not None:
+            await waiting
+        client._begin(io, handshake)
+        client.connect(nsp)
+        return client
+
+    def _begin(self, io: Server, handshake: _Handshake) -> None:
         if handshake.wire is None:
             raise Refused(handshake.status)
         self.io = io

@@ -9,6 +9,7 @@ async with ours(server.url) as clients:
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -33,6 +34,8 @@ ENGINE = ("handshake", "open", "message", "upgrading", "upgrade", "upgrade_error
 
 # Attempts to reconnect follow each other quickly.
 QUICK: dict[str, Any] = {"reconnection_delay": 0.02, "randomization_factor": 0}
+
+_OFFSET = re.compile(r"[0-9]{10,}-[0-9]+")
 
 # What belongs to a socket; the rest belongs to its Manager.
 _OF_SOCKETS = ("auth", "retries", "ack_timeout")
@@ -100,14 +103,22 @@ class Client(Heard):
         socket: it.
         manager: its Manager.
         told: what the Manager tells.
+        recovers: whether what it is sent ends with an offset, which is left out here.
     """
 
     def __init__(self, socket: ClientSocket, told: Heard) -> None:
+        self.recovers = False
         super().__init__(socket, LIFECYCLE)
         self.socket = socket
         self.manager: Manager = socket.io
         self.told = told
         socket.on_any(self.add)
+
+    def add(self, name: str, *args: Any) -> None:
+        """See `Heard.add`."""
+        if self.recovers and args and _OFFSET.fullmatch(str(args[-1])):
+            args = args[:-1]
+        super().add(name, *args)
 
     @property
     def transport(self) -> str:

@@ -120,6 +120,10 @@ class Redis:
         finally:
             await client.aclose()
 
+    async def subscribed(self, channel: str) -> int:
+        """How many are subscribed to a sharded channel."""
+        return int((await self.command("PUBSUB", "SHARDNUMSUB", channel))[1])
+
     async def kill_connections(self, kind: str = "normal") -> None:
         """Cut the connections of everybody; `pubsub` for those that are subscribed."""
         await self.command("CLIENT", "KILL", "TYPE", kind)

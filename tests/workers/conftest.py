@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -11,9 +13,12 @@ from typing import Any
 import pytest
 
 import nuncio
+from nuncio.cluster import RedisMeeting
 from nuncio.workers.group import Worker
 from tests.interop.conftest import node as node
 from tests.support.aio import eventually
+from tests.support.redis import Redis
+from tests.workers.crowd import ONE_MACHINE, TWO_MACHINES, workers
 
 Register = Callable[[nuncio.Server], None]
 Start = Callable[..., AbstractAsyncContextManager["Crew"]]
@@ -71,29 +76,67 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         link.rmdir()
 
 
+@pytest.fixture(scope="session")
+def lasting_redis(program: Callable[[str], str]) -> Iterator[Redis]:
+    """One Redis for all tests that do it no harm."""
+    with asyncio.Runner() as runner:
+        redis = Redis(program("redis-server"))
+        runner.run(redis.__aenter__())
+        yield redis
+        runner.run(redis.__aexit__())
+
+
+@pytest.fixture(scope="session", params=[ONE_MACHINE, TWO_MACHINES])
+def four_workers(request: pytest.FixtureRequest, lasting_redis: Redis) -> Iterator[list[int]]:
+    """Four workers that are processes, for balancers: where they listen."""
+    with workers(request.param, lasting_redis) as ports:
+        yield ports
+
+
+@pytest.fixture(params=["folder", "redis"])
+def meeting(request: pytest.FixtureRequest) -> Path | RedisMeeting:
+    """Where workers meet, one after the other."""
+    if request.param == "folder":
+        folder: Path = request.getfixturevalue("folder")
+        return folder
+    redis: Redis = request.getfixturevalue("lasting_redis")
+    return RedisMeeting(redis.url, prefix=secrets.token_hex(4))
+
+
 @pytest.fixture
-def crew(folder: Path) -> Start:
-    """Starts workers: `async with crew(3) as workers`."""
+def crew(meeting: Path | RedisMeeting) -> Start:
+    """Starts workers: `async with crew(3) as workers`; `others` are there already."""
+    return starter(meeting)
+
+
+def starter(meeting: Path | RedisMeeting | str) -> Start:
+    """What starts workers that meet in a place."""
 
     @asynccontextmanager
     async def start(
-        count: int = 3, register: Register = usual, **options: Any
+        count: int = 3, register: Register = usual, *, others: int = 0, **options: Any
     ) -> AsyncIterator[Crew]:
         crew = Crew()
         listening = []
         try:
             for _ in range(count):
-                io = nuncio.Server(workers=folder, **options)
+                io = nuncio.Server(workers=meeting, **options)
                 register(io)
                 crew.servers.append(io)
                 listening.append(await io.listen(0))
                 crew.ports.append(listening[-1].port)
-            await eventually(
-                lambda: all(len(worker_of(io).mesh.others) == count - 1 for io in crew.servers)
-            )
+            known = count + others
+            await eventually(lambda: all(_knows_all(io, known) for io in crew.servers))
             yield crew
         finally:
             for io in crew.servers:
                 await io.close(timeout=1.0)
 
     return start
+
+
+def _knows_all(io: nuncio.Server, count: int) -> bool:
+    """Whether a worker knows all others, and what they have in common."""
+    mesh = worker_of(io).mesh
+    namespaces = [set(link.namespaces) for link in mesh.others]
+    return len(namespaces) == count - 1 and all(set(mesh.namespaces) <= n for n in namespaces)

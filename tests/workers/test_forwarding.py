@@ -173,7 +173,7 @@ async def test_a_worker_that_ends_frees_what_others_held_for_it(crew: Start) -> 
             await eventually(lambda: other.forwarder.count == 2)
             # As when the process is killed: the links are cut.
             for link in worker_of(workers.servers[0]).mesh.others:
-                link._io.abort()
+                link.abort()
             response = await poll.response()
             assert response.status == 400
             assert response.json["code"] == 1
@@ -264,6 +264,7 @@ class _balancer:
         self._ports = ports
         self._turn = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> int:
         self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
@@ -275,10 +276,14 @@ class _balancer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A loop that tests share is not to hold what somebody has not read.
+        for writer in self._writers:
+            writer.transport.abort()
 
     def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         port = self._ports[self._turn % len(self._ports)]
         self._turn += 1
+        self._writers.append(writer)
         task = asyncio.get_running_loop().create_task(self._join(reader, writer, port))
         self._tasks.add(task)
 
@@ -286,6 +291,7 @@ class _balancer:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int
     ) -> None:
         inner, outer = await asyncio.open_connection("127.0.0.1", port)
+        self._writers.append(outer)
         try:
             await asyncio.gather(_pump(reader, outer), _pump(inner, writer))
         finally:

@@ -11,6 +11,8 @@ import pytest
 
 import nuncio
 from nuncio.errors import OptionError
+from nuncio.workers.folder import FolderPlace
+from nuncio.workers.link import Link
 from nuncio.workers.mesh import Mesh
 from nuncio.workers.rendezvous import address, prepare, tags
 from tests.support.aio import eventually, run_async
@@ -52,7 +54,7 @@ async def test_a_dead_workers_socket_is_removed(folder: Path) -> None:
     prepare(folder)
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(address(folder, "abc"))
-    mesh = Mesh(folder)
+    mesh = Mesh(FolderPlace(folder))
     await mesh.start()
     assert tags(folder) == [mesh.tag]
     await mesh.stop()
@@ -62,7 +64,7 @@ async def test_a_dead_workers_socket_is_removed(folder: Path) -> None:
 
 @run_async
 async def test_many_that_start_at_once_are_linked_once(folder: Path) -> None:
-    meshes = [Mesh(folder) for _ in range(6)]
+    meshes = [Mesh(FolderPlace(folder)) for _ in range(6)]
     await asyncio.gather(*(mesh.start() for mesh in meshes))
     everybody = {mesh.tag for mesh in meshes}
     await eventually(
@@ -79,7 +81,7 @@ async def test_many_that_start_at_once_are_linked_once(folder: Path) -> None:
 
 @run_async
 async def test_who_speaks_another_language_is_hung_up_on(folder: Path) -> None:
-    mesh = Mesh(folder)
+    mesh = Mesh(FolderPlace(folder))
     await mesh.start()
     for garbage in (b"GET / HTTP/1.1\r\n\r\n" * 10, b"\x00\x00\x00\x01\xc1", os.urandom(64)):
         reader, writer = await asyncio.open_unix_connection(address(folder, mesh.tag))
@@ -89,3 +91,26 @@ async def test_who_speaks_another_language_is_hung_up_on(folder: Path) -> None:
         writer.close()
     assert mesh.others == []
     await mesh.stop()
+
+
+@run_async
+async def test_a_namespace_that_comes_while_workers_greet_is_told(folder: Path) -> None:
+    one, two = Mesh(FolderPlace(folder)), Mesh(FolderPlace(folder))
+    await one.start()
+    one.enter("/gone", object())
+    connecting = asyncio.ensure_future(two.start())
+    met = one.met
+
+    def enter_first(link: Link) -> None:
+        # The hello of this side is on its way already.
+        one.enter("/late", object())
+        one.leave("/gone")
+        met(link)
+
+    one.met = enter_first  # type: ignore[method-assign]
+    await connecting
+    await eventually(lambda: two.with_namespace("/late"))
+    assert not two.with_namespace("/gone")
+    assert two.others[0].told == set()
+    await two.stop()
+    await one.stop()

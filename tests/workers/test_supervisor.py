@@ -199,3 +199,18 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
         )
     assert done.returncode == 1
     assert "another program listens there" in done.stderr
+
+
+@run_async
+async def test_the_end_may_send_the_clients_away_first(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", "2", "--drain", "--drain-window", "0.5") as served:
+        served.wait_for("listening")
+        reasons: list[str] = []
+        for _ in range(4):
+            socket = await connect(served.port, reconnection=False)
+            socket.on("disconnect", lambda reason, *_: reasons.append(reason))
+        served.process.send_signal(signal.SIGTERM)
+        await eventually(lambda: len(reasons) == 4)
+        assert await asyncio.to_thread(served.end) == 0
+        assert set(reasons) == {"transport close"}
+        assert any("sending the clients to other servers" in line for line in served.lines)

@@ -17,8 +17,8 @@ from nuncio.handlers.caller import Caller
 from nuncio.handlers.handler import Ack, Handler
 from nuncio.handlers.listeners import event_name
 from nuncio.handlers.replies import Reply, Running
+from nuncio.handlers.runners import Runners
 from nuncio.handlers.threads import Threads
-from nuncio.handlers.workers import Workers
 from nuncio.protocol.parser import Parser
 
 # How many times more events may wait while acknowledgements are awaited, and before the server has
@@ -388,8 +388,8 @@ class ClientDispatcher(Caller):
                 counts = {}
                 self._running_by = counts
             counts[handler] = counts.get(handler, 0) + 1
-        workers: Workers = self._runner.runners
-        workers.start(self._runner.loop, awaitable, running)
+        runners: Runners = self._runner.runners
+        runners.start(self._runner.loop, awaitable, running)
 
     def handler_ended(self, handler: Handler) -> None:
         """See `Caller.handler_ended`."""

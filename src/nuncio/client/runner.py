@@ -15,8 +15,8 @@ from nuncio.engine.sent import Sent
 from nuncio.errors import ArgumentError, LimitExceeded
 from nuncio.handlers.binding import bind
 from nuncio.handlers.handler import Handler
+from nuncio.handlers.runners import Runners
 from nuncio.handlers.threads import Threads
-from nuncio.handlers.workers import Workers
 
 logger = logging.getLogger("nuncio.client")
 
@@ -31,7 +31,7 @@ class Runner:
     Attributes:
         loop: the running loop.
         threads: tells calls that come from other threads than the loop's.
-        workers: run the coroutines of handlers.
+        runners: run the coroutines of handlers.
     """
 
     # Whether handlers wait for each other here, and not in the dispatcher; see `nuncio.sync`.
@@ -42,7 +42,7 @@ class Runner:
         self.threads = Threads()
         self.threads.bind(self.loop)
         self.running: set[asyncio.Future[Any]] = set()
-        self.runners = Workers(self.running)
+        self.runners = Runners(self.running)
         self._pause = pause
         self._resume = resume
         self._pauses = 0

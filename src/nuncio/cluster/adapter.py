@@ -17,6 +17,7 @@ from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import Sent
 from nuncio.events import Emitter, EventNames
+from nuncio.ids import new_id
 from nuncio.protocol.engineio import Message
 
 if TYPE_CHECKING:
@@ -174,6 +175,10 @@ class Adapter:
         raise NotImplementedError
 
     # Connection state recovery; only asked for when the server's option is on.
+
+    def secret(self) -> str:
+        """A new secret by which a client may come back."""
+        return new_id()
 
     def persist_session(self, session: SavedSession) -> None:
         """Keep the state of a client that lost its connection."""

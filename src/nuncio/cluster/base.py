@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import msgspec
@@ -37,7 +37,14 @@ from nuncio.cluster.remote import RemoteSocket, details_of
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import plain, with_text_dates
 from nuncio.engine.sent import Sent
-from nuncio.errors import AckTimeout, ClusterTimeout, ClusterUnavailable, LimitExceeded, PacketError
+from nuncio.errors import (
+    AckTimeout,
+    ClusterTimeout,
+    ClusterUnavailable,
+    LimitExceeded,
+    OptionError,
+    PacketError,
+)
 from nuncio.protocol.msgpack import MsgPackParser
 from nuncio.protocol.socketio import EVENT
 
@@ -97,6 +104,17 @@ class ClusterAdapter(MemoryAdapter):
         """Send a message to the server whose adapter has this uid."""
         raise NotImplementedError
 
+    def _chosen(self, options: BroadcastOptions) -> Collection[Any] | None:
+        """The other servers that an operation may concern, where that is known; None for all.
+
+        What it returns is given to `_tell`, and as many servers are waited for.
+        """
+        return None
+
+    def _tell(self, kind: Kind, data: Any, chosen: Collection[Any] | None = None) -> None:
+        """Send a message to all other servers, or to those that are chosen."""
+        self.publish(ClusterMessage(self.uid, self.nsp.name, kind, data))
+
     async def server_count(self) -> int:
         """See `Adapter.server_count`.
 
@@ -146,19 +164,21 @@ class ClusterAdapter(MemoryAdapter):
 
     # Operations: here at once, and elsewhere.
 
-    def _tell(self, kind: Kind, data: Any) -> None:
-        self.publish(ClusterMessage(self.uid, self.nsp.name, kind, data))
-
     def _answer(self, uid: str, kind: Kind, data: Any) -> None:
         self.reply(uid, ClusterMessage(self.uid, self.nsp.name, kind, data))
 
     def broadcast(self, payload: list[Any], options: BroadcastOptions) -> Sent:
         """See `Adapter.broadcast`."""
-        if not options.local:
+        chosen = () if options.local else self._chosen(options)
+        if chosen is None or chosen:
             # What cannot be sent is told before anybody has received it.
             packet = {"type": EVENT, "data": plain(payload)}
             try:
-                self._tell(Kind.BROADCAST, Broadcast(packet=packet, opts=to_wire(options)))
+                told = Broadcast(packet=packet, opts=to_wire(options))
+                self._tell(Kind.BROADCAST, told, chosen)
+            except OptionError:
+                # The bus can never carry it, which whoever emits it has to know.
+                raise
             except Exception as error:
                 # The clients of this server are not to miss it, too.
                 self.nsp.server.report(error, None, str(payload[0]))
@@ -181,9 +201,10 @@ class ClusterAdapter(MemoryAdapter):
         self._limit(request, options.timeout, gathering.give_up)
         packet = {"type": EVENT, "data": plain(payload)}
         opts = to_wire(options)
-        self._tell(Kind.BROADCAST, Broadcast(packet=packet, request=request, opts=opts))
+        chosen = self._chosen(options)
+        self._tell(Kind.BROADCAST, Broadcast(packet=packet, request=request, opts=opts), chosen)
         try:
-            gathering.add_servers(await self._others(options.timeout))
+            gathering.add_servers(await self._others(options.timeout, chosen))
         except ConnectionError as error:
             # Their answers are missing, as far as is known.
             gathering.expect(1)
@@ -191,12 +212,14 @@ class ClusterAdapter(MemoryAdapter):
         else:
             gathering.expect(0)
 
-    async def _others(self, seconds: float) -> int:
-        """How many other servers there are.
+    async def _others(self, seconds: float, chosen: Collection[Any] | None = None) -> int:
+        """How many other servers there are, or are chosen.
 
         Raises:
             ConnectionError: when that cannot be known in time.
         """
+        if chosen is not None:
+            return len(chosen)
         try:
             async with asyncio.timeout(min(seconds, self.request_seconds)):
                 return await self.server_count() - 1
@@ -215,15 +238,16 @@ class ClusterAdapter(MemoryAdapter):
         if options.local:
             return found
         limit = options.timeout or self.request_seconds
+        chosen = self._chosen(options)
         try:
-            others = await self._others(limit)
+            others = await self._others(limit, chosen)
         except ConnectionError as error:
             raise ClusterUnavailable(str(error), found) from error
         if others <= 0:
             return found
         asked = self._question(others)
         request = self._new_request(asked)
-        self._tell(Kind.FETCH_SOCKETS, FetchSockets(to_wire(options), request))
+        self._tell(Kind.FETCH_SOCKETS, FetchSockets(to_wire(options), request), chosen)
         complete = await self._wait(request, asked, limit)
         for details in asked.responses:
             found += [RemoteSocket(self.nsp, one) for one in details]
@@ -235,19 +259,22 @@ class ClusterAdapter(MemoryAdapter):
         """See `Adapter.add_sockets`."""
         super().add_sockets(options, rooms)
         if not options.local:
-            self._tell(Kind.SOCKETS_JOIN, SocketsRooms(to_wire(options), rooms))
+            told = SocketsRooms(to_wire(options), rooms)
+            self._tell(Kind.SOCKETS_JOIN, told, self._chosen(options))
 
     def remove_sockets(self, options: BroadcastOptions, rooms: list[Room]) -> None:
         """See `Adapter.remove_sockets`."""
         super().remove_sockets(options, rooms)
         if not options.local:
-            self._tell(Kind.SOCKETS_LEAVE, SocketsRooms(to_wire(options), rooms))
+            told = SocketsRooms(to_wire(options), rooms)
+            self._tell(Kind.SOCKETS_LEAVE, told, self._chosen(options))
 
     def disconnect_sockets(self, options: BroadcastOptions, close: bool) -> None:
         """See `Adapter.disconnect_sockets`."""
         super().disconnect_sockets(options, close)
         if not options.local:
-            self._tell(Kind.DISCONNECT_SOCKETS, DisconnectSockets(to_wire(options), close))
+            told = DisconnectSockets(to_wire(options), close)
+            self._tell(Kind.DISCONNECT_SOCKETS, told, self._chosen(options))
 
     def server_side_emit(self, payload: list[Any]) -> None:
         """See `Adapter.server_side_emit`."""

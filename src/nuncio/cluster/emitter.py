@@ -8,9 +8,10 @@ messages travel is known to the adapter that it is made of.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from nuncio.cluster.messages import (
+    EMITTER,
     Broadcast,
     ClusterMessage,
     DisconnectSockets,
@@ -26,9 +27,6 @@ from nuncio.cluster.values import plain
 from nuncio.errors import OptionError
 from nuncio.protocol.socketio import EVENT
 from nuncio.server.operator import check_event, check_farewell
-
-# The one name under which messages may come from somebody who is no server.
-NAME: Final = "emitter"
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -63,12 +61,25 @@ def target_of(where: Any) -> Target:
     Raises:
         OptionError: for what is neither.
     """
+    if type(where).__module__.startswith("pymongo."):
+        # Whatever one asks of it, it has that: it is a collection below itself.
+        return _over_mongo(where)
     if isinstance(where, Target):
         return where
     if isinstance(where, str) and "://" in where:
         scheme = where.partition("://")[0]
+        if scheme in ("mongodb", "mongodb+srv"):
+            return _over_mongo(where)
+        if scheme == "nats":
+            from nuncio.cluster.nats.adapter import NatsAdapter
+
+            return NatsAdapter(where)
+        if scheme in ("postgresql", "postgres"):
+            return _over_postgres(where)
         if scheme not in ("redis", "rediss", "unix"):
             raise OptionError(f"url: nobody emits through {scheme!r}; give an adapter")
+    elif type(where).__module__.startswith("asyncpg."):
+        return _over_postgres(where)
     elif not type(where).__module__.startswith("redis."):
         raise OptionError(
             "an emitter is made of an adapter, such as nuncio.cluster.RedisAdapter('redis://…'), "
@@ -77,6 +88,18 @@ def target_of(where: Any) -> Target:
     from nuncio.cluster.redis.classic import RedisAdapter
 
     return RedisAdapter(where)
+
+
+def _over_mongo(where: Any) -> Target:
+    from nuncio.cluster.mongo.adapter import MongoAdapter
+
+    return MongoAdapter(where)
+
+
+def _over_postgres(where: Any) -> Target:
+    from nuncio.cluster.postgres.adapter import PostgresAdapter
+
+    return PostgresAdapter(where)
 
 
 class Emitting(Generic[R_co]):
@@ -211,7 +234,7 @@ class Emitting(Generic[R_co]):
         return self._say(Kind.SERVER_SIDE_EMIT, ServerSideEmit(packet=plain([event, *args])))
 
     def _say(self, kind: Kind, told: Any) -> R_co:
-        return self._sender.send(ClusterMessage(NAME, self._nsp, kind, told))
+        return self._sender.send(ClusterMessage(EMITTER, self._nsp, kind, told))
 
 
 def _joined(known: frozenset[Room], rooms: Room | Iterable[Room]) -> frozenset[Room]:
@@ -235,7 +258,9 @@ class Emitter(Emitting[Awaitable[None]]):
 
     Args:
         adapter: the adapter of the servers, made with the same options; or an address such as
-            `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults.
+            `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults; or
+            `postgresql://…`, or a pool of asyncpg, for `PostgresAdapter` with its; or `nats://…`
+            for `NatsAdapter`; or `mongodb://…`, or a collection of pymongo's, for `MongoAdapter`.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

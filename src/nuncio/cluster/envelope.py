@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind
+from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import (
     converted,
     from_bytes,
@@ -37,6 +38,11 @@ _MAY_HOLD_BINARY: Final = frozenset(
     )
 )
 
+# These say whom they are for.
+_FOR_ROOMS: Final = frozenset(
+    (Kind.BROADCAST, Kind.SOCKETS_JOIN, Kind.SOCKETS_LEAVE, Kind.DISCONNECT_SOCKETS)
+)
+
 
 class _Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
     """In the order in which Node writes it."""
@@ -52,15 +58,23 @@ def _envelope(message: ClusterMessage) -> _Envelope:
 
 
 def _is_binary(message: ClusterMessage) -> bool:
-    return message.type in _MAY_HOLD_BINARY and has_binary(message.data)
+    """Whether there is something binary in a message of a kind that may hold it."""
+    data = message.data
+    # Of a broadcast, recipients and flags need not be looked through.
+    return has_binary(data.packet if isinstance(data, Broadcast) else data)
 
 
 def encode(message: ClusterMessage) -> bytes:
     """As JSON, or as MessagePack where there is something binary."""
     if message.type not in _MAY_HOLD_BINARY:
         return to_json(_envelope(message))
-    write = to_msgpack if has_binary(message.data) else dumps
+    write = to_msgpack if _is_binary(message) else dumps
     return write(_envelope(message))
+
+
+def encode_plain(message: ClusterMessage) -> bytes:
+    """As JSON, whatever there is: binary stands as Node's Buffers."""
+    return to_json(_envelope(message))
 
 
 def encode_packed(message: ClusterMessage) -> bytes:
@@ -95,13 +109,6 @@ def _message(value: object, data: bytes) -> ClusterMessage:
 # Entries of streams.
 
 
-def encode_text(data: object, binary: bool) -> str:
-    """A message's data as the text of an entry's field."""
-    if binary:
-        return base64.b64encode(to_msgpack(data)).decode()
-    return to_json(data).decode()
-
-
 def to_fields(message: ClusterMessage, plain_only: bool = False) -> list[str]:
     """A message as the fields of an entry, names and values in turn.
 
@@ -111,8 +118,17 @@ def to_fields(message: ClusterMessage, plain_only: bool = False) -> list[str]:
     """
     fields = ["uid", message.uid, "nsp", message.nsp, "type", str(int(message.type))]
     if message.data is not None:
-        fields += ["data", encode_text(message.data, _is_binary(message) and not plain_only)]
+        fields += ["data", _text(message, plain_only)]
     return fields
+
+
+def _text(message: ClusterMessage, plain_only: bool) -> str:
+    data = message.data
+    if plain_only or message.type not in _MAY_HOLD_BINARY:
+        return to_json(data).decode()
+    if _is_binary(message):
+        return base64.b64encode(to_msgpack(data)).decode()
+    return dumps(data).decode()
 
 
 def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:
@@ -134,3 +150,65 @@ def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:
     except (KeyError, ValueError, binascii.Error) as error:
         raise PacketError(f"an entry that is no message: {error!r}") from error
     return ClusterMessage(uid, nsp, kind, data, dated)
+
+
+# Whom a message is for, at a glance.
+
+
+class _Recipients(msgspec.Struct):
+    rooms: list[Room] | None = None
+
+
+class _Glance(msgspec.Struct, rename={"request": "requestId"}):
+    """What of a message's data says whom it is for; the rest is passed over."""
+
+    opts: _Recipients | None = None
+    request: Any = None
+
+    @property
+    def rooms(self) -> list[Room]:
+        """None where it may be for everybody, and where an answer is wanted in any case."""
+        if self.request is not None or self.opts is None:
+            return []
+        return self.opts.rooms or []
+
+
+class _EnvelopeGlance(msgspec.Struct):
+    type: int
+    data: _Glance | None = None
+
+
+_of_data = (msgspec.json.Decoder(_Glance), msgspec.msgpack.Decoder(_Glance))
+_of_message = (msgspec.json.Decoder(_EnvelopeGlance), msgspec.msgpack.Decoder(_EnvelopeGlance))
+
+
+def _glance(data: bytes, decoders: Any) -> Any:
+    try:
+        return decoders[data[:1] != b"{"].decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def rooms_of_message(data: bytes) -> list[Room]:
+    """The rooms that a message is for, without reading the rest of it.
+
+    Returns:
+        Nothing where it may be for everybody, and where only reading it will tell.
+    """
+    told: _EnvelopeGlance | None = _glance(data, _of_message)
+    if told is None or told.data is None or told.type not in _FOR_ROOMS:
+        return []
+    return told.data.rooms
+
+
+def rooms_of_entry(fields: Mapping[bytes, bytes]) -> list[Room]:
+    """As `rooms_of_message`, of an entry."""
+    kind, text = fields.get(b"type", b""), fields.get(b"data", b"")
+    if not kind.isdigit() or int(kind[:2]) not in _FOR_ROOMS:
+        return []
+    try:
+        packed = text if text[:1] == b"{" else base64.b64decode(text)
+    except binascii.Error:
+        return []
+    told: _Glance | None = _glance(packed, _of_data)
+    return [] if told is None else told.rooms

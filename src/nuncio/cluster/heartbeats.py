@@ -8,11 +8,11 @@ good as a heartbeat, except those of emitters, which are no servers.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Final
 
 from nuncio.cluster.base import ClusterAdapter, CountedRequest
-from nuncio.cluster.emitter import NAME
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.messages import EMITTER, ClusterMessage, Kind
 from nuncio.errors import OptionError
 from nuncio.options import seconds
 
@@ -25,8 +25,12 @@ _LOOK_SECONDS: Final = 1.0
 # The others have so long to answer a hello before they are counted for the first time.
 _MEETING_SECONDS: Final = 0.3
 
+# Who says hello within this time is answered by one heartbeat, which all of them hear.
+_ANSWER_SECONDS: Final = 0.02
+
 # A bus may carry anything, and not every name on it is worth memory.
 _MOST_SERVERS: Final = 4096
+_LONGEST_NAME: Final = 100
 
 
 class Pace:
@@ -67,16 +71,20 @@ class HeartbeatAdapter(ClusterAdapter):
         self._heard: dict[str, float] = {}
         self._beating: asyncio.Task[None] | None = None
         self._met = asyncio.Event()
+        self._met.set()
+        self._meeting: asyncio.TimerHandle | None = None
+        self._answering: asyncio.TimerHandle | None = None
         self._handlers[Kind.INITIAL_HEARTBEAT] = self._on_hello
         self._handlers[Kind.HEARTBEAT] = self._on_heartbeat
         self._handlers[Kind.ADAPTER_CLOSE] = self._on_goodbye
 
     def say_hello(self) -> None:
         """Tell the others that this server is there, now and from now on."""
-        self._tell(Kind.INITIAL_HEARTBEAT, None)
         loop = asyncio.get_running_loop()
+        self._end_meeting()
         self._met.clear()
-        loop.call_later(_MEETING_SECONDS, self._met.set)
+        self._meeting = loop.call_later(_MEETING_SECONDS, self._end_meeting)
+        self._tell(Kind.INITIAL_HEARTBEAT, None)
         if self._beating is None:
             self._beating = loop.create_task(self._beat())
 
@@ -86,13 +94,26 @@ class HeartbeatAdapter(ClusterAdapter):
         if beating is not None:
             beating.cancel()
             self._tell(Kind.ADAPTER_CLOSE, None)
+        answering, self._answering = self._answering, None
+        if answering is not None:
+            answering.cancel()
+        self._end_meeting()
         self._heard.clear()
+
+    def _end_meeting(self) -> None:
+        """Those who are there have answered, as far as can be expected."""
+        meeting, self._meeting = self._meeting, None
+        if meeting is not None:
+            meeting.cancel()
+        self._met.set()
 
     def bus_changed(self, why: Exception | None) -> None:
         """See `ClusterAdapter.bus_changed`: after a loss nobody knows any longer who is there."""
         returned = why is None and not self.healthy
         super().bus_changed(why)
         if returned and self._beating is not None:
+            # Not as if they had left: what they were asked before they may still answer.
+            self._heard.clear()
             self.say_hello()
 
     async def server_count(self) -> int:
@@ -101,7 +122,8 @@ class HeartbeatAdapter(ClusterAdapter):
         Raises:
             ConnectionError: while the bus cannot be reached.
         """
-        await self._met.wait()
+        if self.healthy:
+            await self._met.wait()
         if not self.healthy:
             raise ConnectionError("the other servers cannot be reached")
         self._forget_silent()
@@ -136,12 +158,20 @@ class HeartbeatAdapter(ClusterAdapter):
     def received(self, message: ClusterMessage) -> None:
         """See `ClusterAdapter.received`."""
         uid = message.uid
-        if uid not in (NAME, self.uid) and message.nsp == self.nsp.name:
-            if uid in self._heard or len(self._heard) < _MOST_SERVERS:
+        stranger = uid not in (EMITTER, self.uid)
+        if stranger and message.nsp == self.nsp.name and self._beating is not None:
+            known = uid in self._heard
+            if known or (len(self._heard) < _MOST_SERVERS and 0 < len(uid) <= _LONGEST_NAME):
                 self._heard[uid] = asyncio.get_running_loop().time()
         super().received(message)
 
     def _on_hello(self, message: ClusterMessage) -> None:
+        if self._answering is None and self._beating is not None:
+            loop = asyncio.get_running_loop()
+            self._answering = loop.call_later(_ANSWER_SECONDS, self._answer_hello)
+
+    def _answer_hello(self) -> None:
+        self._answering = None
         self._tell(Kind.HEARTBEAT, None)
 
     def _on_heartbeat(self, message: ClusterMessage) -> None:
@@ -154,17 +184,23 @@ class HeartbeatAdapter(ClusterAdapter):
 class NamedRequest(CountedRequest):
     """A question to servers that are known by name.
 
+    It is answered once each of them has answered or is gone. What others answer, who have come
+    since, is welcome and makes nothing complete.
+
     Args:
         uids: theirs.
     """
 
-    def __init__(self, uids: dict[str, float]) -> None:
-        super().__init__(len(uids))
+    def __init__(self, uids: Iterable[str]) -> None:
         self._missing = set(uids)
+        super().__init__(len(self._missing))
 
     def add(self, uid: str, response: Any) -> None:
         """See `CountedRequest.add`."""
-        super().add(uid, response)
+        if uid in self._answered:
+            return
+        self._answered.add(uid)
+        self.responses.append(response)
         self.gone(uid)
 
     def gone(self, uid: str) -> None:

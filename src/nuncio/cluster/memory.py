@@ -13,6 +13,8 @@ from mypy_extensions import mypyc_attr
 
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.outbox import OVERFLOW
+from nuncio.cluster.past import UNKNOWN
 from nuncio.cluster.recovery import RecoveryLog, SavedSession
 from nuncio.cluster.rooms import Room
 from nuncio.engine.sent import Sent
@@ -207,7 +209,7 @@ class MemoryAdapter(Adapter):
         id = nsp.next_ack_id() if options.promised else -1
         message = nsp.encode(payload, id, options.compress)
         message.slow = slow
-        log.add(message, options, options.promised)
+        log.add(message, options, options.promised, id, payload)
         if options.promised:
             return nsp.deliver_promised(id, number, message, payload, options)
         return nsp.deliver(message, payload, options)
@@ -259,6 +261,8 @@ class MemoryAdapter(Adapter):
     def persist_session(self, session: SavedSession) -> None:
         """See `Adapter.persist_session`."""
         if self.log is not None:
+            # It may have come back, and left again before it was let in.
+            self.promise_late(session)
             self.log.save(session, self.nsp.wheel)
 
     def restore_session(self, pid: str, offset: str) -> Any:
@@ -276,7 +280,26 @@ class MemoryAdapter(Adapter):
 
     def missed(self, session: SavedSession) -> list[Message] | None:
         """See `Adapter.missed`."""
-        return None if self.log is None else self.log.missed(session)
+        log = self.log
+        if log is None:
+            return None
+        self.promise_late(session)
+        return log.missed(session)
+
+    def promise_late(self, session: SavedSession) -> None:
+        """Put into a client's outbox what was promised to it while it was being let in."""
+        log = self.log
+        if log is None:
+            return
+        for number, entry in log.promised_late(session):
+            payload = entry.payload
+            if payload is None:
+                continue
+            if session.outbox is None:
+                session.outbox = self.nsp.new_outbox()
+            if not session.outbox.add(entry.id, number, entry.message, payload):
+                self.nsp.undelivered(session.sid, session.data, session.user, OVERFLOW, [payload])
+        session.claimed = UNKNOWN
 
     def absent(self, options: BroadcastOptions) -> list[SavedSession]:
         """See `Adapter.absent`."""

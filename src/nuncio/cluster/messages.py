@@ -18,6 +18,9 @@ from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import plain, to_msgpack
 from nuncio.slow import POLICIES, conflate
 
+# The one name under which messages may come from somebody who is no server.
+EMITTER: Final = "emitter"
+
 # Nobody waits longer for what another server asks.
 MOST_SECONDS: Final = 86_400.0
 
@@ -77,11 +80,15 @@ class EmittedOptions(msgspec.Struct, rename={"excepted": "except"}):
 
 
 class Broadcast(msgspec.Struct, kw_only=True, omit_defaults=True, rename={"request": "requestId"}):
-    """An event; with a request its acknowledgements are wanted."""
+    """An event; with a request its acknowledgements are wanted.
+
+    `number` is Nuncio's own: the event's number in its server's log, by which clients recover.
+    """
 
     packet: dict[str, Any]
     request: str | None = None
     opts: Options
+    number: int = 0
 
 
 class SocketsRooms(msgspec.Struct):

@@ -82,3 +82,15 @@ class Outbox:
     def payloads(self) -> list[list[Any]]:
         """The names, arguments and offsets of what is not acknowledged."""
         return [promise.payload for promise in self._promises.values()]
+
+    def promises(self) -> list[tuple[int, int, bool, list[Any]]]:
+        """All of it, to be told to another server.
+
+        Returns:
+            Of each event the acknowledgement's id, its number, whether it may be compressed, and
+            its name, arguments and offset.
+        """
+        return [
+            (id, promise.number, promise.message.compress, promise.payload)
+            for id, promise in self._promises.items()
+        ]

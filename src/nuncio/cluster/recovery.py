@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.outbox import CROWDED_OUT, FORGOTTEN, NOT_RECOVERED, Outbox
+from nuncio.cluster.past import UNKNOWN, Past
 from nuncio.cluster.recovery_options import RecoveryOptions
 from nuncio.cluster.rooms import Room
 from nuncio.engine.wheel import Timer, TimerWheel
@@ -72,11 +73,14 @@ class SavedSession:
         outbox: what it was promised and has not acknowledged, or None.
         expires: by the loop's clock, in seconds.
         offset: the last event that the client says it has, once it came back.
+        claimed: the number of the last event when it came back: what was promised later is not in
+            its outbox.
         ending: why it is given up, if it is.
     """
 
     __slots__ = (
         "access",
+        "claimed",
         "data",
         "ending",
         "expires",
@@ -107,6 +111,7 @@ class SavedSession:
         self.outbox = outbox
         self.expires = 0.0
         self.offset = ""
+        self.claimed = UNKNOWN
         self.ending = NOT_RECOVERED
 
     @property
@@ -115,10 +120,36 @@ class SavedSession:
         return None if self.access is None else self.access.user
 
 
-class _Entry:
-    """One event of the log."""
+class Entry:
+    """One event of the log.
 
-    __slots__ = ("at", "excepted", "message", "promised", "rooms")
+    Attributes:
+        at: when it was logged, by the monotonic clock, in seconds.
+        message: as it was sent, its offset in it.
+        rooms: whose members it was for; empty for everybody.
+        excepted: whose members it was not for.
+        promised: whether its recipients' outboxes hold it, too.
+        local: whether it was for this server's clients alone.
+        id: of the acknowledgements of a promised one.
+        payload: name, arguments and offset of a promised one.
+        origin: which server it came from; empty for this one.
+        number: its number there.
+        offset: as its clients were given it; empty where that follows from its number here.
+    """
+
+    __slots__ = (
+        "at",
+        "excepted",
+        "id",
+        "local",
+        "message",
+        "number",
+        "offset",
+        "origin",
+        "payload",
+        "promised",
+        "rooms",
+    )
 
     def __init__(
         self, at: float, message: Message, options: BroadcastOptions, promised: bool
@@ -128,6 +159,12 @@ class _Entry:
         self.rooms = options.rooms
         self.excepted = options.excepted
         self.promised = promised
+        self.local = options.local
+        self.id = -1
+        self.payload: list[Any] | None = None
+        self.origin = ""
+        self.number = 0
+        self.offset = ""
 
     def concerns(self, number: int, session: SavedSession) -> bool:
         """Whether a client would have received it, had its link held."""
@@ -159,10 +196,15 @@ class RecoveryLog(Timer):
         "_entries",
         "_epoch",
         "_first",
+        "_forgotten",
+        "_last_own",
         "_lost",
         "_max_bytes",
         "_max_packets",
         "_max_sessions",
+        "_number_there",
+        "_origin",
+        "_pasts",
         "_sessions",
         "_wheel",
     )
@@ -176,10 +218,17 @@ class RecoveryLog(Timer):
         self._lost = lost
         # Offsets of another process, or of another life of this one, are not ours.
         self._epoch = base64.urlsafe_b64encode(os.urandom(6)).decode() + "."
-        self._entries: deque[_Entry] = deque()
+        self._entries: deque[Entry] = deque()
         self._first = 1
         self._bytes = 0
+        # Where the next event comes from. Then the last of this server's own, and of those the
+        # last that is forgotten.
+        self._origin = ""
+        self._number_there = 0
+        self._last_own = 0
+        self._forgotten = 0
         self._sessions: dict[str, SavedSession] = {}
+        self._pasts: dict[str, Past] = {}
         self._by_room: dict[Room, dict[str, SavedSession]] = {}
         self._wheel: TimerWheel | None = None
 
@@ -194,16 +243,47 @@ class RecoveryLog(Timer):
         """The offset of the event that is logged next."""
         return self._epoch + str(self._first + len(self._entries))
 
-    def add(self, message: Message, options: BroadcastOptions, promised: bool) -> None:
+    def coming(self, origin: str, number: int) -> None:
+        """The next event that is added comes from another server, or from this one again.
+
+        Args:
+            origin: which; empty for this one.
+            number: its number there.
+        """
+        self._origin = origin
+        self._number_there = number
+
+    def add(
+        self,
+        message: Message,
+        options: BroadcastOptions,
+        promised: bool,
+        id: int = -1,
+        payload: list[Any] | None = None,
+    ) -> None:
         """Remember an event.
 
         Args:
             message: as it was sent, its offset in it.
             options: to whom.
             promised: whether its recipients' outboxes hold it, too.
+            id: of the acknowledgements of a promised one.
+            payload: name, arguments and offset of a promised one.
         """
         now = time.monotonic()
-        self._entries.append(_Entry(now, message, options, promised))
+        entry = Entry(now, message, options, promised)
+        self._entries.append(entry)
+        if promised:
+            entry.id = id
+            entry.payload = payload
+        if self._origin:
+            entry.origin = self._origin
+            entry.number = self._number_there
+            self._origin = ""
+        else:
+            entry.number = self.last
+            if not entry.local:
+                self._last_own = entry.number
         self._bytes += message.size + ENTRY_OVERHEAD
         self._trim(now)
 
@@ -216,27 +296,43 @@ class RecoveryLog(Timer):
             if fits and entry.at >= oldest:
                 break
             entries.popleft()
+            if not entry.origin and not entry.local:
+                self._forgotten = entry.number
             self._first += 1
             self._bytes -= entry.message.size + ENTRY_OVERHEAD
 
     def _number(self, session: SavedSession) -> int:
         """The number of the last event that a client has.
 
-        -1 when events after it may have been forgotten, or it is no offset of ours.
+        `UNKNOWN` when events after it may have been forgotten, or it is no offset of ours.
         """
         offset = session.offset
+        past = self._pasts.get(session.pid)
+        number = UNKNOWN
         if not offset:
             # It has received nothing since it connected.
             number = session.since
-        else:
-            digits = offset[len(self._epoch) :]
-            if not offset.startswith(self._epoch) or not digits.isdigit():
-                return -1
-            if not digits.isascii() or len(digits) > MOST_DIGITS:
-                return -1
-            # An offset of an earlier session does not reach back before this one.
-            number = max(int(digits), session.since)
-        return number if self._first - 1 <= number <= self.last else -1
+        elif past is not None:
+            number = past.number_of(offset)
+        if number == UNKNOWN:
+            number = self._number_here(offset)
+            if number == UNKNOWN or (past is not None and number <= past.arrived):
+                return UNKNOWN
+        # An offset of an earlier session does not reach back before this one.
+        number = max(number, session.since)
+        if number > self.last:
+            return UNKNOWN
+        if past is not None and number <= past.arrived:
+            return number if past.low <= number and self._first - 1 <= past.arrived else UNKNOWN
+        return number if self._first - 1 <= number else UNKNOWN
+
+    def _number_here(self, offset: str) -> int:
+        digits = offset[len(self._epoch) :]
+        if not offset.startswith(self._epoch) or not digits.isdigit():
+            return UNKNOWN
+        if not digits.isascii() or len(digits) > MOST_DIGITS:
+            return UNKNOWN
+        return int(digits)
 
     def missed(self, session: SavedSession) -> list[Message] | None:
         """What a client has to be sent, in order, promised events among it.
@@ -245,25 +341,47 @@ class RecoveryLog(Timer):
             None when some of it has been forgotten.
         """
         number = self._number(session)
-        if number < 0:
+        if number == UNKNOWN:
             return None
         found: list[Message] = []
         promised: list[tuple[int, Message]] = []
         if session.outbox is not None:
             promised = session.outbox.unacknowledged()
         position = 0
-        current = self._first - 1
-        for entry in self._entries:
-            current += 1
+        for current, entry in self.concerning(session, number):
+            if entry.promised:
+                continue
             while position < len(promised) and promised[position][0] <= current:
                 found.append(promised[position][1])
                 position += 1
-            if current > number and not entry.promised and entry.concerns(current, session):
-                found.append(entry.message)
+            found.append(entry.message)
         while position < len(promised):
             found.append(promised[position][1])
             position += 1
         return found
+
+    def concerning(self, session: SavedSession, number: int) -> list[tuple[int, Entry]]:
+        """The events after a number that a client would have received, each with its number."""
+        found: list[tuple[int, Entry]] = []
+        past = self._pasts.get(session.pid)
+        if past is not None:
+            for earlier, entry in past.all():
+                if earlier > number and entry.concerns(earlier, session):
+                    found.append((earlier, entry))
+            number = max(number, past.arrived)
+        current = self._first - 1
+        for entry in self._entries:
+            current += 1
+            if current > number and entry.concerns(current, session):
+                found.append((current, entry))
+        return found
+
+    def promised_late(self, session: SavedSession) -> list[tuple[int, Entry]]:
+        """What was promised to a client while it was being let in, so that no outbox has it."""
+        if session.claimed == UNKNOWN or session.claimed >= self.last:
+            return []
+        late = self.concerning(session, session.claimed)
+        return [(number, entry) for number, entry in late if entry.promised]
 
     # Lost clients.
 
@@ -313,10 +431,15 @@ class RecoveryLog(Timer):
         if session is None:
             return None
         session.offset = offset
-        if self._number(session) < 0:
+        number = self._number(session)
+        if number == UNKNOWN:
             session.ending = FORGOTTEN
             self._give_up(session)
             return None
+        # What it has by now it has, also if it comes back once more with an earlier offset: one of
+        # an event that it was promised, which is sent again.
+        session.since = number
+        session.claimed = self.last
         self._take(session)
         return session
 
@@ -332,6 +455,7 @@ class RecoveryLog(Timer):
 
     def _give_up(self, session: SavedSession) -> None:
         self._take(session)
+        self._pasts.pop(session.pid, None)
         self._lost(session)
 
     def give_up_all(self) -> None:
@@ -365,3 +489,67 @@ class RecoveryLog(Timer):
             for pid in self._by_room.get(room, {}):
                 chosen.pop(pid, None)
         return list(chosen.values())
+
+    # Clients that come from other servers, or go there.
+
+    @property
+    def epoch(self) -> str:
+        """With which its offsets begin."""
+        return self._epoch
+
+    @property
+    def last_own(self) -> int:
+        """The number of the last event that this server emitted for all."""
+        return self._last_own
+
+    def adopt(self, session: SavedSession, past: Past, wheel: TimerWheel) -> None:
+        """Remember a client that another server knew."""
+        self.save(session, wheel)
+        if session.pid in self._sessions:
+            self._pasts[session.pid] = past
+
+    def past(self, pid: str) -> Past | None:
+        """What a client received at the servers where it was before."""
+        return self._pasts.get(pid)
+
+    def settle(self, pid: str, past: Past) -> None:
+        """A client has received all that it missed, unless it is away again."""
+        if pid not in self._sessions and self._pasts.get(pid) is past:
+            del self._pasts[pid]
+
+    def give_away(self, session: SavedSession) -> None:
+        """A client is another server's from now on."""
+        self._take(session)
+        self._pasts.pop(session.pid, None)
+
+    @property
+    def sessions(self) -> list[SavedSession]:
+        """Those who are away, in the order in which they left."""
+        return list(self._sessions.values())
+
+    def entries_after(self, number: int) -> list[tuple[int, Entry]]:
+        """All events after a number, with theirs."""
+        current = self._first - 1
+        found: list[tuple[int, Entry]] = []
+        for entry in self._entries:
+            current += 1
+            if current > number:
+                found.append((current, entry))
+        return found
+
+    @property
+    def first(self) -> int:
+        """The number of the first event that is still known."""
+        return self._first
+
+    def own_after(self, number: int) -> list[tuple[int, Entry]] | None:
+        """The events after a number that this server emitted for all; None if some is forgotten."""
+        if number >= self._last_own:
+            return []
+        if number < self._forgotten:
+            return None
+        return [one for one in self.entries_after(number) if not one[1].origin and not one[1].local]
+
+    def offset_of(self, number: int, entry: Entry) -> str:
+        """The offset of an event that clients were given."""
+        return entry.offset or self._epoch + str(number)

@@ -6,7 +6,8 @@ Where a format of theirs knows JSON only, binary stands as Node writes a Buffer 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from math import inf
 from typing import Any, Final, TypeVar
@@ -26,8 +27,11 @@ _KEPT: Final = (*BINARY, datetime)
 # Who asks for all sockets of a large server gets many; yet it must not be endless.
 MAX_CONTAINERS: Final = 1_000_000
 
-# How MessagePack writes timestamps of 32, 64 and 96 bits.
-_TIMESTAMPS: Final = (b"\xd6\xff", b"\xd7\xff", b"\xc7\x0c\xff", b"\xd7\x00")
+# How MessagePack writes timestamps of 32, 64 and 96 bits, and JavaScript's dates.
+_MAY_BE_TIMESTAMP: Final = re.compile(rb"\xd6\xff|\xd7\xff|\xc7\x0c\xff|\xd7\x00").search
+
+# What most values are.
+_SIMPLE: Final = frozenset((str, int, float, bool, type(None)))
 
 
 def plain(value: object) -> Any:
@@ -41,14 +45,20 @@ def plain(value: object) -> Any:
 
 def has_binary(value: object) -> bool:
     """Whether there is something binary in it, however deep."""
+    items: Iterable[object]
     if isinstance(value, BINARY):
         return True
     if isinstance(value, dict):
-        return any(map(has_binary, value.values()))
-    if isinstance(value, (list, tuple)):
-        return any(map(has_binary, value))
-    if isinstance(value, msgspec.Struct):
-        return any(has_binary(getattr(value, name)) for name in value.__struct_fields__)
+        items = value.values()
+    elif isinstance(value, (list, tuple)):
+        items = value
+    elif isinstance(value, msgspec.Struct):
+        items = [getattr(value, name) for name in value.__struct_fields__]
+    else:
+        return False
+    for item in items:
+        if type(item) not in _SIMPLE and has_binary(item):
+            return True
     return False
 
 
@@ -77,6 +87,8 @@ def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
 
 def well_formed(text: str) -> str:
     """Text that UTF-8 can hold: surrogates that belong to no pair are replaced, as in Node."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -107,15 +119,20 @@ def _representable(value: Any) -> Any:
     if isinstance(value, str):
         return well_formed(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        try:
-            return float(value)
-        except OverflowError:
-            return inf if value > 0 else -inf
+        return as_float(value)
     if isinstance(value, list):
         return [_representable(item) for item in value]
     if isinstance(value, dict):
         return {_representable(key): _representable(item) for key, item in value.items()}
     return value
+
+
+def as_float(value: int) -> float:
+    """An integer that is too large for a format, as JavaScript has it."""
+    try:
+        return float(value)
+    except OverflowError:
+        return inf if value > 0 else -inf
 
 
 def from_bytes(data: bytes) -> Any:
@@ -140,7 +157,7 @@ def from_msgpack(data: bytes) -> Any:
 
 def may_hold_dates(data: bytes) -> bool:
     """Whether something encoded may hold dates, as far as a glance tells."""
-    return data[:1] != b"{" and any(mark in data for mark in _TIMESTAMPS)
+    return data[:1] != b"{" and _MAY_BE_TIMESTAMP(data) is not None
 
 
 def converted(value: object, kind: type[T]) -> T:

@@ -1,4 +1,4 @@
-"""The Engine.IO server: which requests are let in, and the sessions they belong to.
+"""The Engine.IO server: requests and the sessions they belong to.
 
 A host (see `nuncio.hosts`) hands every request on the engine's path to `handle`. The order of the
 checks is the reference's: middlewares, transport, origin, session, method, `allow_request`,
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
 
+from nuncio.engine.admission import Admission
+from nuncio.engine.arrivals import Arrivals
 from nuncio.engine.compression import HttpCompression, message_compression
 from nuncio.engine.cookies import CookieOption
 from nuncio.engine.cors import CorsPolicy
@@ -27,13 +29,11 @@ from nuncio.engine.gates import Gates, Middleware
 from nuncio.engine.headers import HeaderEvents
 from nuncio.engine.listener import Listener
 from nuncio.engine.options import EngineOptions
-from nuncio.engine.origins import origin_of
 from nuncio.engine.refusal import (
     BAD_HANDSHAKE_METHOD,
     FORBIDDEN,
     UNKNOWN_SID,
     UNKNOWN_TRANSPORT,
-    UNSUPPORTED_PROTOCOL_VERSION,
     Refusals,
 )
 from nuncio.engine.request import Exchange, Request
@@ -119,6 +119,7 @@ class Engine:
         )
         self.header_events = HeaderEvents(self.events)
         self._gates = Gates(self.options, self.cors, self._refusals)
+        self._admission = Admission(self, self._gates, self._door, self._refusals)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._config: SessionConfig | None = None
         # Asked for every request.
@@ -126,9 +127,9 @@ class Engine:
         path = self.options.path.rstrip("/")
         self._prefix = path + "/" if self.options.add_trailing_slash else path
         self._ways = ways_of(self)
+        self.arrivals = Arrivals(self, self._admission, self._gates, self._refusals, self._ways)
         self._asked = {name: way for name, way in self._ways.items() if way.requests}
         self._open_tails = {name: self._open_tail(way) for name, way in self._ways.items()}
-        self._warned_origin = False
 
     def __setattr__(self, name: str, value: object) -> None:
         # In JavaScript one assigns `engine.generateId`. Here it would have no effect.
@@ -306,7 +307,7 @@ class Engine:
         script = self._jsonp and self.scripted(request)
         if self.cors.enabled or script or request.header(b"origin") is not None:
             admitted = bool(self.cors.admits(request, script))
-            if self._cors(exchange, admitted, upgrade):
+            if self._admission.cors(exchange, admitted, upgrade):
                 return None
         if admitted and not upgrade and follow_up(self.sessions, exchange):
             return None
@@ -317,11 +318,12 @@ class Engine:
         return None
 
     async def _handle(self, exchange: Exchange, upgrade: bool) -> None:
-        admitted = await self._admitted(exchange)
+        admission = self._admission
+        admitted = await admission.admitted(exchange)
         if exchange.done:
             return
         # CORS headers come first, so that every answer carries them.
-        if self._cors(exchange, admitted, upgrade) or self._is_file(exchange, upgrade):
+        if admission.cors(exchange, admitted, upgrade) or self._is_file(exchange, upgrade):
             return
         if not await self._gates.run_middlewares(exchange, upgrade):
             return
@@ -329,114 +331,9 @@ class Engine:
             return
         if not self._verify(exchange, upgrade, admitted):
             return
-        id = await self._id_for(exchange, upgrade)
+        id = await admission.id_for(exchange, upgrade)
         if id is not None:
             self._open(exchange, upgrade, id)
-
-    async def _admitted(self, exchange: Exchange) -> bool:
-        """Whether requests of this origin are let in."""
-        request = exchange.request
-        return await self._gates.admits(request, self.scripted(request))
-
-    async def _id_for(self, exchange: Exchange, upgrade: bool) -> str | None:
-        """The id of a new session that passed `_verify`; None when its request is answered."""
-        request = exchange.request
-        message = await self._gates.objection(request)
-        if message is not None:
-            self._refusals.refuse(exchange, upgrade, FORBIDDEN, {"message": message}, message)
-            return None
-        if not self._check_protocol(exchange, upgrade):
-            return None
-        try:
-            id = await self._gates.make_id(request, self.sessions, self.worker)
-        except Exception as error:
-            self._refusals.bad_request(exchange, upgrade, "ID_GENERATION_ERROR", error=error)
-            return None
-        return id if not exchange.done and self._has_room(exchange, upgrade) else None
-
-    # Connections that are no requests, such as WebTransport's. They pass the same gate in two
-    # steps, for whether a client wants a new session is in the first packet that it sends.
-
-    async def knock(self, exchange: Exchange) -> bool:
-        """Whether a connection of this request may be accepted; otherwise it is answered.
-
-        Origin, middlewares and transport are checked, and the session that the query names.
-        """
-        admitted = await self._admitted(exchange)
-        if exchange.done:
-            return False
-        self._cors(exchange, admitted, False)
-        if not await self._gates.run_middlewares(exchange, False):
-            return False
-        query = exchange.request.query
-        name = query.get("transport", "")
-        if name not in self._ways or self._ways[name].requests:
-            self._refusals.refuse(exchange, False, UNKNOWN_TRANSPORT, {"transport": name})
-            return False
-        if not self._check_origin(exchange, False, admitted):
-            return False
-        if self.stopping:
-            return self._has_room(exchange, False)
-        sid = query.get("sid")
-        if revision_of(exchange.request) != 4:
-            # Older revisions know no such transport, whatever the server allows.
-            self._refusals.refuse(exchange, False, UNSUPPORTED_PROTOCOL_VERSION, {"protocol": 3})
-            return False
-        if sid and self._find(exchange, sid) is None:
-            return False
-        self.header_events.emit(exchange, initial=not sid)
-        return True
-
-    async def adopt(self, exchange: Exchange, transport: Transport, sid: str | None) -> None:
-        """Take the transport of a connection that was accepted, or refuse its exchange.
-
-        Args:
-            exchange: that passed `knock`.
-            transport: what carries its packets; it does not read until this has ended.
-            sid: of the session that wants to move there; None for a new one.
-        """
-        if sid is not None:
-            session = self._find(exchange, sid)
-            if session is not None:
-                self.probe(session, transport)
-        elif self._may_knock(exchange, False):
-            id = await self._id_for(exchange, False)
-            if id is not None:
-                self.begin(exchange.request, transport, id)
-
-    @property
-    def may_wait(self) -> bool:
-        """Whether `knock` and `adopt` may have to wait for the application."""
-        return self._gates.may_wait
-
-    def refuse_garbage(self, exchange: Exchange) -> None:
-        """A connection that was accepted began with what is no open packet."""
-        self._refusals.bad_request(exchange, False, "TRANSPORT_HANDSHAKE_ERROR")
-
-    def _find(self, exchange: Exchange, sid: str) -> Session | None:
-        """The session that a connection is for; otherwise the exchange is answered."""
-        session = self.sessions.get(sid)
-        if session is None:
-            self._refusals.refuse(exchange, False, UNKNOWN_SID, {"sid": sid})
-        elif session.protocol != 4:
-            self._refusals.bad_request(
-                exchange, False, "PROTOCOL_MISMATCH", protocol=4, previous_protocol=session.protocol
-            )
-        else:
-            return session
-        return None
-
-    def _cors(self, exchange: Exchange, admitted: bool, upgrade: bool) -> bool:
-        """Add the headers; True when the request was a preflight and is answered."""
-        exchange.headers.extend(self.cors.headers(exchange.request, admitted))
-        if exchange.request.method != "OPTIONS" or upgrade:
-            return False
-        answer = self.cors.preflight(exchange.request, admitted)
-        if answer is None:
-            return False
-        exchange.headers.clear()
-        exchange.respond(answer[0], answer[1], b"")
-        return True
 
     def _is_file(self, exchange: Exchange, upgrade: bool) -> bool:
         """Whether the request was for a file that is served beside, and is answered."""
@@ -452,7 +349,7 @@ class Engine:
         if way is None:
             self._refusals.refuse(exchange, upgrade, UNKNOWN_TRANSPORT, {"transport": name})
             return False
-        if not self._check_origin(exchange, upgrade, admitted):
+        if not self._admission.check_origin(exchange, upgrade, admitted):
             return False
         sid = query.get("sid")
         if sid:
@@ -466,55 +363,11 @@ class Engine:
         if way.upgrade != upgrade:
             self._refusals.bad_request(exchange, upgrade, "TRANSPORT_HANDSHAKE_ERROR")
             return False
-        if not self._may_knock(exchange, upgrade):
+        if not self._admission.may_knock(exchange, upgrade):
             return False
         # With an application to ask, the protocol is checked after it was asked.
-        return self.options.allow_request is not None or self._check_protocol(exchange, upgrade)
-
-    def _may_knock(self, exchange: Exchange, upgrade: bool) -> bool:
-        """Whether there is room for another session, and its address did not ask too often."""
-        return self._has_room(exchange, upgrade) and self._door.knocked(exchange, upgrade)
-
-    def _has_room(self, exchange: Exchange, upgrade: bool) -> bool:
-        """Whether a new session may be opened now; otherwise the request is answered."""
-        if not exchange.alive or self.stopping:
-            worker = self.worker
-            if exchange.alive and not upgrade and worker is not None:
-                if worker.forwarder.pass_on(exchange):
-                    return False
-            exchange.respond(503, [("Retry-After", "5"), ("Connection", "close")], b"")
-            return False
-        return self._door.has_room(exchange, upgrade, self.may_open)
-
-    def _check_origin(self, exchange: Exchange, upgrade: bool, admitted: bool) -> bool:
-        header = exchange.request.header(b"origin")
-        origin = header or ""
-        if origin and any(character < " " or character > "~" for character in origin):
-            self._refusals.bad_request(exchange, upgrade, "INVALID_ORIGIN", origin=origin)
-            return False
-        if admitted:
-            return True
-        log = logger.debug if self._warned_origin else logger.warning
-        self._warned_origin = True
-        why = self.cors.explain(origin)
-        if header is None:
-            origin = origin_of(exchange.request.header(b"referer") or "")
-            why = self.cors.explain_script(origin)
-        log("refused a connection: %s", why)
-        self._refusals.refuse(
-            exchange,
-            upgrade,
-            FORBIDDEN,
-            {"name": "ORIGIN_NOT_ALLOWED", "origin": origin},
-            "Origin not allowed",
-        )
-        return False
-
-    def _check_protocol(self, exchange: Exchange, upgrade: bool) -> bool:
-        if self.options.allow_eio3 or exchange.request.query.get("EIO") == "4":
-            return True
-        self._refusals.refuse(exchange, upgrade, UNSUPPORTED_PROTOCOL_VERSION, {"protocol": 3})
-        return False
+        asked_first = self.options.allow_request is not None
+        return asked_first or self._admission.check_protocol(exchange, upgrade)
 
     # Requests of sessions there are.
 
@@ -585,7 +438,7 @@ class Engine:
             self._refusals.refuse(exchange, upgrade, UNKNOWN_TRANSPORT, {})
         elif sid:
             self._existing(exchange, upgrade, sid, way)
-        elif self._has_room(exchange, upgrade):
+        elif self._admission.has_room(exchange, upgrade):
             # That worker lets nobody in any more.
             self._open(exchange, upgrade, self.new_id())
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from nuncio.handlers.caller import Caller
 from nuncio.handlers.handler import Ack, Handler
-from nuncio.handlers.workers import Job
+from nuncio.handlers.runners import Job
 
 
 class Reply:

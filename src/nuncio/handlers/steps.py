@@ -1,4 +1,4 @@
-"""What a worker does, step by step: see `nuncio.handlers.workers`.
+"""What a runner does, step by step: see `nuncio.handlers.runners`.
 
 It is apart from there, and never compiled, because Python itself learns of the end of a coroutine
 that it awaits without an exception, which anybody else has to catch.
@@ -12,31 +12,31 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from nuncio.handlers.workers import Worker
+    from nuncio.handlers.runners import HandlerRunner
 
 # Stands where a result would.
 CANCELLED: Final = object()
 
 
 @types.coroutine
-def work(worker: Worker) -> Generator[Any, Any, None]:
+def work(runner: HandlerRunner) -> Generator[Any, Any, None]:
     """Await one thing after the other, and give control back behind each."""
     while True:
-        awaitable = worker.awaitable
+        awaitable = runner.awaitable
         try:
             if type(awaitable) is not types.CoroutineType:
                 awaitable = awaitable.__await__()
             result = yield from awaitable
             if result is not None and hasattr(result, "__await__"):
                 result = yield from result.__await__()
-            worker.result = result
+            runner.result = result
         except Exception as error:
-            worker.error = error
+            runner.error = error
         except asyncio.CancelledError:
-            worker.result = CANCELLED
+            runner.result = CANCELLED
         except BaseException:
-            worker.result, worker.awaitable = CANCELLED, None
+            runner.result, runner.awaitable = CANCELLED, None
             raise
         # Not kept until the next one comes.
-        awaitable = result = worker.awaitable = None
+        awaitable = result = runner.awaitable = None
         yield

@@ -59,6 +59,21 @@ def load(target: str) -> Application:
     raise OptionError(f"{target!r}: the module {module_name} {what}; write module:object")
 
 
+def load_worker(target: str) -> Application:
+    """Import an application that is one of several workers.
+
+    Args:
+        target: see `load`.
+
+    Raises:
+        OptionError: when there is none, or it will have no part in this.
+    """
+    application = load(target)
+    if application.engine.worker is None:
+        raise OptionError("the server was made with workers=False, so it cannot be one of them")
+    return application
+
+
 def _application(found: Any, target: str) -> Application:
     if (
         callable(found)

@@ -361,6 +361,10 @@ class Broadcaster(Generic[D, U]):
         self._ids = id + 1
         return id
 
+    def number_acks_from(self, first: int) -> None:
+        """Begin the ids of acknowledgements elsewhere than at 0."""
+        self._ids = first
+
     def deliver_with_ack(
         self, payload: list[Any], options: BroadcastOptions, gathering: Any
     ) -> None:

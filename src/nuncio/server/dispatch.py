@@ -18,8 +18,8 @@ from nuncio.handlers.caller import Caller
 from nuncio.handlers.handler import Ack, Handler
 from nuncio.handlers.listeners import event_name
 from nuncio.handlers.replies import Reply, Running
+from nuncio.handlers.runners import Runners
 from nuncio.handlers.threads import Threads
-from nuncio.handlers.workers import Workers
 from nuncio.protocol.socketio import RESERVED_EVENTS
 
 if TYPE_CHECKING:
@@ -373,8 +373,8 @@ class Dispatcher(Caller):
                 counts = {}
                 self._running_by = counts
             counts[handler] = counts.get(handler, 0) + 1
-        workers: Workers = self.nsp.server.runners
-        workers.start(self._connection.session.loop, awaitable, running)
+        runners: Runners = self.nsp.server.runners
+        runners.start(self._connection.session.loop, awaitable, running)
 
     def handler_ended(self, handler: Handler) -> None:
         """A handler that waited has ended."""

@@ -76,19 +76,22 @@ class Namespace(Broadcaster[D, U]):
         "handlers",
         "lifecycle",
         "parent",
+        "restoring",
     )
 
     def __init__(self, name: str) -> None:
         """Make one, which belongs to no server yet.
 
         For the server's own use are `handlers`, those of its sockets' events, and `lifecycle`,
-        those of `connection`, `disconnecting`, `disconnect` and so on, both by name.
+        those of `connection`, `disconnecting`, `disconnect` and so on, both by name; `restoring`
+        is whose session the adapter is asked to restore.
         """
         super().__init__(name)
         self.handlers: dict[str, list[Handler]] = {}
         self.lifecycle: dict[str, list[Handler]] = {}
         self.parent: Any = None
         self._middlewares: list[Any] = []
+        self.restoring: Any = None
         self._admitting = 0
         # Sockets by the secret with which they recover; empty without recovery.
         self._live: dict[str, Socket] = {}
@@ -272,16 +275,25 @@ class Namespace(Broadcaster[D, U]):
         self._decide(socket, self._middlewares)
 
     def _recover(self, connection: Connection, auth: dict[str, Any], pid: str, offset: str) -> None:
-        live = self._live.get(pid)
-        if live is not None:
-            # Its old link is dead, though nobody has noticed yet.
-            live.replaced()
+        self.take_over(pid)
+        self.restoring = connection
         found = self.adapter.restore_session(pid, offset)
+        self.restoring = None
         if found is not None and hasattr(found, "__await__"):
             connection.begin_joining(self.name)
             self.server.finish_restoring(self, connection, auth, found)
         else:
             self.resume(connection, auth, found)
+
+    def is_live(self, pid: str) -> bool:
+        """Whether a client is connected, as far as is known."""
+        return pid in self._live
+
+    def take_over(self, pid: str) -> None:
+        """A client comes back that may be connected: its old link is dead, if nobody noticed."""
+        live = self._live.get(pid)
+        if live is not None:
+            live.replaced()
 
     def resume(
         self, connection: Connection, auth: dict[str, Any], session: SavedSession | None
@@ -293,7 +305,7 @@ class Namespace(Broadcaster[D, U]):
         socket = Socket(self, connection, session.sid, auth)
         socket.restore(session)
         self.adapter.add_all(socket, [room for room in session.rooms if room != session.sid])
-        socket.stayed(session.rooms)
+        socket.rejoined(session.rooms)
         middlewares = self._middlewares
         if self.server.recovery.skip_middlewares:
             # The secret of a session proves nothing of who has it now.
@@ -342,9 +354,10 @@ class Namespace(Broadcaster[D, U]):
         connection.end_joining(self.name)
         session = connection.session
         if not session.is_open:
-            # It left while a middleware was deciding, or its session was looked for.
-            if socket.recovered:
-                self.adapter.persist_session(socket.state())
+            # It left while a middleware was deciding. What it had to come back for it still has.
+            unclaimed = socket.unclaimed()
+            if unclaimed is not None:
+                self.adapter.persist_session(unclaimed)
             self._turn_away(socket, "transport close")
             return
         self._admitting -= 1
@@ -370,7 +383,7 @@ class Namespace(Broadcaster[D, U]):
         """The secret for the next time; before it, what a recovered client has missed."""
         session = socket._connection.session
         if not socket.recovered:
-            socket.begin_session(new_id(), self.adapter.position())
+            socket.begin_session(self.adapter.secret(), self.adapter.position())
         self._live[socket.pid] = socket
         missed = socket.missed()
         if missed is None:
@@ -393,6 +406,10 @@ class Namespace(Broadcaster[D, U]):
         if session.outbox is not None:
             payloads = session.outbox.payloads()
             self.undelivered(session.sid, session.data, session.user, session.ending, payloads)
+        self._clean_up()
+
+    def session_left(self) -> None:
+        """The adapter: a client that lost its link is another server's now."""
         self._clean_up()
 
     def _clean_up(self) -> None:

@@ -37,9 +37,9 @@ class ServerOptions:
             `drop_oldest`, `drop_newest` or `nuncio.conflate(key)`; see the guide.
         adapter: called with each namespace, returns its adapter; None for rooms in this process,
             or in all workers.
-        workers: whether this process is one of several that serve together on one machine: True
-            for those that have the same parent process, a folder where they meet, or None for what
-            `nuncio serve --workers` says.
+        workers: whether this process is one of several that serve together. On one machine: True
+            for those that have the same parent process, or a folder where they meet. On several:
+            Redis' address, or a `nuncio.cluster.RedisMeeting`. None for what `nuncio serve` says.
         presence: when users are taken for gone: a `PresenceOptions` or a mapping; see `Presence`.
         serve_client: which browser's client is served under the path of the server: `"auto"`, the
             one that comes with Nuncio, where one does; True, the same, and it must be there; False;
@@ -59,7 +59,8 @@ class ServerOptions:
     threads: bool = False
     slow_consumer: Any = "disconnect"
     adapter: Any = None
-    workers: Any = None
+    # Not in its repr: Redis' address may have its password.
+    workers: Any = field(default=None, repr=False)
     presence: Any = None
     serve_client: ServeClientOption = AUTO
     # Not in its repr: a mapping would show its password.

@@ -84,17 +84,6 @@ class Recoverable(Dispatcher):
         self._saved = session
         self._left_own = session.sid not in session.rooms
 
-    def stayed(self, rooms: dict[Room, int]) -> None:
-        """It came back into rooms that it has not left: what was said there meanwhile is for it.
-
-        Args:
-            rooms: each with the number of the last event before it joined.
-        """
-        mine = self._rooms
-        if mine is not None:
-            for room in mine:
-                mine[room] = rooms.get(room, mine[room])
-
     def forget_session(self, id: str) -> None:
         """Nothing is left of the session that it recovered, now that it is in no room.
 
@@ -118,7 +107,30 @@ class Recoverable(Dispatcher):
         if session is None:
             return []
         self._saved = None
-        return self.nsp.adapter.missed(session)
+        missed = self.nsp.adapter.missed(session)
+        # It may have been promised something while it was being let in.
+        self._outbox = session.outbox
+        return missed
+
+    def rejoined(self, rooms: dict[Room, int]) -> None:
+        """It is in the rooms where it was: since when it was, not since now.
+
+        If it loses its link before it has received what it missed, that is for it still.
+        """
+        mine = self._rooms
+        if mine is not None:
+            for room, number in rooms.items():
+                if room in mine:
+                    mine[room] = number
+
+    def unclaimed(self) -> SavedSession | None:
+        """What it came back for and has not been sent, if that is so; it is no longer its."""
+        session = self._saved
+        self._saved = None
+        if session is not None:
+            session.outbox = self._outbox
+            self._outbox = None
+        return session
 
     def replaced(self) -> None:
         """The client came back over another connection."""

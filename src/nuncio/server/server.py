@@ -41,7 +41,7 @@ from nuncio.server.options import ServerOptions, recovery_options
 from nuncio.server.parent import ParentNamespace
 from nuncio.server.participation import Participants
 from nuncio.server.peering import PEERS_NAMESPACE, Peering
-from nuncio.workers.group import Worker, folder_of
+from nuncio.workers.group import Worker, place_of
 
 N = TypeVar("N", bound=Namespace)
 
@@ -251,10 +251,10 @@ class Server(Facade[D, U], Peering, Hints):
         return nsp
 
     def _make_worker(self) -> Worker | None:
-        folder = folder_of(self.options.workers)
-        if folder is None:
+        place = place_of(self.options.workers)
+        if place is None:
             return None
-        worker = Worker(self.engine, folder)
+        worker = Worker(self.engine, place)
         self.engine.worker = worker
         self.engine.new_id = worker.own_id
         return worker

@@ -17,8 +17,8 @@ from nuncio.errors import AckTimeout, ArgumentError, ConnectError, OptionError, 
 from nuncio.handlers.binding import bind
 from nuncio.handlers.callbacks import bind_callback
 from nuncio.handlers.handler import Handler
+from nuncio.handlers.runners import Runners
 from nuncio.handlers.threads import Threads
-from nuncio.handlers.workers import Workers
 
 if TYPE_CHECKING:
     from nuncio.server.connection import Connection
@@ -39,14 +39,14 @@ class Tasks:
     Attributes:
         threads: tells calls that come from other threads than the loop's.
         running: what is under way.
-        workers: run the coroutines of event handlers.
+        runners: run the coroutines of event handlers.
         dependency_overrides: in tests, what stands in for which dependency.
     """
 
     def __init__(self) -> None:
         self.threads = Threads()
         self.running: set[asyncio.Future[Any]] = set()
-        self.runners = Workers(self.running)
+        self.runners = Runners(self.running)
         self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._on_error: list[Handler] = []
         self._exception_handlers: dict[type[Exception], Handler] = {}

@@ -1,4 +1,4 @@
-"""An emitter for code that blocks: Celery tasks, Django views, scripts. It needs no thread."""
+"""An emitter for code that blocks: Celery tasks, Django views, scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class Emitter(Emitting[None]):
 
     Args:
         adapter: the adapter of the servers, made with the same options; or an address such as
-            `redis://…`, or a client `redis.Redis`, for `RedisAdapter` with its defaults.
+            `redis://…`, or a client `redis.Redis`, for `RedisAdapter` with its defaults; or
+            `postgresql://…` for `PostgresAdapter` with its; or `nats://…` for `NatsAdapter`; or
+            `mongodb://…`, or a collection of pymongo's, for `MongoAdapter`.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

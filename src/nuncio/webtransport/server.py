@@ -94,7 +94,7 @@ class ServerSession(WebTransportSession):
         self._run(self._knock())
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        if self.engine.may_wait:
+        if self.engine.arrivals.may_wait:
             self.engine.spawn(coroutine)
             return
         # Nobody has to be waited for, so that no task is needed.
@@ -106,7 +106,8 @@ class ServerSession(WebTransportSession):
         raise RuntimeError("the engine waited for somebody who is not there")
 
     async def _knock(self) -> None:
-        if await self.engine.knock(self.exchange) and not self.over and not self.exchange.done:
+        let_in = await self.engine.arrivals.knock(self.exchange)
+        if let_in and not self.over and not self.exchange.done:
             self.accepted = True
             self._respond(200, [DRAFT], self.exchange.headers, end=False)
 
@@ -172,14 +173,14 @@ class ServerSession(WebTransportSession):
         transport.pause_reading()
         valid, sid = _read_open(first)
         if not valid:
-            self.engine.refuse_garbage(self.exchange)
+            self.engine.arrivals.refuse_garbage(self.exchange)
             return
         self._wheel().cancel(self._limit)
         self.entered = True
         self._run(self._enter(transport, sid or self.exchange.request.query.get("sid") or None))
 
     async def _enter(self, transport: Transport, sid: str | None) -> None:
-        await self.engine.adopt(self.exchange, transport, sid)
+        await self.engine.arrivals.adopt(self.exchange, transport, sid)
         if not self.over and transport.sink is not None:
             if isinstance(transport.sink, _Doorstep):
                 # Nobody took it, as when a session that has ended meanwhile was to move.
@@ -191,7 +192,7 @@ class ServerSession(WebTransportSession):
     def expire(self) -> None:
         """The client took too long."""
         if self.accepted:
-            self.engine.refuse_garbage(self.exchange)
+            self.engine.arrivals.refuse_garbage(self.exchange)
         elif not self.over:
             self.exchange.respond(408, [], b"")
 
@@ -238,7 +239,7 @@ class _Doorstep(PacketSink):
         """See `PacketSink.ended`: it went away, or what it sent is too long."""
         session = self._session
         if reason == "transport error" and not session.exchange.done:
-            session.engine.refuse_garbage(session.exchange)
+            session.engine.arrivals.refuse_garbage(session.exchange)
 
 
 class _Deadline(Timer):

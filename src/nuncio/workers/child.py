@@ -15,8 +15,8 @@ import sys
 import traceback
 from typing import Any
 
-from nuncio.errors import NuncioError, OptionError
-from nuncio.hosts.application import Application, load
+from nuncio.errors import NuncioError
+from nuncio.hosts.application import Application, load_worker
 from nuncio.hosts.serve import run_on
 
 
@@ -30,9 +30,7 @@ def main(arguments: list[str]) -> int:
     channel = socket.socket(fileno=given["channel"])
     listener = socket.socket(fileno=given["listener"])
     try:
-        application = load(given["target"])
-        if application.engine.worker is None:
-            raise OptionError("the server was made with workers=False, so it cannot be one of them")
+        application = load_worker(given["target"])
         run_on(
             application.engine,
             [listener],
@@ -47,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, NuncioError):
+    if isinstance(error, (NuncioError, ConnectionError)):
         return str(error)
     return "".join(traceback.format_exception(error)).rstrip()
 

@@ -6,21 +6,23 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from nuncio.cluster.redis.meeting import RedisMeeting
 from nuncio.errors import OptionError
 from nuncio.ids import new_id
 from nuncio.workers import rendezvous
 from nuncio.workers.adapter import WorkersAdapter
+from nuncio.workers.folder import FolderPlace
 from nuncio.workers.forwarder import Forwarder
 from nuncio.workers.link import Link
 from nuncio.workers.mesh import Mesh
 from nuncio.workers.messages import Answered, Begun, Close, Granted, Piece, Reading, Sent
 from nuncio.workers.owner import Owner
+from nuncio.workers.place import Place
+from nuncio.workers.recovery import RecoveringWorkersAdapter
+from nuncio.workers.redis import RedisPlace
 
 if TYPE_CHECKING:
     from nuncio.engine.engine import Engine
-
-# Where `nuncio serve --workers` says that its workers meet.
-VARIABLE: Final = "NUNCIO_WORKERS"
 
 _FROM_OWNER: Final = (Sent, Answered, Granted, Reading, Close, Begun, Piece)
 
@@ -30,11 +32,11 @@ class Worker:
 
     Args:
         engine: whose sessions they share.
-        folder: where they meet.
+        place: where they meet.
     """
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
-        self.mesh = Mesh(folder)
+    def __init__(self, engine: Engine, place: Place) -> None:
+        self.mesh = Mesh(place)
         self.forwarder = Forwarder(engine, self.mesh)
         self._owner = Owner(engine)
         self.mesh.on_message = self._received
@@ -42,7 +44,8 @@ class Worker:
 
     def adapter(self, nsp: Any) -> WorkersAdapter:
         """The adapter of a namespace, where the application names no other."""
-        return WorkersAdapter(nsp, self.mesh)
+        kind = WorkersAdapter if nsp.server.recovery is None else RecoveringWorkersAdapter
+        return kind(nsp, self.mesh)
 
     def own_id(self, id: str | None = None) -> str:
         """The id of a new session: it says which worker holds it.
@@ -58,7 +61,8 @@ class Worker:
         """Join the others.
 
         Raises:
-            OptionError: when the folder where they meet cannot be used.
+            OptionError: when the place where they meet cannot be used.
+            ConnectionError: when it cannot be reached.
         """
         await self.mesh.start()
 
@@ -77,24 +81,38 @@ class Worker:
         self._owner.lost(link)
 
 
-def folder_of(option: object) -> Path | None:
+def place_of(option: object) -> Place | None:
     """What the option `workers` means; None where a process serves alone.
 
     Args:
-        option: None, for what `nuncio serve --workers` says; False; True, for the processes that
-            have the same parent; or a folder.
+        option: None, for what `nuncio serve` says; False; True, for the processes that have the
+            same parent; a folder; Redis' address, or a RedisMeeting.
 
     Raises:
-        OptionError: for anything else, or where there are no Unix sockets.
+        OptionError: for anything else, or a folder where there are no Unix sockets.
     """
     if option is None:
-        option = os.environ.get(VARIABLE) or False
+        option = os.environ.get(rendezvous.VARIABLE) or False
     if option is False:
         return None
+    if isinstance(option, RedisMeeting):
+        return RedisPlace(option)
+    if isinstance(option, str) and "://" in option:
+        return RedisPlace(_meeting_at(option))
+    if option is not True and not isinstance(option, (str, os.PathLike)):
+        raise OptionError(
+            "workers must be True, False or a folder, or Redis' address or a RedisMeeting, not "
+            f"{option!r}"
+        )
     if os.name != "posix":
-        raise OptionError("workers: they meet over Unix sockets, which this system does not have")
-    if option is True:
-        return rendezvous.usual_folder()
-    if isinstance(option, (str, os.PathLike)):
-        return Path(option)
-    raise OptionError(f"workers must be True, False or a folder, not {option!r}")
+        raise OptionError(
+            "workers: they meet over Unix sockets, which this system does not have, or in Redis"
+        )
+    return FolderPlace(rendezvous.usual_folder() if option is True else Path(option))
+
+
+def _meeting_at(url: str) -> RedisMeeting:
+    try:
+        return RedisMeeting(url, secret=os.environ.get(rendezvous.SECRET_VARIABLE) or None)
+    except OptionError as error:
+        raise OptionError(f"workers: {error}") from error

@@ -1,11 +1,16 @@
-"""One link between two workers: whole messages over a Unix socket."""
+"""One link between two workers: whole messages, both ways, in order.
+
+What takes its bytes to the other worker is the link's carrier: a Unix socket (`pipe`), or Redis
+(`channel`). A link is over when its carrier says so; what was on its way is lost then, and so is
+whatever depended on it. Nothing is lost, doubled or out of order before.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -20,7 +25,20 @@ logger = logging.getLogger("nuncio.workers")
 MOST_WAITING: Final = 64 * 1024 * 1024
 
 
-class Link(asyncio.Protocol):
+class Carrier(Protocol):
+    """Takes the bytes of one link to the other worker."""
+
+    def carry(self, data: bytes) -> None:
+        """Take some more."""
+
+    def close(self) -> None:
+        """End the link once everything is carried."""
+
+    def abort(self) -> None:
+        """End the link."""
+
+
+class Link:
     """Another worker, as this one sees it.
 
     Args:
@@ -31,7 +49,10 @@ class Link(asyncio.Protocol):
         called: whether this worker called the other.
         tag: the other worker's; empty until it has said hello.
         namespaces: those that it has.
+        told: those of this worker that it was told of at first.
+        rooms: what is seen of its rooms, see `nuncio.workers.rooms`; None before it is looked at.
         behind: whether it does not take what is written fast enough.
+        greeted: done once it has said hello, or the link is gone.
     """
 
     def __init__(self, mesh: Mesh, *, called: bool = False) -> None:
@@ -39,12 +60,15 @@ class Link(asyncio.Protocol):
         self.called = called
         self.tag = ""
         self.namespaces: set[str] = set()
+        self.told: set[str] = set()
+        self.rooms: Any = None
         self.behind = False
-        self._io: Any = None
+        self._io: Carrier | None = None
         self._out: list[bytes] = []
         self._in = bytearray()
         self._whenever_ready: list[Callable[[], None]] = []
-        self.greeted = asyncio.get_running_loop().create_future()
+        self._gone = False
+        self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def send(self, message: Message) -> None:
         """Take a message; it leaves at the end of this turn of the loop."""
@@ -60,13 +84,8 @@ class Link(asyncio.Protocol):
     def _flush(self) -> None:
         out = self._out
         self._out = []
-        io = self._io
-        if io is None or io.is_closing():
-            return
-        io.write(b"".join(out))
-        if io.get_write_buffer_size() > MOST_WAITING:
-            logger.error("the worker %s does not read, so it is taken for dead", self.tag)
-            io.abort()
+        if out and self._io is not None:
+            self._io.carry(b"".join(out))
 
     def when_ready(self, callback: Callable[[], None]) -> None:
         """Call a function once the other worker has caught up."""
@@ -78,65 +97,86 @@ class Link(asyncio.Protocol):
         if self._io is not None:
             self._io.close()
 
-    # What asyncio calls.
+    def abort(self) -> None:
+        """End the link."""
+        if self._io is not None:
+            self._io.abort()
 
-    def connection_made(self, transport: Any) -> None:
-        """asyncio: connected."""
-        self._io = transport
-        self.send(Hello(VERSION, self._mesh.tag, sorted(self._mesh.namespaces)))
+    # What carriers call.
 
-    def data_received(self, data: bytes) -> None:
-        """asyncio: bytes arrived."""
+    def connected(self, io: Carrier) -> None:
+        """There is a way to the other worker."""
+        self._io = io
+        self.told = set(self._mesh.namespaces)
+        self.send(Hello(VERSION, self._mesh.tag, sorted(self.told)))
+
+    def feed(self, data: bytes) -> None:
+        """Bytes of the other worker arrived."""
         held = self._in
         held += data
         start = 0
-        while len(held) - start >= HEAD:
-            end = start + HEAD + int.from_bytes(held[start : start + HEAD], "big")
+        # What a message leads to may end the link, and nobody would clean up after the next one.
+        while len(held) - start >= HEAD and not self._gone:
+            size = int.from_bytes(held[start : start + HEAD], "big")
+            end = start + HEAD + size
+            if size > MOST_WAITING:
+                self._hang_up(f"a message of {size} bytes")
+                return
             if end > len(held):
                 break
-            self._take(bytes(held[start + HEAD : end]))
+            if not self._take(bytes(held[start + HEAD : end])):
+                return
             start = end
         del held[:start]
 
-    def _take(self, body: bytes) -> None:
+    def _take(self, body: bytes) -> bool:
         try:
             message = decode(body)
         except msgspec.DecodeError as error:
-            logger.error("the worker %s speaks another language: %s", self.tag or "?", error)
-            self._io.abort()
-            return
+            self._hang_up(str(error))
+            return False
         if isinstance(message, Hello):
-            self._greet(message)
-        elif isinstance(message, Present):
+            return self._greet(message)
+        if isinstance(message, Present):
             (self.namespaces.add if message.here else self.namespaces.discard)(message.nsp)
         else:
             self._mesh.received(self, message)
+        return True
 
-    def _greet(self, hello: Hello) -> None:
+    def _greet(self, hello: Hello) -> bool:
         if hello.version != VERSION:
             logger.warning("a worker of another version of Nuncio is left alone")
-            self._io.close()
-            return
+            self.close()
+            return False
         self.tag = hello.tag
         self.namespaces = set(hello.namespaces)
         self._mesh.met(self)
+        self._greeted()
+        return True
+
+    def _greeted(self) -> None:
         if not self.greeted.done():
             self.greeted.set_result(None)
 
-    def pause_writing(self) -> None:
-        """asyncio: the other worker is behind."""
+    def _hang_up(self, why: str) -> None:
+        logger.warning("the worker %r speaks another language: %s", self.tag or "?", why)
+        self._in.clear()
+        self.abort()
+
+    def fell_behind(self) -> None:
+        """The other worker does not take what is written fast enough."""
         self.behind = True
 
-    def resume_writing(self) -> None:
-        """asyncio: it has caught up."""
+    def caught_up(self) -> None:
+        """It has taken it."""
         self.behind = False
         waiting = self._whenever_ready
         self._whenever_ready = []
         for callback in waiting:
             callback()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """asyncio: the link is gone, and most likely the worker, too."""
-        if not self.greeted.done():
-            self.greeted.set_result(None)
+    def gone(self) -> None:
+        """The link is gone, and perhaps the worker, too."""
+        self._gone = True
+        self._greeted()
         self._mesh.lost(self)

@@ -1,101 +1,80 @@
 """All workers of a server, each linked with each.
 
-A worker makes a socket of its own in their common folder, then connects to everybody who is there:
-so of two workers the later one has called the earlier one. A worker that dies leaves its socket
-behind, which the next one to call it finds dead and removes.
+How they find each other, and over what they are linked, is the business of the place where they
+meet: see `place`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import os
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from nuncio.ids import new_id
 from nuncio.workers import rendezvous
 from nuncio.workers.link import Link
 from nuncio.workers.messages import Bus, Message, Present, encode
-
-logger = logging.getLogger("nuncio.workers")
-
-# A worker that is there answers at once; one that has stopped is not waited for.
-GREET_SECONDS: Final = 2.0
+from nuncio.workers.place import Place
+from nuncio.workers.rooms import Routes
 
 
 class Mesh:
     """This process's place among the workers.
 
     Args:
-        folder: where they meet.
+        place: where they meet.
 
     Attributes:
         tag: this worker's name, with which its sessions' ids begin.
         namespaces: those that take part here; the adapter of each by name.
         on_message: called with a link and a message that concerns sessions.
         on_lost: called with a link that is gone.
+        routes: to which workers something has to be sent.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.tag = new_id()[: rendezvous.TAG_LENGTH]
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self.rename()
         self.namespaces: dict[str, Any] = {}
         self.on_message: Callable[[Link, Any], None] = _ignore
         self.on_lost: Callable[[Link], None] = _ignore_lost
+        self.routes = Routes()
         self._links: dict[str, Link] = {}
-        self._server: asyncio.AbstractServer | None = None
+        self._opening: asyncio.Task[None] | None = None
 
     # Life.
 
     async def start(self) -> None:
-        """Make a socket, and connect to all who are there.
+        """Join the others; a second time it waits until that is done.
 
         Raises:
-            OptionError: when the folder cannot be used.
+            OptionError: when the place where they meet cannot be used.
+            ConnectionError: when it cannot be reached.
         """
-        if self._server is not None:
-            return
-        rendezvous.prepare(self.folder)
-        loop = asyncio.get_running_loop()
-        while self.tag in rendezvous.tags(self.folder):
-            self.tag = new_id()[: rendezvous.TAG_LENGTH]
-        path = rendezvous.address(self.folder, self.tag)
-        self._server = await loop.create_unix_server(lambda: Link(self), path)
-        os.chmod(path, 0o600)
-        others = [tag for tag in rendezvous.tags(self.folder) if tag != self.tag]
-        await asyncio.gather(*(self._call(tag) for tag in others))
-
-    async def _call(self, tag: str) -> None:
-        path = rendezvous.address(self.folder, tag)
+        opening = self._opening
+        if opening is None:
+            opening = asyncio.get_running_loop().create_task(self._place.open(self))
+            self._opening = opening
         try:
-            _, link = await asyncio.get_running_loop().create_unix_connection(
-                lambda: Link(self, called=True), path
-            )
-        except (ConnectionRefusedError, FileNotFoundError):
-            logger.debug("the worker %s is dead; its socket is removed", tag)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(link.greeted), GREET_SECONDS)
+            await asyncio.shield(opening)
+        except Exception:
+            if self._opening is opening:
+                self._opening = None
+            raise
 
     async def stop(self) -> None:
         """Leave."""
-        server = self._server
-        if server is None:
+        opening, self._opening = self._opening, None
+        if opening is None:
             return
-        self._server = None
-        with contextlib.suppress(OSError):
-            os.unlink(rendezvous.address(self.folder, self.tag))
-        server.close()
-        for link in list(self._links.values()):
-            link.close()
-        with contextlib.suppress(OSError):
-            # The last one closes the door.
-            self.folder.rmdir()
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait((opening,))
+        await self._place.close()
+
+    def rename(self) -> None:
+        """Take another tag, as the present one is somebody else's."""
+        self.tag = new_id()[: rendezvous.TAG_LENGTH]
 
     # Who is there.
 
@@ -107,6 +86,10 @@ class Mesh:
     def others(self) -> list[Link]:
         """All other workers."""
         return list(self._links.values())
+
+    def stats(self) -> dict[str, int]:
+        """Numbers about it as they are now."""
+        return {"links": len(self._links), **self._place.stats()}
 
     def with_namespace(self, nsp: str) -> list[Link]:
         """The other workers that have a namespace."""
@@ -126,13 +109,21 @@ class Mesh:
         for link in self._links.values():
             link.write(data)
 
-    # What links call.
+    # What the place and its links call.
+
+    def place_changed(self, why: Exception | None) -> None:
+        """The place cannot be reached, and why; or None: it can again."""
+        for adapter in list(self.namespaces.values()):
+            adapter.bus_changed(why)
 
     def met(self, link: Link) -> None:
         """Another worker has said hello."""
         before = self._links.get(link.tag)
         if before is None or before is link:
             self._links[link.tag] = link
+            # Since this side said hello, namespaces may have come or gone.
+            for nsp in link.told.symmetric_difference(self.namespaces):
+                link.send(Present(nsp, nsp in self.namespaces))
             return
         # Each has called the other: both keep the call of the one whose tag comes first.
         kept, other = (link, before) if link.called is (self.tag < link.tag) else (before, link)

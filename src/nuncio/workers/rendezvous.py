@@ -5,6 +5,7 @@ The folder is private to the user, for whoever can connect there can speak for e
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -16,6 +17,10 @@ from nuncio.errors import OptionError
 
 # A session's id begins with its worker's tag. The rest stays beyond guessing.
 TAG_LENGTH: Final = 3
+
+# Where `nuncio serve` says that workers meet, and the secret of those who meet in Redis.
+VARIABLE: Final = "NUNCIO_WORKERS"
+SECRET_VARIABLE: Final = "NUNCIO_WORKERS_SECRET"
 
 _SOCKET: Final = re.compile(r"([A-Za-z0-9_-]{3})\.sock")
 
@@ -52,6 +57,18 @@ def prepare(folder: Path) -> None:
 def address(folder: Path, tag: str) -> str:
     """The address of a worker's socket."""
     return str(folder / f"{tag}.sock")
+
+
+def rooms(folder: Path, tag: str) -> Path:
+    """Where a worker shows which rooms it has."""
+    return folder / f"{tag}.rooms"
+
+
+def clear(folder: Path, tag: str) -> None:
+    """Remove what a worker left behind."""
+    for path in (Path(address(folder, tag)), rooms(folder, tag)):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def tags(folder: Path) -> list[str]:

@@ -1,8 +1,9 @@
 """Starts the workers, keeps them alive, and replaces them one by one: `nuncio serve --workers N`.
 
 The supervisor binds the port, and each worker accepts from it; it never touches a client itself.
-SIGTERM and SIGINT end everything in order, SIGHUP replaces the workers: each new one is ready
-before an old one is told to drain.
+SIGTERM and SIGINT end everything in order; where there are servers on other machines, SIGTERM may
+have clients go there first. SIGHUP replaces the workers: each new one is ready before an old one is
+told to drain.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from nuncio.workers.group import VARIABLE
+from nuncio.workers.rendezvous import VARIABLE
 
 logger = logging.getLogger("nuncio.workers")
 
@@ -51,6 +52,8 @@ class Supervisor:
         greeting: what is said first, once all are ready.
         shutdown_timeout: seconds a worker has to stop.
         drain_window: seconds over which the clients of a worker that is replaced are sent away.
+        drain: whether SIGTERM has all clients sent away in that time, too, before the end.
+        meet: where the workers meet, see the option `workers`; None for a folder of their own.
         options: of `io.run`, for each of them.
     """
 
@@ -64,6 +67,8 @@ class Supervisor:
         greeting: str = "ready",
         shutdown_timeout: float = 10.0,
         drain_window: float = 10.0,
+        drain: bool = False,
+        meet: str | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
         self._target = target
@@ -73,12 +78,15 @@ class Supervisor:
         self._greeting = greeting
         self._shutdown_timeout = shutdown_timeout
         self._drain_window = drain_window
+        self._drain = drain
         self._options = {**(options or {}), "shutdown_timeout": shutdown_timeout}
         self._children: set[_Child] = set()
         self._stopping = asyncio.Event()
         self._replacing: asyncio.Task[None] | None = None
+        self._draining: asyncio.Task[None] | None = None
         self._keepers: set[asyncio.Task[None]] = set()
         self._folder = Path(tempfile.mkdtemp(prefix="nuncio-"))
+        self._meet = meet or str(self._folder)
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT.
@@ -87,8 +95,8 @@ class Supervisor:
             CannotStart: when the first workers cannot begin.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGTERM, self.terminate)
+        loop.add_signal_handler(signal.SIGINT, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.replace)
         try:
             first = [await self._spawn() for _ in range(self._count)]
@@ -99,7 +107,7 @@ class Supervisor:
                 self._keep(child)
             await self._stopping.wait()
         finally:
-            for task in (*self._keepers, self._replacing):
+            for task in (*self._keepers, self._replacing, self._draining):
                 if task is not None:
                     task.cancel()
             await self._end_all()
@@ -109,8 +117,29 @@ class Supervisor:
         """End in order."""
         self._stopping.set()
 
+    def terminate(self) -> None:
+        """End in order, if need be after the clients were sent away; a second time ends at once."""
+        if self._drain and self._draining is None:
+            self._draining = asyncio.get_running_loop().create_task(self._drain_all())
+        else:
+            self.stop()
+
+    async def _drain_all(self) -> None:
+        self._say("sending the clients to other servers")
+        if self._replacing is not None:
+            self._replacing.cancel()
+        # Nobody would accept what still came: it is to be refused at once.
+        self._listener.close()
+        children = list(self._children)
+        for child in children:
+            child.drain(self._drain_window)
+        await asyncio.gather(*(child.wait() for child in children))
+        self.stop()
+
     def replace(self) -> None:
         """Replace the workers one by one."""
+        if self._draining is not None:
+            return
         if self._replacing is None or self._replacing.done():
             self._replacing = asyncio.get_running_loop().create_task(self._replace())
 
@@ -131,7 +160,7 @@ class Supervisor:
 
     async def _spawn(self) -> _Child:
         child = _Child()
-        await child.start(self._target, self._listener, self._folder, self._options)
+        await child.start(self._target, self._listener, self._meet, self._options)
         self._children.add(child)
         return child
 
@@ -198,7 +227,7 @@ class _Child:
         return self._process.pid
 
     async def start(
-        self, target: str, listener: socket.socket, folder: Path, options: dict[str, Any]
+        self, target: str, listener: socket.socket, meet: str, options: dict[str, Any]
     ) -> None:
         """Start it."""
         ours, theirs = socket.socketpair()
@@ -213,7 +242,7 @@ class _Child:
                 sys.executable,
                 *("-m", "nuncio.workers.child", json.dumps(given)),
                 pass_fds=(listener.fileno(), theirs.fileno()),
-                env={**os.environ, VARIABLE: str(folder)},
+                env={**os.environ, VARIABLE: meet},
                 start_new_session=True,
             )
         self._reader, self._channel = await asyncio.open_connection(sock=ours)

@@ -7,8 +7,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from nuncio import AckTimeout, ClusterTimeout, ClusterUnavailable, OptionError, 
 from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
 from nuncio.cluster.redis import link
 from tests.support.aio import eventually, run_async, until, within
-from tests.support.memory import Client
 from tests.support.ports import free_port
 from tests.support.redis import Redis
+from tests.support.two import Two, joined
 
 MAKERS: dict[str, Callable[[str], Any]] = {
     "classic": RedisAdapter,
@@ -30,42 +30,9 @@ MAKERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-class Two:
-    """Two servers with a client each."""
-
-    def __init__(self, one: Server, two: Server) -> None:
-        self.one, self.two = one, two
-        self.ada, self.bob = Client.join(one), Client.join(two)
-
-    def adapter(self, server: Server | None = None) -> Any:
-        """An adapter; the first server's by default."""
-        return (server or self.one).sockets.adapter
-
-    async def reaches(self, event: str) -> None:
-        """Emit until the other server's client hears it, and both are counted."""
-        heard = json.dumps([event], separators=(",", ":"))
-
-        async def attempts() -> None:
-            while f"2{heard}" not in self.bob.take():
-                self.one.emit(event)
-                await asyncio.sleep(0.02)
-
-        await within(attempts())
-        assert f"2{heard}" in self.ada.take()
-        await until(self.adapter().server_count, 2)
-
-
-@asynccontextmanager
-async def two(redis: Redis, maker: str) -> AsyncIterator[Two]:
+def two(redis: Redis, maker: str) -> AbstractAsyncContextManager[Two]:
     """Two servers, which end with the block."""
-    servers = [Server(adapter=MAKERS[maker](redis.url)) for _ in range(2)]
-    for server in servers:
-        await server.engine.start()
-    try:
-        yield Two(*servers)
-    finally:
-        for server in servers:
-            await server.close(0.2)
+    return joined(*[MAKERS[maker](redis.url) for _ in range(2)])
 
 
 @pytest.fixture(params=MAKERS)

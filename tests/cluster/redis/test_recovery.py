@@ -13,11 +13,13 @@ import pytest
 from nuncio import RemoteSocket, Server, Undelivered
 from nuncio.cluster import RedisStreamsAdapter
 from tests.cluster.kinds import NODE_CLIENTS
-from tests.cluster.redis.wanderer import Wanderer
 from tests.support.aio import eventually, run_async, within
 from tests.support.clusters import LEAVE
 from tests.support.nodeserver import NodeHome, NodeServer
+from tests.support.places import NodePlace, OurPlace, Place
+from tests.support.rawclient import Closed
 from tests.support.redis import Redis
+from tests.support.wanderer import Wanderer, arrival
 
 _NODE = (
     "io.lines = [];"
@@ -26,91 +28,6 @@ _NODE = (
     "io.adapter(createAdapter(lines[0],"
     " { streamName: args[1], channelPrefix: args[1], blockTimeInMs: 100 }));"
 )
-
-
-class Place:
-    """A server that a client may be at."""
-
-    port: int
-
-    async def emit(self, event: str, *args: Any, to: str = "") -> None:
-        """Emit to everybody, or to a room."""
-        raise NotImplementedError
-
-    async def join(self, sid: str, room: str) -> None:
-        """Put a client into a room."""
-        raise NotImplementedError
-
-    async def set_data(self, sid: str, data: Any) -> None:
-        """Set a client's data."""
-        raise NotImplementedError
-
-    async def socket(self, sid: str) -> dict[str, Any] | None:
-        """What the server knows of a client; None when it is not here."""
-        raise NotImplementedError
-
-    async def gone(self, sid: str) -> None:
-        """Wait until a client is not here."""
-        while await self.socket(sid) is not None:  # noqa: ASYNC110 - it may be Node's
-            await asyncio.sleep(0.005)
-
-
-class OurPlace(Place):
-    """One of ours."""
-
-    def __init__(self, io: Server, port: int) -> None:
-        self.io, self.port = io, port
-
-    async def emit(self, event: str, *args: Any, to: str = "") -> None:
-        """See `Place`."""
-        await (self.io.to(to) if to else self.io).emit(event, *args)
-
-    async def join(self, sid: str, room: str) -> None:
-        """See `Place`."""
-        self.io.sockets.sockets[sid].join(room)
-
-    async def set_data(self, sid: str, data: Any) -> None:
-        """See `Place`."""
-        self.io.sockets.sockets[sid].data = data
-
-    async def socket(self, sid: str) -> dict[str, Any] | None:
-        """See `Place`."""
-        found = self.io.sockets.sockets.get(sid)
-        if found is None:
-            return None
-        return {"recovered": found.recovered, "rooms": set(found.rooms), "data": found.data}
-
-
-class NodePlace(Place):
-    """One of Node's."""
-
-    def __init__(self, server: NodeServer) -> None:
-        self.server, self.port = server, server.port
-
-    async def emit(self, event: str, *args: Any, to: str = "") -> None:
-        """See `Place`."""
-        code = "const [to, ...event] = args; (to ? io.to(to) : io).emit(...event)"
-        await self.server.run(code, to, event, *args)
-
-    async def join(self, sid: str, room: str) -> None:
-        """See `Place`."""
-        await self.server.run('io.of("/").sockets.get(args[0]).join(args[1])', sid, room)
-
-    async def set_data(self, sid: str, data: Any) -> None:
-        """See `Place`."""
-        await self.server.run('io.of("/").sockets.get(args[0]).data = args[1]', sid, data)
-
-    async def socket(self, sid: str) -> dict[str, Any] | None:
-        """See `Place`."""
-        found: dict[str, Any] | None = await self.server.run(
-            'const one = io.of("/").sockets.get(args[0]);'
-            "return one ? { recovered: one.recovered, rooms: [...one.rooms], data: one.data }"
-            " : null",
-            sid,
-        )
-        if found is not None:
-            found["rooms"] = set(found["rooms"])
-        return found
 
 
 @dataclass
@@ -184,8 +101,7 @@ async def test_a_client_comes_back_to_another_server(
 ) -> None:
     async with scene(home, redis, f"back-{left}-{found}") as servers:
         first, second = await servers.place(left), await servers.place(found)
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await arrival(first.port)
         sid, pid = client.sid, client.pid
         await first.join(sid, "room")
         data = {"user": "bob", "n": 1, "binary": b"zz"}
@@ -194,8 +110,7 @@ async def test_a_client_comes_back_to_another_server(
         assert await client.next() == ["one", 1]
         await second.emit("two", 2, to="room")
         assert await client.next() == ["two", 2]
-        client.lose()
-        await first.gone(sid)
+        await first.loses(client)
         await first.emit("three", b"3")
         await second.emit("four", 4, to="room")
         await first.emit("not for it", to="elsewhere")
@@ -209,8 +124,7 @@ async def test_a_client_comes_back_to_another_server(
         await first.emit("six", to="room")
         assert await client.next() == ["six"]
         # And once more, from there.
-        client.lose()
-        await second.gone(sid)
+        await second.loses(client)
         await second.emit("seven")
         assert await client.come_back(first.port) == [["seven"]]
         await client.leave()
@@ -224,8 +138,7 @@ async def test_a_session_is_in_one_place(home: NodeHome, redis: Redis) -> None:
         await client.connect(first.port)
         await first.emit("e", 1)
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         sid = client.sid
         other.pid, other.offset = client.pid, client.offset
         await asyncio.gather(client.come_back(second.port), other.come_back(first.port))
@@ -242,10 +155,8 @@ async def test_an_offset_that_is_none_begins_afresh(
 ) -> None:
     async with scene(home, redis, "offset") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
-        client.lose()
-        await place.gone(client.sid)
+        client = await arrival(place.port)
+        await place.loses(client)
         sid, client.offset = client.sid, offset
         await client.come_back(place.port)
         assert client.sid != sid
@@ -262,8 +173,7 @@ async def test_a_client_that_has_received_nothing_may_come_back(
         await first.emit("before")
         await client.connect(first.port)
         await first.join(client.sid, "late")
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         await second.emit("e", to="late")
         assert await client.come_back(second.port) == [["e"]]
         await client.leave()
@@ -275,8 +185,7 @@ async def test_what_was_said_in_a_room_before_it_came_is_not_for_it(
 ) -> None:
     async with scene(home, redis, "room") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await arrival(first.port)
         await first.emit("one")
         await client.next()
         await first.emit("secret", to="room")
@@ -284,8 +193,7 @@ async def test_what_was_said_in_a_room_before_it_came_is_not_for_it(
         await client.next()
         await first.join(client.sid, "room")
         client.offset = ""
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         await first.emit("three", to="room")
         assert await client.come_back(second.port) == [["one"], ["two"], ["three"]]
         await client.leave()
@@ -297,12 +205,10 @@ async def test_what_a_stream_has_forgotten_cannot_be_recovered(
 ) -> None:
     async with scene(home, redis, "trimmed") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
+        client = await arrival(place.port)
         await place.emit("e", 1)
         await client.next()
-        client.lose()
-        await place.gone(client.sid)
+        await place.loses(client)
         await place.emit("e", 2)
         await redis.command("XTRIM", "trimmed", "MAXLEN", "1")
         sid = client.sid
@@ -332,8 +238,7 @@ async def test_events_are_received_in_the_order_of_the_stream(home: NodeHome, re
 async def test_nobody_waits_for_redis(home: NodeHome, program: Any) -> None:
     async with Redis(program("redis-server")) as redis, scene(home, redis, "away") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
+        client = await arrival(place.port)
         redis.freeze()
         sent = place.io.emit("e", "frozen")
         assert await client.next() == ["e", "frozen"]
@@ -357,8 +262,7 @@ async def test_what_was_promised_is_sent_until_it_is_acknowledged(
 ) -> None:
     async with scene(home, redis, "promised") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await arrival(first.port)
         sid = client.sid
         await first.emit("known")
         await client.next()
@@ -369,8 +273,7 @@ async def test_what_was_promised_is_sent_until_it_is_acknowledged(
         ids = [int(packet[2 : packet.index("[")]) for packet in packets]
         await client.acknowledge(ids[0])
         await asyncio.sleep(0.05)
-        client.lose()
-        await first.gone(sid)
+        await first.loses(client)
         await second.io.delivery("at-least-once").emit("e", 3)
         await second.emit("plain")
         missed = await client.come_back(second.port)
@@ -408,13 +311,11 @@ async def test_data_becomes_what_the_application_makes_of_it(home: NodeHome, red
 
     async with scene(home, redis, "data") as servers:
         first, second = await servers.ours(data=Data), await servers.ours(data=Data)
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await arrival(first.port)
         await first.set_data(client.sid, Data("ada"))
         await first.emit("e")
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         await client.come_back(second.port)
         assert second.io.sockets.sockets[client.sid].data == Data("ada")
         await client.leave()
@@ -426,12 +327,10 @@ async def test_a_client_whose_data_cannot_be_sent_begins_afresh(
 ) -> None:
     async with scene(home, redis, "unsendable") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
+        client = await arrival(place.port)
         sid = client.sid
         await place.set_data(sid, object())
-        client.lose()
-        await place.gone(sid)
+        await place.loses(client)
         await client.come_back(place.port)
         assert client.sid != sid
         assert "cannot come back" in caplog.text
@@ -442,13 +341,65 @@ async def test_a_client_whose_data_cannot_be_sent_begins_afresh(
 async def test_remote_sockets_are_found_where_they_came_back(home: NodeHome, redis: Redis) -> None:
     async with scene(home, redis, "remote") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await arrival(first.port)
         await first.emit("e")
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         await client.come_back(second.port)
         (found,) = await first.io.fetch_sockets()
         assert isinstance(found, RemoteSocket) and found.id == client.sid
         await client.leave()
+
+
+@run_async
+async def test_a_drain_loses_nothing(home: NodeHome, redis: Redis) -> None:
+    async with scene(home, redis, "drain") as servers:
+        first, second = await servers.ours(), await servers.ours()
+        reports: list[Undelivered] = []
+        first.io.on("undelivered", reports.append)
+        clients = [Wanderer() for _ in range(4)]
+        away = clients[3]
+        for client in clients:
+            await client.connect(first.port)
+            await first.join(client.sid, "room")
+        sids = [client.sid for client in clients]
+        heard: list[list[Any]] = [[] for _ in clients]
+        count = 0
+
+        async def speak() -> None:
+            nonlocal count
+            while True:
+                place = (first, second)[count % 2]
+                place.io.to("room").delivery("at-least-once").emit("e", count)
+                count += 1
+                await asyncio.sleep(0.005)
+
+        async def listen(client: Wanderer, events: list[Any]) -> None:
+            while ["e", count - 1] not in events or not speaking.cancelled():
+                try:
+                    events.append(await client.next())
+                except Closed:
+                    client.lose()
+                    events += await client.come_back(second.port)
+
+        speaking = asyncio.ensure_future(speak())
+        listening = [
+            asyncio.ensure_future(listen(client, events))
+            for client, events in zip(clients[:3], heard[:3], strict=True)
+        ]
+        await asyncio.sleep(0.05)
+        away.lose()
+        await first.io.engine.drain(0.2)
+        speaking.cancel()
+        await asyncio.sleep(0)
+        await first.io.close(timeout=2.0)
+        await second.io.to("room").emit("e", -1)
+        heard[3] += await away.come_back(second.port)
+        await within(asyncio.gather(*listening))
+        for events in heard:
+            # What was not acknowledged is sent again.
+            assert {number for _, number in events} >= set(range(count))
+        assert [client.sid for client in clients] == sids
+        assert reports == []
+        for client in clients:
+            await client.leave()

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from nuncio import Manager, Server
-from tests.cluster.redis.test_recovery import OurPlace, scene
-from tests.cluster.redis.wanderer import Wanderer
+from tests.cluster.redis.test_recovery import scene
 from tests.support.aio import eventually, run_async, until, within
 from tests.support.faults import DOWN, FaultProxy
 from tests.support.nodeserver import NodeHome
+from tests.support.places import OurPlace
 from tests.support.redis import Redis
+from tests.support.wanderer import Wanderer
 
 
 def adapter_of(place: OurPlace) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 from nuncio.cluster.base import ClusterAdapter
@@ -10,6 +10,8 @@ from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.endpoint import Endpoint
 from nuncio.cluster.redis.sending import BlockingSender, LoopSender
+from nuncio.cluster.rooms import Room
+from nuncio.cluster.signing import framed, signer
 from nuncio.options import whole
 
 OUTGOING_BYTES: Final = 16 * 1024 * 1024
@@ -21,12 +23,17 @@ class RedisFactory:
     Args:
         url: see `Endpoint`.
         outgoing_bytes: how much may wait to be sent while Redis is away.
+        secret: with which messages are signed; None where they are not.
     """
 
-    def __init__(self, url: Any, outgoing_bytes: int) -> None:
+    # What is signed for one family is nothing for another, also under the same name.
+    family: ClassVar[str]
+
+    def __init__(self, url: Any, outgoing_bytes: int, secret: str | bytes | None) -> None:
         self._where = url
         self._endpoint = Endpoint(url)
         self._outgoing_bytes = whole("outgoing_bytes", outgoing_bytes)
+        self.signer = signer(secret)
         self._buses: WeakKeyDictionary[Any, Bus] = WeakKeyDictionary()
 
     def bus_of(self, server: Any) -> Bus:
@@ -36,6 +43,28 @@ class RedisFactory:
             bus = Bus(self._endpoint, self._outgoing_bytes)
             self._buses[server] = bus
         return bus
+
+    # Signatures, where there is a secret.
+
+    def signed(self, channel: str, data: bytes) -> bytes:
+        """A message as it is published on a channel."""
+        if not self.signer.signs:
+            return data
+        return self.signer.sign(data, self.place("channel", channel.encode(errors="replace")))
+
+    def verified(self, channel: bytes, data: bytes) -> bytes:
+        """A message as it was before it was signed.
+
+        Raises:
+            PacketError: when it was not.
+        """
+        if not self.signer.signs:
+            return data
+        return self.signer.verify(data, self.place("channel", channel))
+
+    def place(self, kind: str, name: bytes) -> bytes:
+        """What a signature holds for."""
+        return framed(self.family.encode(), kind.encode(), name)
 
     # Emitters.
 
@@ -63,6 +92,7 @@ class BusAdapter(ClusterAdapter):
     def __init__(self, nsp: Any, bus: Bus) -> None:
         super().__init__(nsp)
         self.bus = bus
+        self.passed_over = 0
 
     async def init(self) -> None:
         """See `Adapter.init`.
@@ -88,5 +118,16 @@ class BusAdapter(ClusterAdapter):
         await self.bus.leave(self)
 
     def stats(self) -> dict[str, int]:
-        """See `ClusterAdapter.stats`; numbers of Redis' connections are those of all namespaces."""
-        return {**super().stats(), **self.bus.stats()}
+        """See `ClusterAdapter.stats`; numbers of Redis' connections are those of all namespaces.
+
+        Besides, `passed_over`: messages for rooms that are not here, which were not even read.
+        """
+        return {**super().stats(), "passed_over": self.passed_over, **self.bus.stats()}
+
+    def pass_over(self, rooms: list[Room]) -> bool:
+        """Whether a message for these rooms, or for everybody, is for nobody here."""
+        for room in rooms:
+            if self.has_room(room):
+                return False
+        self.passed_over += bool(rooms)
+        return bool(rooms)

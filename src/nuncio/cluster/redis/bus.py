@@ -161,6 +161,11 @@ class Bus:
         """Whether every connection is there."""
         return not self._down
 
+    @property
+    def clustered(self) -> bool:
+        """Whether it is Redis Cluster."""
+        return self._topology.clustered
+
     def stats(self) -> dict[str, int]:
         """Numbers as they are now."""
         lines: list[Line] = [*self._links.values(), *self._subscribers.values(), *self._readers]

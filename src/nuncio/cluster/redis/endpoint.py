@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, Final
 
+from nuncio.cluster.line import CONNECT_SECONDS
 from nuncio.errors import OptionError
 
-CONNECT_SECONDS: Final = 5.0
 MISSING: Final = "clusters over Redis need redis-py: pip install 'nuncio[redis]'"
 
 # The name and the port of one of Redis' servers.
@@ -85,6 +85,11 @@ class Endpoint:
     def host(self) -> str:
         """Its name."""
         return str(self._given.get("host", "localhost"))
+
+    @property
+    def database(self) -> int:
+        """The number of its database."""
+        return int(self._given.get("db") or 0)
 
 
 def _ours() -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nuncio.cluster.redis.line import (
     Line,
     as_connection_error,
     first_failure,
+    packed,
 )
 
 # Redis says something within this time while it owes answers, or is taken for lost.
@@ -58,7 +59,11 @@ class Command:
         self.args = args
         self.answer = answer
         self.again = again
-        self.size = _OVERHEAD + sum(len(arg) for arg in args if isinstance(arg, (str, bytes)))
+        size = _OVERHEAD
+        for arg in args:
+            if isinstance(arg, (str, bytes)):
+                size += len(arg)
+        self.size = size
         self.moves = 0
 
     def succeed(self, value: Any) -> None:
@@ -136,15 +141,38 @@ class Link(Line):
                 self._wake.clear()
                 await self._wake.wait()
             batch = self._take()
-            packed = connection.pack_commands([command.args for command in batch])
+            if not batch:
+                continue
+            data = packed([command.args for command in batch])
             if not self._sent:
                 self._heard_at = asyncio.get_running_loop().time()
             self._sent.extend(batch)
-            await connection.send_packed_command(packed, check_health=False)
+            await connection.send_packed_command(data, check_health=False)
 
     async def _read(self, connection: Any) -> None:
+        from redis.exceptions import MovedError, ReadOnlyError, ResponseError
+
+        loop = asyncio.get_running_loop()
+        sent = self._sent
         while True:
-            await self._answer(connection)
+            try:
+                value = await connection.read_response(disable_decoding=True, timeout=math.inf)
+            except MovedError:
+                self._heard_at = loop.time()
+                command = sent.popleft()
+                command.moves += 1
+                self._moved(command)
+            except ResponseError as error:
+                refusal = as_connection_error(error)
+                command = sent.popleft()
+                command.fail(refusal)
+                self._failed(command, refusal)
+                if isinstance(error, ReadOnlyError):
+                    # The server has become a replica: a new connection may find the right one.
+                    raise
+            else:
+                self._heard_at = loop.time()
+                sent.popleft().succeed(value)
 
     async def _watch(self) -> None:
         """Notice when Redis says nothing any longer; ask it, where there was nothing to say."""
@@ -168,28 +196,6 @@ class Link(Line):
                 batch.append(command)
         self._queued_bytes -= size
         return batch
-
-    async def _answer(self, connection: Any) -> None:
-        from redis.exceptions import MovedError, ReadOnlyError, ResponseError
-
-        try:
-            value = await connection.read_response(disable_decoding=True, timeout=math.inf)
-        except MovedError:
-            self._heard_at = asyncio.get_running_loop().time()
-            command = self._sent.popleft()
-            command.moves += 1
-            self._moved(command)
-        except ResponseError as error:
-            refusal = as_connection_error(error)
-            command = self._sent.popleft()
-            command.fail(refusal)
-            self._failed(command, refusal)
-            if isinstance(error, ReadOnlyError):
-                # The server has become a replica: a new connection may find the right one.
-                raise
-        else:
-            self._heard_at = asyncio.get_running_loop().time()
-            self._sent.popleft().succeed(value)
 
     def lost(self, error: ConnectionError) -> None:
         """See `Line.lost`; what may be sent again goes before all that waits."""

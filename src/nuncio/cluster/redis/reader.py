@@ -8,11 +8,10 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from nuncio.cluster.redis.line import Changed, Line
+from nuncio.cluster.redis.line import Changed, Line, packed
+from nuncio.cluster.session_wire import START
 
 logger = logging.getLogger("nuncio.cluster")
-
-START: Final = "0-0"
 
 # Redis answers so much later than it promised, or is taken for lost.
 _GRACE_SECONDS: Final = 5.0
@@ -95,5 +94,5 @@ def order(id: str) -> tuple[int, int]:
 
 
 async def _command(connection: Any, *args: Any) -> Any:
-    await connection.send_packed_command(connection.pack_command(*args), check_health=False)
+    await connection.send_packed_command(packed([args]), check_health=False)
     return await connection.read_response(disable_decoding=True, timeout=math.inf)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from nuncio.cluster import sending
 from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
-from nuncio.cluster.redis.line import as_connection_error
+from nuncio.cluster.redis.line import Line, as_connection_error
 from nuncio.errors import OptionError
-
-logger = logging.getLogger("nuncio.cluster")
 
 # What tells how a message is sent: the key or sharded channel that it concerns, and the command.
 Order = Callable[[ClusterMessage], tuple[str, tuple[Any, ...]]]
 
 
-class LoopSender:
+class LoopSender(sending.LoopSender):
     """Sends over a bus, which is opened when the first message is sent.
 
     Args:
@@ -27,43 +24,18 @@ class LoopSender:
     """
 
     def __init__(self, bus: Bus, order: Order) -> None:
-        self._bus = bus
+        super().__init__(bus, Line.engine)
+        self._connections = bus
         self._order = order
-        self._sending: set[asyncio.Future[None]] = set()
 
-    def bus_changed(self, why: Exception | None) -> None:
-        """See `Member`: what is sent waits or fails by itself."""
+    def prepare(self, message: ClusterMessage) -> tuple[str, tuple[Any, ...]]:
+        """See `LoopSender.prepare` of all engines."""
+        return self._order(message)
 
-    def send(self, message: ClusterMessage) -> Awaitable[None]:
-        """Send a message.
-
-        Returns:
-            What raises ConnectionError when Redis did not take it.
-        """
-        key, command = self._order(message)
-        sending = asyncio.ensure_future(self._send(key, command))
-        self._sending.add(sending)
-        sending.add_done_callback(self._sent)
-        return sending
-
-    async def _send(self, key: str, command: tuple[Any, ...]) -> None:
-        # Who waits for the same task goes on in the order in which it came.
-        await self._bus.enter(self)
-        await self._bus.call(key, *command)
-
-    def _sent(self, sending: asyncio.Future[None]) -> None:
-        self._sending.discard(sending)
-        if not sending.cancelled() and (error := sending.exception()) is not None:
-            logger.warning("what an emitter sent is lost: %s", error)
-
-    def close(self) -> Awaitable[None]:
-        """Wait for what is being sent, then end the connections."""
-        return self._close()
-
-    async def _close(self) -> None:
-        if self._sending:
-            await asyncio.wait(self._sending)
-        await self._bus.leave(self)
+    def give(self, prepared: tuple[str, tuple[Any, ...]]) -> Awaitable[Any]:
+        """See `LoopSender.give` of all engines."""
+        key, command = prepared
+        return self._connections.call(key, *command)
 
 
 class BlockingSender:

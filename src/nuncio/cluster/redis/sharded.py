@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from nuncio.cluster import envelope
+from nuncio.cluster.following import FollowingAdapter
 from nuncio.cluster.messages import ClusterMessage, Kind
-from nuncio.cluster.recovery import RecoveryLog, SavedSession
 from nuncio.cluster.redis.adapter import OUTGOING_BYTES, BusAdapter, RedisFactory
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.classic import prefix
@@ -16,9 +15,6 @@ from nuncio.cluster.redis.subscriber import SHARD
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import well_formed
 from nuncio.errors import OptionError, PacketError
-
-if TYPE_CHECKING:
-    from nuncio.server.socket import Socket
 
 STATIC: Final = "static"
 DYNAMIC: Final = "dynamic"
@@ -44,10 +40,15 @@ class RedisShardedAdapter(RedisFactory):
             concerns it; `"dynamic-private"`: for each client as well; `"static"`: one for all. The
             same on all servers.
         outgoing_bytes: how much may wait to be sent while Redis is away; what is more is dropped.
+        secret: signs all messages, so that others who can write to this Redis are not listened to:
+            at least 16 characters, the same on all servers and emitters. Node's servers cannot take
+            part then.
 
     Raises:
         OptionError: for a wrong option, or when redis-py is not installed.
     """
+
+    family = "sharded"
 
     def __init__(
         self,
@@ -56,8 +57,9 @@ class RedisShardedAdapter(RedisFactory):
         channel_prefix: str = "socket.io",
         subscription_mode: str = DYNAMIC,
         outgoing_bytes: int = OUTGOING_BYTES,
+        secret: str | bytes | None = None,
     ) -> None:
-        super().__init__(url, outgoing_bytes)
+        super().__init__(url, outgoing_bytes, secret)
         self.channel_prefix = prefix("channel_prefix", channel_prefix)
         if subscription_mode not in MODES:
             named = ", ".join(map(repr, MODES))
@@ -74,22 +76,20 @@ class RedisShardedAdapter(RedisFactory):
         """See `RedisFactory.order`."""
         main = well_formed(f"{self.channel_prefix}#{message.nsp}#")
         channel = channel_of(main, self.subscription_mode, message)
-        return channel, ("SPUBLISH", channel, envelope.encode(message))
+        return channel, ("SPUBLISH", channel, self.signed(channel, envelope.encode(message)))
 
 
-class ShardedAdapter(BusAdapter):
+class ShardedAdapter(FollowingAdapter, BusAdapter):
     """See `RedisShardedAdapter`."""
 
     def __init__(self, nsp: Any, bus: Bus, settings: RedisShardedAdapter) -> None:
         super().__init__(nsp, bus)
+        self._settings = settings
         self._main = well_formed(f"{settings.channel_prefix}#{nsp.name}#")
         self._own = f"{self._main}{self.uid}#"
         self._mode = settings.subscription_mode
         self._subscribed: set[Room] = set()
         self._begun = False
-        self._session_lost = nsp.session_lost
-        if self.log is not None and self._mode != STATIC:
-            self.log = RecoveryLog(nsp.server.recovery, self._lost)
 
     # To other servers.
 
@@ -98,7 +98,7 @@ class ShardedAdapter(BusAdapter):
         self._begun = True
         rooms = list(self.rooms) if self._mode != STATIC else []
         confirmed = [self.bus.subscribe(SHARD, self._own, self._arrived)]
-        confirmed += [one for room in rooms if (one := self._follow(room)) is not None]
+        confirmed += [one for room in rooms if (one := self.follow(room)) is not None]
         await asyncio.gather(*confirmed)
         # The last, for it is by this one that servers are counted.
         await self.bus.subscribe(SHARD, self._main, self._arrived)
@@ -112,13 +112,15 @@ class ShardedAdapter(BusAdapter):
 
     def publish(self, message: ClusterMessage) -> None:
         """See `ClusterAdapter.publish`."""
-        channel = channel_of(self._main, self._mode, message)
-        self.bus.send(channel, "SPUBLISH", channel, envelope.encode(message))
+        self._post(channel_of(self._main, self._mode, message), message)
+
+    def _post(self, channel: str, message: ClusterMessage) -> None:
+        data = self._settings.signed(channel, envelope.encode(message))
+        self.bus.send(channel, "SPUBLISH", channel, data)
 
     def reply(self, uid: str, message: ClusterMessage) -> None:
         """See `ClusterAdapter.reply`."""
-        channel = f"{self._main}{uid}#"
-        self.bus.send(channel, "SPUBLISH", channel, envelope.encode(message))
+        self._post(f"{self._main}{uid}#", message)
 
     async def server_count(self) -> int:
         """See `Adapter.server_count`.
@@ -130,6 +132,9 @@ class ShardedAdapter(BusAdapter):
 
     def _arrived(self, channel: bytes, data: bytes) -> None:
         try:
+            data = self._settings.verified(channel, data)
+            if self.pass_over(envelope.rooms_of_message(data)):
+                return
             message = envelope.decode(data)
         except PacketError as error:
             self.drop(str(error))
@@ -141,8 +146,8 @@ class ShardedAdapter(BusAdapter):
     def _channel(self, room: Room) -> str:
         return well_formed(f"{self._main}{room}#")
 
-    def _follow(self, room: Room) -> asyncio.Future[None] | None:
-        """Subscribe to a room's channel, or no longer, as members come and go."""
+    def follow(self, room: Room) -> asyncio.Future[None] | None:
+        """See `FollowingAdapter.follow`: subscribe to the room's channel, or no longer."""
         if not self._begun or not has_channel(self._mode, room):
             return None
         if self.has_room(room):
@@ -153,40 +158,6 @@ class ShardedAdapter(BusAdapter):
             self._subscribed.discard(room)
             self.bus.unsubscribe(SHARD, self._channel(room))
         return None
-
-    def entered(self, socket: Socket) -> None:
-        """See `Adapter.entered`."""
-        super().entered(socket)
-        self._follow(socket.id)
-
-    def add_all(self, socket: Socket, rooms: Iterable[Room]) -> None:
-        """See `Adapter.add_all`."""
-        listed = list(rooms)
-        try:
-            super().add_all(socket, listed)
-        finally:
-            for room in listed:
-                self._follow(room)
-
-    def remove(self, socket: Socket, room: Room) -> None:
-        """See `Adapter.remove`."""
-        super().remove(socket, room)
-        self._follow(room)
-
-    def remove_all(self, socket: Socket) -> None:
-        """See `Adapter.remove_all`."""
-        left = list(socket.joined_rooms() or ())
-        super().remove_all(socket)
-        for room in left:
-            self._follow(room)
-        # It is still among the sockets, but not for long.
-        asyncio.get_running_loop().call_soon(self._follow, socket.id)
-
-    def _lost(self, session: SavedSession) -> None:
-        """A client that was away will not come back."""
-        self._session_lost(session)
-        for room in session.rooms:
-            self._follow(room)
 
 
 def has_channel(mode: str, room: Room) -> bool:

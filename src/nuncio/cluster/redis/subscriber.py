@@ -15,6 +15,7 @@ from nuncio.cluster.redis.line import (
     Line,
     as_connection_error,
     first_failure,
+    packed,
     seen,
 )
 
@@ -52,7 +53,10 @@ class Subscriber(Line):
     def __init__(
         self, dial: Callable[[], Any], changed: Changed, moved: Callable[[], None]
     ) -> None:
+        from redis import exceptions
+
         super().__init__(dial, changed)
+        self._exceptions = exceptions
         self._moved = moved
         self.strayed: set[Name] = set()
         self._wanted: dict[Name, Receiver] = {}
@@ -154,24 +158,21 @@ class Subscriber(Line):
                     if heard == self._heard:
                         raise ConnectionError("Redis does not answer") from None
                     heard = self._heard
-                    await connection.send_packed_command(
-                        connection.pack_command("PING"), check_health=False
-                    )
+                    ping = packed([("PING",)])
+                    await connection.send_packed_command(ping, check_health=False)
                     continue
             changes, self._changes = self._changes, []
             await self._send(connection, changes)
 
     async def _send(self, connection: Any, changes: list[tuple[str, bytes]]) -> None:
         self._asked += [(word, channel) for word, channel in changes if word in _UNSUBSCRIBE]
-        packed = connection.pack_commands(changes)
-        await connection.send_packed_command(packed, check_health=False)
+        await connection.send_packed_command(packed(changes), check_health=False)
 
     async def _receive(self, connection: Any) -> None:
-        from redis.exceptions import MovedError, ResponseError
-
+        exceptions = self._exceptions
         try:
             told = await connection.read_response(disable_decoding=True, timeout=math.inf)
-        except MovedError:
+        except exceptions.MovedError:
             self._heard += 1
             if self._asked:
                 name = self._asked.pop(0)
@@ -179,7 +180,7 @@ class Subscriber(Line):
                 self.strayed.add(name)
             self._moved()
             return
-        except ResponseError as error:
+        except exceptions.ResponseError as error:
             self._heard += 1
             self._refused(error)
             return

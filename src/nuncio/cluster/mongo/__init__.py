@@ -1,0 +1,1 @@
+"""Clusters over MongoDB: documents of one collection, read by a change stream."""

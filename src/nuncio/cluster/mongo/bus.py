@@ -1,0 +1,296 @@
+"""All of one server's business with MongoDB: what it writes and what it reads, for all namespaces.
+
+The bus knows no adapters. It writes what they say, hands them what was said in their namespaces,
+and tells them when the other servers cannot be reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
+
+from nuncio.cluster.line import Line, seen
+from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.mongo import wire
+from nuncio.cluster.mongo.endpoint import Endpoint, Opened
+from nuncio.cluster.mongo.place import Keeping, make, reading
+from nuncio.cluster.mongo.reader import Reader
+from nuncio.cluster.mongo.recent import Recent
+from nuncio.cluster.mongo.writer import Order, Writer
+
+logger = logging.getLogger("nuncio.cluster")
+
+# What was said last may take so long to leave.
+_LAST_SECONDS: Final = 1.0
+
+Receiver = Callable[[RawBSONDocument], None]
+
+
+class Member(Protocol):
+    """An adapter, as the bus knows it."""
+
+    def bus_changed(self, why: Exception | None) -> None:
+        """MongoDB was lost, and why; or None: it is there again."""
+
+
+class Bus:
+    """One server's connections to MongoDB.
+
+    Args:
+        endpoint: where the collection is.
+        keeping: how it keeps documents.
+        most_bytes: how much may wait to be written.
+        watching: the options of the change stream; None where nothing is read.
+        own: whether what this server writes is read, too.
+
+    Attributes:
+        uid: the server, in messages.
+        read: the documents that have been read last, where what it writes is read, too.
+        published: how many documents were given.
+        dropped: how many of them were not taken, as too much waited.
+        failed: how many MongoDB refused, or would have.
+        gaps: how often it could not be read on where it was.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        keeping: Keeping,
+        most_bytes: int,
+        watching: dict[str, Any] | None = None,
+        own: bool = False,
+    ) -> None:
+        self._endpoint = endpoint
+        self.keeping = keeping
+        self._most_bytes = most_bytes
+        self._watching = watching
+        self._own = own
+        self._members: set[Member] = set()
+        self._opening: asyncio.Task[None] | None = None
+        self._opened: Opened | None = None
+        self._writer: Writer | None = None
+        self._reader: Reader | None = None
+        self._receivers: dict[str, Receiver] = {}
+        self._down: dict[Line, Exception] = {}
+        self._losses = 0
+        self.gaps = 0
+        self.uid = secrets.token_hex(8)
+        self.read = Recent()
+        self.published = 0
+        self.dropped = 0
+        self.failed = 0
+
+    # Members.
+
+    async def enter(self, member: Member) -> None:
+        """Be open for an adapter.
+
+        Raises:
+            ConnectionError: when MongoDB cannot be reached, or has no change streams.
+        """
+        self._members.add(member)
+        opening = self._opening
+        if opening is None or opening.get_loop() is not asyncio.get_running_loop():
+            opening = asyncio.get_running_loop().create_task(self._open())
+            self._opening = opening
+        try:
+            await asyncio.shield(opening)
+        except Exception:
+            if self._opening is opening:
+                self._opening = None
+            raise
+
+    async def leave(self, member: Member) -> None:
+        """An adapter needs it no longer; after the last one it is closed."""
+        if member not in self._members:
+            return
+        self._members.discard(member)
+        if not self._members:
+            await self._close()
+
+    async def _open(self) -> None:
+        self._opened = self._endpoint.open()
+        collection = self._opened.collection.with_options(codec_options=wire.RAW)
+        try:
+            self._writer = Writer(collection, self._changed, self._refused, self._most_bytes)
+            await self._writer.open()
+            if self._watching is not None:
+                self._reader = self._new_reader(collection, self._watching)
+                await self._reader.open()
+        except BaseException:
+            await self._end()
+            raise
+
+    def _new_reader(self, collection: Any, options: dict[str, Any]) -> Reader:
+        wanted: dict[str, Any] = {"operationType": "insert"}
+        if not self._own:
+            wanted["fullDocument.uid"] = {"$ne": self.uid}
+        pipeline = [{"$match": wanted}]
+        told = self._arrived, self._interrupted
+        return Reader(collection, self._changed, pipeline, options, self._prepare, *told)
+
+    def _interrupted(self) -> None:
+        self.gaps += 1
+        self.read.interrupted()
+
+    async def _prepare(self) -> None:
+        if self._opened is not None:
+            await make(self._opened.collection, self.keeping)
+
+    async def _close(self) -> None:
+        opening, self._opening = self._opening, None
+        if opening is not None and not opening.done():
+            opening.cancel()
+            await asyncio.wait((opening,))
+        if self._writer is not None and self._writer.connected:
+            await self._writer.settle(_LAST_SECONDS)
+        await self._end()
+
+    async def _end(self) -> None:
+        for line in (self._reader, self._writer):
+            if line is not None:
+                await line.close()
+                self._losses += line.losses
+        self.read.interrupted()
+        self._reader = self._writer = None
+        self._down.clear()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.end()
+
+    # Health.
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it can be written and read."""
+        return not self._down
+
+    def stats(self) -> dict[str, int]:
+        """Numbers as they are now."""
+        lines: list[Line] = [line for line in (self._writer, self._reader) if line is not None]
+        return {
+            "published": self.published,
+            "dropped_outgoing": self.dropped,
+            "failed": self.failed,
+            "losses": self._losses + sum(line.losses for line in lines),
+            "gaps": self.gaps,
+        }
+
+    def _changed(self, line: Line, error: Exception | None) -> None:
+        was_healthy = not self._down
+        if error is None:
+            self._down.pop(line, None)
+        else:
+            self._down[line] = error
+        if was_healthy == (not self._down):
+            return
+        if error is not None:
+            logger.warning("MongoDB is lost, and will be tried again: %s", error)
+        else:
+            logger.info("MongoDB is there again")
+        for member in list(self._members):
+            member.bus_changed(error)
+
+    def _refused(self, error: Exception) -> None:
+        self.failed += 1
+        logger.debug("MongoDB refused a document: %s", error)
+
+    # What is written.
+
+    def publish(self, message: ClusterMessage, id: ObjectId | None = None) -> None:
+        """Write a message, without waiting for that.
+
+        Args:
+            message: the message.
+            id: the document's; None for a new one.
+
+        Raises:
+            OptionError: for what is larger than MongoDB takes.
+            TypeError: for what cannot be sent.
+        """
+        try:
+            document = self.document(message, id)
+        except wire.Refused as error:
+            self.published += 1
+            self._refused(error)
+        else:
+            self._push(Order(document))
+
+    def call(self, message: ClusterMessage, id: ObjectId | None = None) -> asyncio.Future[None]:
+        """Write a message; see `publish`.
+
+        Returns:
+            What is done once MongoDB has it, or raises ConnectionError.
+        """
+        try:
+            return self.write(self.document(message, id))
+        except wire.Refused as error:
+            self.published += 1
+            self._refused(error)
+            answer = _answer()
+            answer.set_exception(ConnectionError(str(error)))
+            return answer
+
+    def document(self, message: ClusterMessage, id: ObjectId | None = None) -> RawBSONDocument:
+        """The document of a message.
+
+        Raises:
+            Refused: see `wire.encode`.
+            OptionError: see `publish`.
+            TypeError: see `publish`.
+        """
+        return wire.encode(message, id or ObjectId(), self.keeping.created_at)
+
+    def write(self, document: RawBSONDocument) -> asyncio.Future[None]:
+        """Write a document; see `call`."""
+        answer = _answer()
+        self._push(Order(document, answer))
+        return answer
+
+    def _push(self, order: Order) -> None:
+        self.published += 1
+        if self._writer is None:
+            order.fail(ConnectionError("this server takes no part in the cluster"))
+            self.dropped += 1
+        elif not self._writer.push(order):
+            self.dropped += 1
+
+    # What is read.
+
+    def listen(self, nsp: str, receiver: Receiver) -> None:
+        """Receive what is said in a namespace."""
+        self._receivers[nsp] = receiver
+
+    def forget(self, nsp: str) -> None:
+        """Receive it no longer."""
+        self._receivers.pop(nsp, None)
+
+    def _arrived(self, document: RawBSONDocument) -> None:
+        nsp = document.get("nsp")
+        if self._own:
+            self.read.add(document)
+        receiver = self._receivers.get(nsp) if isinstance(nsp, str) else None
+        if receiver is not None:
+            receiver(document)
+
+    def collection(self) -> Any:
+        """The collection, as it is read for clients that come back.
+
+        Raises:
+            ConnectionError: when it is out of reach; nobody waits until it is not.
+        """
+        if self._opened is None or self._down:
+            raise ConnectionError("MongoDB is out of reach")
+        return reading(self._opened.collection)
+
+
+def _answer() -> asyncio.Future[None]:
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    answer.add_done_callback(seen)
+    return answer

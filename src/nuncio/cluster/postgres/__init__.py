@@ -1,0 +1,1 @@
+"""Clusters over PostgreSQL: the adapter over LISTEN and NOTIFY, as JavaScript servers have it."""

@@ -1,0 +1,61 @@
+"""Up to which number a worker has heard each other one.
+
+What a worker says to another arrives in order, so who has heard one number has heard all before it
+that were meant for him. Not everything is said to everybody: numbers are compared, never counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+# What a worker has said that is gone does not arrive anywhere any more after so long.
+MOURNING_SECONDS: Final = 30.0
+
+
+class Hearing:
+    """What one worker has heard.
+
+    Args:
+        is_there: says of an adapter's uid whether its worker can be reached.
+
+    Attributes:
+        numbers: the last number of each other worker, by its adapter's uid.
+    """
+
+    def __init__(self, is_there: Callable[[str], bool]) -> None:
+        self._is_there = is_there
+        self.numbers: dict[str, int] = {}
+        self._starts: dict[str, int] = {}
+        self._gone: dict[str, float] = {}
+
+    def heard(self, uid: str, number: int) -> None:
+        """A worker has said a number."""
+        self.numbers[uid] = max(number, self.numbers.get(uid, 0))
+
+    def began(self, uid: str, number: int) -> None:
+        """A worker has just joined, with this number."""
+        self._starts[uid] = number
+        self.heard(uid, number)
+
+    def learn(self, numbers: dict[str, int]) -> None:
+        """What another worker has heard of those that are gone: they say no more to anybody."""
+        for uid, number in numbers.items():
+            if not self._is_there(uid):
+                self.heard(uid, number)
+
+    def forget(self) -> None:
+        """Forget those that have been gone for a while."""
+        now = time.monotonic()
+        for uid in list(self.numbers):
+            if self._is_there(uid):
+                self._gone.pop(uid, None)
+            elif now - self._gone.setdefault(uid, now) > MOURNING_SECONDS:
+                del self.numbers[uid], self._gone[uid]
+                self._starts.pop(uid, None)
+
+    def before(self, uid: str) -> float:
+        """After which number somebody who has never heard of a worker has heard nothing of it."""
+        return self._starts.get(uid, 0) if self._is_there(uid) else inf

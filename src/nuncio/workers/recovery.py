@@ -1,0 +1,532 @@
+"""Connection state recovery across workers: a client may come back to any of them.
+
+A client's secret begins with the tag of the worker where its session began. A worker to which it
+comes asks that one, and where it is not there, all others: since then it may have moved. Whoever
+has the client gives it up and tells all that belongs to it (`nuncio.workers.estate`); only one can.
+A worker that ends hands over those who are away to another one, in the same way.
+
+Why nothing is lost on the way, and nothing comes twice, is in decision 16. In short: each event has
+its number at the worker that emitted it, and each worker knows of all others up to which number it
+has heard them. The client comes with what it missed up to there. Then its new worker, which is in
+the client's rooms from now on, asks everybody for what they emitted after that. Answers and events
+come over the same link in order: what is emitted after an answer arrives after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.past import UNKNOWN, Past
+from nuncio.cluster.recovery import RecoveryLog, SavedSession
+from nuncio.cluster.rooms import Room
+from nuncio.cluster.travel import first_id
+from nuncio.ids import new_id
+from nuncio.workers.adapter import WorkersAdapter
+from nuncio.workers.arrival import Arrival
+from nuncio.workers.estate import (
+    ESTATE,
+    INHERITED,
+    NOTHING,
+    PART,
+    POSITION,
+    SAID,
+    SINCE,
+    WANTED,
+    Estate,
+    Event,
+    Inherited,
+    Nothing,
+    Part,
+    Position,
+    Said,
+    Since,
+    ToldPast,
+    Wanted,
+    parts_of,
+    size_of,
+    told_events,
+    told_session,
+)
+from nuncio.workers.handover import Legacy
+from nuncio.workers.hearing import Hearing
+from nuncio.workers.mesh import Mesh
+from nuncio.workers.questions import LOOK_SECONDS, Question, Questions
+from nuncio.workers.rendezvous import TAG_LENGTH
+
+logger = logging.getLogger("nuncio.workers")
+
+# Secrets are as long as ids, and offsets are an epoch and a number.
+PID_LENGTH: Final = 20
+MOST_OFFSET: Final = 40
+
+# Workers without recovery, of a deployment that ends, do not say how far they have come.
+BEGIN_SECONDS: Final = 2.0
+
+# What is asked about a client that is being moved waits for that, but not for long.
+MOVING_SECONDS: Final = 4.0
+
+# A client may have moved on so often while it was looked for.
+MOST_ROUNDS: Final = 6
+
+# What a worker may have emitted while a client was on its way.
+MOST_SAID: Final = 8 * 1024 * 1024
+
+
+class RecoveringWorkersAdapter(WorkersAdapter):
+    """See `WorkersAdapter`, with connection state recovery.
+
+    Args:
+        nsp: see `Adapter`.
+        mesh: the workers.
+    """
+
+    log: RecoveryLog
+
+    def __init__(self, nsp: Any, mesh: Mesh) -> None:
+        super().__init__(nsp, mesh)
+        nsp.number_acks_from(first_id())
+        self._namespace = nsp
+        self._hearing = Hearing(lambda uid: mesh.find(uid[:TAG_LENGTH]) is not None)
+        self._began = 0
+        self._expected: Counter[Room] = Counter()
+        self._moving: dict[str, asyncio.Future[None]] = {}
+        self._heirs: dict[str, str] = {}
+        self._parts: dict[tuple[str, str], Part] = {}
+        self._questions = Questions(self._there)
+        self._giving: dict[str, asyncio.Task[None]] = {}
+        self._handing: asyncio.Task[None] | None = None
+        self._handlers |= {
+            POSITION: self._on_position,
+            WANTED: self._on_wanted,
+            NOTHING: self._on_nothing,
+            SINCE: self._on_since,
+            SAID: self._on_said,
+            PART: self._on_part,
+            ESTATE: self._on_estate,
+            INHERITED: self._on_inherited,
+        }
+
+    async def init(self) -> None:
+        """See `Adapter.init`: from the beginning it is known how far the others have come."""
+        await super().init()
+        self._began = self.log.last
+        self._heirs.clear()
+        there = self._there()
+        question = self._ask(POSITION, lambda id: Position(id, self._began, ask=True), there)
+        await self._questions.wait(question, BEGIN_SECONDS)
+
+    def _say(self, tag: str, kind: int, data: Any) -> None:
+        self.reply(tag, ClusterMessage(self.uid, self.nsp.name, kind, data))
+
+    # Numbers.
+
+    def _tell(self, kind: Kind, data: Any, *rest: Any) -> None:
+        """Say the number of an event that is logged here next."""
+        if kind == Kind.BROADCAST and data.request is None and not data.opts.flags.volatile:
+            data.number = self.log.last + 1
+        super()._tell(kind, data, *rest)
+
+    def _on_broadcast(self, message: ClusterMessage) -> None:
+        number = message.data.get("number", 0) if isinstance(message.data, dict) else 0
+        if not isinstance(number, int) or number <= 0:
+            # Of a worker without recovery: what it emits just while a client moves may be missed.
+            number = 0
+        else:
+            self._hearing.heard(message.uid, number)
+        self.log.coming(message.uid, number)
+        try:
+            super()._on_broadcast(message)
+        finally:
+            self.log.coming("", 0)
+
+    def _on_position(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Position)
+        tag = message.uid[:TAG_LENGTH]
+        if told.ask:
+            self._hearing.began(message.uid, told.number)
+            self._say(tag, POSITION, Position(told.request, self.log.last))
+            return
+        self._hearing.heard(message.uid, told.number)
+        question = self._questions.find(told.request)
+        if question is not None:
+            question.answered(tag)
+
+    # Questions to other workers.
+
+    def _there(self) -> list[str]:
+        return [link.tag for link in self._mesh.with_namespace(self.nsp.name)]
+
+    def _tags(self) -> list[str]:
+        """The other workers, without those that have no recovery: they have said no number."""
+        known = {uid[:TAG_LENGTH] for uid in self._hearing.numbers}
+        return [tag for tag in self._there() if tag in known]
+
+    def _ask(self, kind: int, data: Callable[[str], Any], tags: list[str]) -> Question:
+        """Ask some workers something."""
+        question = self._questions.new(self.new_id(), tags)
+        for tag in tags:
+            self._say(tag, kind, data(question.id))
+        return question
+
+    async def _answered(self, question: Question) -> bool:
+        """Wait for the answers; whether there is one of each worker that is still there."""
+        return await self._questions.wait(question, self.request_seconds)
+
+    # Clients that come back.
+
+    def secret(self) -> str:
+        """See `Adapter.secret`: it begins with this worker's tag."""
+        return self._mesh.tag + new_id()[TAG_LENGTH:]
+
+    def restore_session(self, pid: str, offset: str) -> Any:
+        """See `Adapter.restore_session`."""
+        if pid in self._moving:
+            return self._restore_later(pid, offset)
+        if self.log.remembers(pid):
+            return self._restore(pid, offset)
+        if len(pid) != PID_LENGTH or len(offset) > MOST_OFFSET or not self._tags():
+            return None
+        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._moving[pid] = moving
+        return self._fetch(pid, offset, moving, self._namespace.restoring)
+
+    def _restore(self, pid: str, offset: str) -> SavedSession | None:
+        past = self.log.past(pid)
+        session = self.log.restore(pid, offset)
+        if session is not None:
+            # Once it is in its rooms again, or was refused.
+            asyncio.get_running_loop().call_soon(self.follow_all, list(session.rooms))
+        if session is not None and past is not None:
+            # Once a heartbeat has come through, so has what was sent before it.
+            options = self._namespace.server.engine.options
+            seconds = options.ping_interval + options.ping_timeout + 1.0
+            asyncio.get_running_loop().call_later(seconds, self.log.settle, pid, past)
+        return session
+
+    async def _restore_later(self, pid: str, offset: str) -> SavedSession | None:
+        await self._moved(pid)
+        return self._restore(pid, offset)
+
+    async def _moved(self, pid: str) -> None:
+        """Wait until a client that is being moved is where it shall be."""
+        moving = self._moving.get(pid)
+        if moving is not None:
+            await asyncio.wait((moving,), timeout=MOVING_SECONDS)
+
+    async def _fetch(
+        self, pid: str, offset: str, moving: asyncio.Future[None], connection: Any
+    ) -> SavedSession | None:
+        """Look for a client at the other workers."""
+        try:
+            await self._search(pid, offset, connection)
+        finally:
+            self._done_moving([pid], moving)
+        return self._restore(pid, offset)
+
+    async def _search(self, pid: str, offset: str, connection: Any) -> None:
+        """Ask the worker where the client began, then all others, and whoever they name."""
+        first = pid[:TAG_LENGTH]
+        tags = [first] if first in self._tags() else []
+        asked_all = False
+        for _ in range(MOST_ROUNDS):
+            if not connection.session.is_open:
+                # Meanwhile it may be connected elsewhere.
+                return
+            if not tags:
+                if asked_all:
+                    return
+                asked_all = True
+                tags = [tag for tag in self._tags() if tag != first]
+            question = self._ask(WANTED, lambda id: Wanted(id, pid, offset), tags)
+            await self._answered(question)
+            if question.found is not None:
+                await question.found
+            if self.log.remembers(pid):
+                # Or it was handed over to this worker meanwhile.
+                return
+            tags = list(question.heirs - {self._mesh.tag})
+
+    def _done_moving(self, pids: list[str], moving: asyncio.Future[None]) -> None:
+        for pid in pids:
+            if self._moving.get(pid) is moving:
+                del self._moving[pid]
+        if not moving.done():
+            moving.set_result(None)
+
+    # Clients that are wanted elsewhere.
+
+    def _on_wanted(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Wanted)
+        tag = message.uid[:TAG_LENGTH]
+        if told.pid in self._moving:
+            self.nsp.server.spawn(self._ask_again(tag, told))
+        else:
+            self._give(tag, told)
+
+    async def _ask_again(self, tag: str, told: Wanted) -> None:
+        """The client is on its way here: who wants it may ask again, if it still does by then."""
+        await self._moved(told.pid)
+        here = self.log.remembers(told.pid) or self._namespace.is_live(told.pid)
+        heir = self._mesh.tag if here else self._heirs.get(told.pid, "")
+        self._say(tag, NOTHING, Nothing(told.request, heir))
+
+    def _give(self, tag: str, told: Wanted) -> None:
+        """Give a client to the worker to which it came back."""
+        log, pid = self.log, told.pid
+        self._namespace.take_over(pid)
+        session = log.restore(pid, told.offset)
+        if session is None:
+            self._say(tag, NOTHING, Nothing(told.request, self._heirs.get(pid, "")))
+            return
+        number, past = session.since, log.past(pid)
+        try:
+            sessions = [told_session(session)]
+        except (TypeError, ValueError, RecursionError) as error:
+            logger.warning("the client %r cannot come back: %r", session.sid, error)
+            self._let_go(session)
+            self._namespace.session_lost(session)
+            self._say(tag, NOTHING, Nothing(told.request))
+            return
+        concerning = log.concerning(session, number)
+        events = told_events(log, [one for one in concerning if not one[1].promised])
+        # What it has, whatever the last event that it will say it has.
+        offsets = {payload[-1]: number for _, _, _, payload in sessions[0].outbox}
+        if told.offset:
+            offsets[told.offset] = number
+        self._let_go(session)
+        estate = self._estate(told.request, answer=True)
+        estate.pasts.append(ToldPast(number, UNKNOWN, {}, offsets))
+        parts, _ = parts_of(told.request, True, events, sessions)
+        giving = self._give_away(tag, session, past, parts, estate)
+        self._giving[estate.id] = asyncio.ensure_future(giving)
+
+    def _let_go(self, session: SavedSession) -> None:
+        """A client is another worker's from now on, and so is what is said in its rooms."""
+        self.log.give_away(session)
+        self.follow_all(session.rooms)
+
+    async def _give_away(
+        self,
+        tag: str,
+        session: SavedSession,
+        past: Past | None,
+        parts: list[Part],
+        estate: Estate,
+    ) -> None:
+        question = self._questions.new(estate.id, [tag])
+        if await self._send(tag, parts, estate, question):
+            await self._answered(question)
+        if not question.taken and self._mesh.find(tag) is None:
+            # That worker is gone, and the client will come to another one.
+            self.persist_session(session)
+            if past is not None:
+                self.log.adopt(session, past, self.nsp.wheel)
+            self.follow_all(session.rooms)
+        del self._giving[estate.id]
+        self._namespace.session_left()
+
+    def _estate(self, id: str, *, answer: bool) -> Estate:
+        self._hearing.forget()
+        heard = {**self._hearing.numbers, self.uid: self.log.last}
+        return Estate(id, answer, self.log.last, heard, [])
+
+    async def _send(
+        self, tag: str, parts: list[Part], estate: Estate, question: Question | None = None
+    ) -> bool:
+        """Send an estate as fast as the other worker reads.
+
+        Returns:
+            False when that is gone, or does not want it.
+        """
+        for part in parts:
+            self._say(tag, PART, part)
+            await asyncio.sleep(0)
+            await self._caught_up(tag)
+            if self._mesh.find(tag) is None or (question is not None and not question.waiting):
+                return False
+        self._say(tag, ESTATE, estate)
+        return True
+
+    async def _caught_up(self, tag: str) -> None:
+        """Wait until another worker has read what was sent to it, or is gone."""
+        link = self._mesh.find(tag)
+        if link is None or not link.behind:
+            return
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        link.when_ready(lambda: None if ready.done() else ready.set_result(None))
+        while not ready.done() and self._mesh.find(tag) is link:
+            await asyncio.wait((ready,), timeout=LOOK_SECONDS)
+
+    def _on_nothing(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Nothing)
+        question = self._questions.find(told.request)
+        if question is not None:
+            if told.heir:
+                question.heirs.add(told.heir)
+            question.answered(message.uid[:TAG_LENGTH])
+
+    # Clients that arrive.
+
+    def _on_part(self, message: ClusterMessage) -> None:
+        part = msgspec.convert(message.data, Part)
+        place = (message.uid, part.id)
+        if self._leaving(part.answer):
+            self._say(message.uid[:TAG_LENGTH], INHERITED, Inherited(part.id, False))
+            return
+        before = self._parts.get(place)
+        if before is not None:
+            before.events += part.events
+            before.sessions += part.sessions
+            return
+        for other in list(self._parts):
+            if self._mesh.find(other[0][:TAG_LENGTH]) is None:
+                del self._parts[other]
+        self._parts[place] = part
+
+    def _on_estate(self, message: ClusterMessage) -> None:
+        estate = msgspec.convert(message.data, Estate)
+        tag = message.uid[:TAG_LENGTH]
+        part = self._parts.pop((message.uid, estate.id), None)
+        if part is None or self._leaving(estate.answer):
+            self._say(tag, INHERITED, Inherited(estate.id, False))
+            return
+        arriving = self.nsp.server.spawn(self._arrive(tag, part, estate))
+        question = self._questions.find(estate.id)
+        if question is not None:
+            question.found = arriving
+            question.finish()
+
+    def _leaving(self, answer: bool) -> bool:
+        """Whether this worker ends, and takes nobody but whom it has asked for."""
+        stopping: bool = self._namespace.server.engine.stopping
+        return stopping and not answer
+
+    async def _arrive(self, tag: str, part: Part, estate: Estate) -> None:
+        """Take clients of another worker."""
+        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        pids = [told.pid for told in part.sessions if told.pid not in self._moving]
+        self._moving |= dict.fromkeys(pids, moving)
+        hearing = self._hearing
+        arrival = Arrival(self._namespace, self.log, self.uid, self._began, hearing, part, estate)
+        rooms = list(arrival.rooms)
+        self._expected.update(rooms)
+        self.follow_all(rooms)
+        try:
+            question = self._ask(SINCE, lambda id: Since(id, rooms, estate.heard), self._tags())
+            answered = await self._answered(question)
+            arrival.complete(question, answered)
+        finally:
+            self._expected.subtract(rooms)
+            self._expected += Counter()
+            self.follow_all(rooms)
+            self._done_moving(pids, moving)
+        self._say(tag, INHERITED, Inherited(estate.id, True))
+
+    # What was emitted meanwhile.
+
+    def _on_since(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Since)
+        rooms = frozenset(told.rooms)
+        own = self.log.own_after(told.after.get(self.uid, self._began))
+        events: list[Event] = []
+        if own is not None:
+            concerned = [one for one in own if not one[1].rooms or one[1].rooms & rooms]
+            events = told_events(self.log, concerned)
+        forgotten = own is None or size_of(events) > MOST_SAID
+        answer = Said(told.request, self.log.last, [] if forgotten else events, forgotten)
+        self._say(message.uid[:TAG_LENGTH], SAID, answer)
+
+    def _on_said(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Said)
+        # What it had to say to this worker up to there came before.
+        self._hearing.heard(message.uid, told.number)
+        question = self._questions.find(told.request)
+        if question is not None:
+            question.events += told.events
+            question.forgotten |= told.forgotten
+            question.numbers[message.uid] = told.number
+            question.answered(message.uid[:TAG_LENGTH])
+
+    def has_room(self, room: Room) -> bool:
+        """See `MemoryAdapter.has_room`: also who is on his way here is somebody."""
+        return room in self._expected or super().has_room(room)
+
+    @property
+    def occupied(self) -> bool:
+        """See `Adapter.occupied`."""
+        busy = self._expected or self._moving or self._giving
+        return bool(busy) or super().occupied
+
+    # The end of this worker.
+
+    def give_up_sessions(self) -> None:
+        """See `Adapter.give_up_sessions`: they may come back to another worker."""
+        if self.log.empty or not self._tags():
+            super().give_up_sessions()
+            return
+        legacy = Legacy(self.log, self._estate(self.new_id(), answer=False))
+        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.follow_all([room for session in legacy.sessions for room in session.rooms])
+        self._moving |= {session.pid: moving for session in legacy.sessions}
+        handing = self._hand_over(legacy, moving, self._handing)
+        self._handing = asyncio.ensure_future(handing)
+
+    async def _hand_over(
+        self,
+        legacy: Legacy,
+        moving: asyncio.Future[None],
+        before: asyncio.Task[None] | None,
+    ) -> None:
+        if before is not None:
+            await asyncio.wait((before,))
+        try:
+            tags = self._tags()
+            random.shuffle(tags)
+            for tag in tags:
+                if await self._bequeath(legacy, tag):
+                    break
+        finally:
+            for session in legacy.sessions:
+                self._namespace.session_lost(session)
+            self._done_moving(list(self._moving), moving)
+
+    async def _bequeath(self, legacy: Legacy, tag: str) -> bool:
+        """Hand over to one worker what it takes; False when it takes nothing."""
+        estate = legacy.estate
+        parts, pids = legacy.parts()
+        question = self._questions.new(estate.id, [tag])
+        if await self._send(tag, parts, estate, question):
+            # It asks the others first.
+            await self._questions.wait(question, 2 * self.request_seconds)
+        if question.taken:
+            self._heirs |= dict.fromkeys(pids, tag)
+            legacy.taken(pids)
+        return question.taken
+
+    def _on_inherited(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Inherited)
+        question = self._questions.find(told.id)
+        if question is not None:
+            question.taken = told.taken
+            question.answered(message.uid[:TAG_LENGTH])
+
+    async def close(self) -> None:
+        """See `Adapter.close`."""
+        if self._giving:
+            # Those who have them ask this worker, too, what was emitted meanwhile.
+            await asyncio.wait(self._giving.values())
+        # Who was being let in when the server ended is away only now.
+        self.give_up_sessions()
+        handing = self._handing
+        if handing is not None:
+            self._handing = None
+            await handing
+        await super().close()
