@@ -103,7 +103,7 @@ def sessions(mongod: Mongod) -> list[dict[str, Any]]:
 
 def wanderer() -> Wanderer:
     """A client whose offsets are ids of documents."""
-    return Wanderer(r"[0-9a-f]{24}")
+    return Wanderer(r"[0-9a-f]{24}(\+[0-9a-f]+\.[0-9]+)?")
 
 
 async def next_second(*servers: str) -> None:
