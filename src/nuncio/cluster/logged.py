@@ -638,7 +638,7 @@ class LoggedAdapter(ClusterAdapter):
             uid, number = self.origin_of(entry)
         except PacketError:
             return False
-        return uid == self.uid and 0 < number and number not in self._pending
+        return bool(uid == self.uid) and number > 0 and number not in self._pending
 
     def _event(
         self, position: int, entry: Any, session: SavedSession

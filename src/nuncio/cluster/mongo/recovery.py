@@ -85,8 +85,7 @@ class RecoveringAdapter(LoggedAdapter, CollectionAdapter):
         """See `LoggedAdapter.origin_of`."""
         uid, data = entry.get("uid"), entry.get("data")
         number = data.get("number") if isinstance(data, Mapping) else 0
-        valid = isinstance(number, int)
-        return Origin(uid if isinstance(uid, str) else "", number if valid else 0)
+        return Origin(uid if isinstance(uid, str) else "", number if isinstance(number, int) else 0)
 
     def message_of(self, entry: Any) -> ClusterMessage:
         """See `LoggedAdapter.message_of`."""

@@ -15,7 +15,7 @@ from nuncio.cluster.line import as_connection_error, seen
 from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.link import ENGINE
 from nuncio.cluster.nats.subjects import token
-from nuncio.errors import LimitExceeded
+from nuncio.errors import LimitExceeded, PacketError
 
 if TYPE_CHECKING:
     from nuncio.cluster.nats.stream import StreamOptions
@@ -112,6 +112,7 @@ class Sessions:
                 return None
             raise as_connection_error(error, ENGINE) from error
         except PacketError:
+            # It is another's, or nobody's.
             raise
         except Exception as error:
             raise as_connection_error(error, ENGINE) from error
