@@ -33,12 +33,14 @@ line() {
 }
 
 # Much of the time tests wait for something, so four lines go on at once; the first is shown while it
-# runs. Other languages' compilers begin when the first has done, plain Python when the browser has.
+# runs. Clusters and other languages' compilers begin when the first has done, plain Python when the
+# browser has.
 # On a machine so busy, what fails is tried again before it counts, and is told as a rerun.
-first="tests/auth tests/cli tests/client tests/cluster tests/docs tests/engine tests/faults tests/hosts"
+first="tests/auth tests/cli tests/docs tests/engine tests/faults tests/hosts"
 second="tests/interop tests/examples tests/workers"
+third="tests/chaos tests/cluster"
 others=""
-for folder in $first $second tests/browser; do others="$others --ignore=$folder"; done
+for folder in $first $second $third tests/browser; do others="$others --ignore=$folder"; done
 if [ $# = 0 ]; then
   # shellcheck disable=SC2086
   line compiled-1 .venv compiled 0 $first
@@ -50,7 +52,9 @@ if [ $# = 0 ]; then
   line browser .venv compiled 3 tests/browser
   browser=$!
   after=$shortest
-  line languages .venv compiled 4 tests/interop/languages
+  # shellcheck disable=SC2086
+  line cluster .venv compiled 4 $third
+  line languages .venv compiled 5 tests/interop/languages
   after=$browser
 else
   line compiled .venv compiled 0 "$@"
@@ -66,7 +70,7 @@ if [ $# = 0 ]; then
   done
 fi
 # shellcheck disable=SC2086
-line plain .venv-pure pure 5 -m "not browser and not proxy and not slow" $above "$@"
+line plain .venv-pure pure 6 -m "not browser and not proxy and not slow" $above "$@"
 
 status=0
 for pid in $lines; do

@@ -50,6 +50,7 @@ def mongod() -> Iterator[Mongod]:
         yield mongod
 
 
+@pytest.fixture(scope="session")
 def postgres(home: NodeHome, program: Callable[[str], str]) -> Iterator[Postgres]:
     """One PostgreSQL, in the loop of `home`."""
     postgres = Postgres(program("postgres"))

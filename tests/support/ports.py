@@ -9,7 +9,7 @@ import socket
 # Below what systems give to outgoing connections and to servers that ask for any port. Otherwise
 # somebody might be given the port between the look here and the start of the server.
 # Several runs go on at once: each has its share.
-_SHARE = 3200
+_SHARE = 2800
 _FIRST = 13_000 + _SHARE * int(os.environ.get("NUNCIO_PORTS", "0"))
 _RANGE = range(_FIRST, _FIRST + _SHARE)
 _untried = iter(random.sample(_RANGE, len(_RANGE)))

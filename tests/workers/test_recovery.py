@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import nuncio
+from nuncio.cluster import RedisMeeting
 from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.workers import estate, recovery
 from nuncio.workers.estate import ESTATE, SINCE
@@ -284,11 +285,11 @@ async def test_dynamic_namespaces_are_made_where_clients_come_back_to(crew: Star
 
 @run_async
 async def test_workers_without_recovery_are_not_asked(
-    crew: Start, folder: Path, monkeypatch: pytest.MonkeyPatch
+    crew: Start, meeting: Path | RedisMeeting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "BEGIN_SECONDS", 0.1)
     # A deployment begins that has recovery, while one ends that has not.
-    old = nuncio.Server(workers=folder)
+    old = nuncio.Server(workers=meeting)
     await old.listen(0)
     try:
         async with team(crew, 2, others=1) as workers:
