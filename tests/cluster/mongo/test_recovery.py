@@ -120,6 +120,49 @@ async def test_a_session_is_in_one_place(home: NodeHome, mongod: Mongod, dated: 
             one.lose()
 
 
+@pytest.mark.parametrize("dated", [False, True])
+@run_async
+async def test_a_client_whose_loss_its_server_has_not_noticed_comes_back_to_another(
+    home: NodeHome, mongod: Mongod, dated: bool
+) -> None:
+    async with scene(home, mongod, dated) as servers:
+        first, second = await servers.ours(), await servers.ours()
+        await servers.met()
+        before, client = wanderer(), wanderer()
+        await before.connect(first.port)
+        await first.join(before.sid, "room")
+        await first.emit("e", 1, to="room")
+        await before.next()
+        client.pid, client.offset = before.pid, before.offset
+        await first.emit("e", 2, to="room")
+        assert await client.come_back(second.port) == [["e", 2]]
+        assert client.sid == before.sid
+        await first.gone(client.sid)
+        before.lose()
+        await client.leave()
+
+
+@pytest.mark.parametrize("dated", [False, True])
+@run_async
+async def test_data_is_that_of_the_server_where_the_client_was_last(
+    home: NodeHome, mongod: Mongod, dated: bool
+) -> None:
+    async with scene(home, mongod, dated) as servers:
+        first, second = await servers.ours(), await servers.ours()
+        await servers.met()
+        client = wanderer()
+        await client.connect(first.port)
+        sid = client.sid
+        for place, back in ((first, second), (second, first)):
+            await place.set_data(sid, {"at": place.port})
+            client.lose()
+            await place.gone(sid)
+            await client.come_back(back.port)
+            assert client.sid == sid
+            assert (await back.socket(sid) or {})["data"] == {"at": place.port}
+        await client.leave()
+
+
 @pytest.mark.parametrize("offset", ["x", "1-1", "0" * 24, "f" * 24, "0" * 23, "G" * 24])
 @run_async
 async def test_an_offset_that_is_none_begins_afresh(
