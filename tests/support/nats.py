@@ -15,6 +15,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -104,10 +105,18 @@ class Nats:
     def freeze(self) -> None:
         """Let it do nothing until `thaw`."""
         self._signal(signal.SIGSTOP)
+        # Its threads stop one after the other.
+        while not self._is_stopped():
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         """Let it go on."""
         self._signal(signal.SIGCONT)
+
+    def _is_stopped(self) -> bool:
+        assert self._process is not None
+        threads = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
+        return all(one.read_text().rpartition(")")[2].split()[0] == "T" for one in threads)
 
     def _signal(self, number: int) -> None:
         assert self._process is not None

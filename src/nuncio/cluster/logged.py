@@ -556,7 +556,7 @@ class LoggedAdapter(ClusterAdapter):
         if replay is not None:
             # It is being let in, over a connection that will turn out to be dead.
             await replay.ended.wait()
-        held = self._namespace.is_live(pid)
+        held = bool(self._namespace.is_live(pid))
         self._namespace.take_over(pid)
         keeping = self._keeping.get(pid)
         if keeping is not None:
