@@ -561,7 +561,7 @@ class LoggedAdapter(ClusterAdapter):
         keeping = self._keeping.get(pid)
         if keeping is not None:
             await asyncio.wait((keeping,))
-        return held
+        return bool(held)
 
     def _promise_again(self, session: SavedSession, told: session_wire.Session) -> None:
         if not told.outbox:
