@@ -508,7 +508,7 @@ class LoggedAdapter(ClusterAdapter):
     async def _taken(self, pid: str) -> session_wire.Session | None:
         """What the bus has of a client, which it has no longer then."""
         keeping = self._keeping.get(pid)
-        if keeping is not None:
+        if keeping is not None and self.reachable:
             await asyncio.wait((keeping,))
         taking = asyncio.ensure_future(self.retrieve(pid))
 
