@@ -32,35 +32,12 @@ line() {
   names="${names:-} $name"
 }
 
-# Much of the time tests wait for something, so four lines go on at once; the first is shown while it
-# runs. Clusters and other languages' compilers begin when the first has done, plain Python when the
-# browser has.
-# On a machine so busy, what fails is tried again before it counts, and is told as a rerun.
-first="tests/auth tests/cli tests/docs tests/engine tests/faults tests/hosts"
-second="tests/interop tests/examples tests/workers"
-third="tests/chaos tests/cluster"
-others=""
-for folder in $first $second $third tests/browser; do others="$others --ignore=$folder"; done
-if [ $# = 0 ]; then
-  # shellcheck disable=SC2086
-  line compiled-1 .venv compiled 0 $first
-  shortest=$!
-  # shellcheck disable=SC2086
-  line compiled-2 .venv compiled 1 $second --ignore=tests/interop/languages
-  # shellcheck disable=SC2086
-  line compiled-3 .venv compiled 2 $others
-  line browser .venv compiled 3 tests/browser
-  browser=$!
-  after=$shortest
-  # shellcheck disable=SC2086
-  line cluster .venv compiled 4 $third
-  line languages .venv compiled 5 tests/interop/languages
-  after=$browser
-else
-  line compiled .venv compiled 0 "$@"
-fi
-# Plain Python is the same sources. It need not repeat what stands on the compiled modules without
-# being one of them, nor what other people's programs say.
+# Compiling keeps one core busy for minutes; meanwhile plain Python is tested, which is the same
+# sources. It need not repeat what stands on the compiled modules without being one of them, nor what
+# other people's programs say.
+NUNCIO_PURE=0 make --no-print-directory .venv/.done-package >"$logs/compile" 2>&1 &
+compiled=$!
+lines=$compiled names=compile
 above=""
 if [ $# = 0 ]; then
   for folder in browser chaos cli client cluster/mongo cluster/nats cluster/postgres cluster/redis \
@@ -70,7 +47,33 @@ if [ $# = 0 ]; then
   done
 fi
 # shellcheck disable=SC2086
-line plain .venv-pure pure 6 -m "not browser and not proxy and not slow" $above "$@"
+line plain .venv-pure pure 0 -m "not browser and not proxy and not slow" $above "$@"
+
+# Much of the time tests wait for something, so four lines go on at once; the first is shown while it
+# runs. Clusters and other languages' compilers begin when the first has done.
+# On a machine so busy, what fails is tried again before it counts, and is told as a rerun.
+first="tests/auth tests/cli tests/docs tests/engine tests/faults tests/hosts"
+second="tests/interop tests/examples tests/workers"
+third="tests/chaos tests/cluster"
+others=""
+for folder in $first $second $third tests/browser; do others="$others --ignore=$folder"; done
+after=$compiled
+if [ $# = 0 ]; then
+  # shellcheck disable=SC2086
+  line compiled-1 .venv compiled 1 $first
+  shortest=$!
+  # shellcheck disable=SC2086
+  line compiled-2 .venv compiled 2 $second --ignore=tests/interop/languages
+  # shellcheck disable=SC2086
+  line compiled-3 .venv compiled 3 $others
+  line browser .venv compiled 4 tests/browser
+  after=$shortest
+  # shellcheck disable=SC2086
+  line cluster .venv compiled 5 $third
+  line languages .venv compiled 6 tests/interop/languages
+else
+  line compiled .venv compiled 1 "$@"
+fi
 
 status=0
 for pid in $lines; do

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Get everything the tests need: programs, both environments, other people's clients.
+# Get what the tests need: programs, tools, plain Python, other people's clients. What is left is to
+# compile, which run-tests.sh does.
 . "$(dirname "$0")/lib.sh"
 
 missing=""
@@ -36,13 +37,13 @@ is_compiled='import nuncio, sys; sys.exit(not nuncio.build_info().compiled)'
 if [ -f .venv/.done-package ] && ! env -u PYTHONPATH .venv/bin/python -c "$is_compiled"; then
   rm .venv/.done-package
 fi
-# Compiling keeps one core busy for minutes; meanwhile npm fetches.
+# While npm fetches.
 (
   for folder in tests/interop examples/chat browser; do
     scripts/npm.sh "$folder" "$(can_install || echo optional)"
   done
 ) &
 packages=$!
-NUNCIO_PURE=0 make --no-print-directory .venv/.done-package .venv/.done-test
+make --no-print-directory .venv/.done-test
 make --no-print-directory .venv-pure/.done-package
 wait "$packages"

@@ -96,7 +96,12 @@ def four_workers(request: pytest.FixtureRequest, lasting_redis: Redis) -> Iterat
 @pytest.fixture(params=["folder", "redis"])
 def meeting(request: pytest.FixtureRequest) -> Path | RedisMeeting:
     """Where workers meet, one after the other."""
-    if request.param == "folder":
+    return place(request, request.param)
+
+
+def place(request: pytest.FixtureRequest, which: str) -> Path | RedisMeeting:
+    """A folder or Redis, for workers to meet."""
+    if which == "folder":
         folder: Path = request.getfixturevalue("folder")
         return folder
     redis: Redis = request.getfixturevalue("lasting_redis")

@@ -22,7 +22,7 @@ from nuncio.workers.recovery import RecoveringWorkersAdapter
 from tests.support.aio import eventually, run_async, within
 from tests.support.rawclient import Closed, Refused
 from tests.support.wanderer import Wanderer
-from tests.workers.conftest import Crew, Start, worker_of
+from tests.workers.conftest import Crew, Start, place, worker_of
 
 OFFSET = r"[A-Za-z0-9_-]{8}\.[0-9]+"
 
@@ -35,6 +35,12 @@ def adapter_of(io: nuncio.Server) -> RecoveringWorkersAdapter:
     adapter = io.of("/").adapter
     assert isinstance(adapter, RecoveringWorkersAdapter)
     return adapter
+
+
+@pytest.fixture
+def meeting(request: pytest.FixtureRequest) -> Path | RedisMeeting:
+    """A folder, where all is the same and quicker; Redis, too, for tests that say so."""
+    return place(request, getattr(request, "param", "folder"))
 
 
 class Team(Crew):
@@ -71,6 +77,7 @@ async def team(crew: Start, count: int = 3, **options: Any) -> AsyncIterator[Tea
         yield workers
 
 
+@pytest.mark.parametrize("meeting", ["folder", "redis"], indirect=True)
 @run_async
 async def test_a_client_comes_back_to_another_worker(crew: Start) -> None:
     async with team(crew) as workers:
