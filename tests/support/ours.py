@@ -35,7 +35,7 @@ ENGINE = ("handshake", "open", "message", "upgrading", "upgrade", "upgrade_error
 # Attempts to reconnect follow each other quickly.
 QUICK: dict[str, Any] = {"reconnection_delay": 0.02, "randomization_factor": 0}
 
-_OFFSET = re.compile(r"[0-9]{10,}-[0-9]+")
+_OFFSET = re.compile(r"[0-9]{10,}-[0-9]+(\+[0-9a-f]+\.[0-9]+)?")
 
 # What belongs to a socket; the rest belongs to its Manager.
 _OF_SOCKETS = ("auth", "retries", "ack_timeout")
