@@ -29,7 +29,7 @@ line() {
     exit "$status"
   ) >"$logs/$name" 2>&1 &
   lines="$lines $!"
-  names="${names:-} $name"
+  names="$names $name"
 }
 
 # Compiling keeps one core busy for minutes; meanwhile plain Python is tested, which is the same
@@ -37,7 +37,7 @@ line() {
 # other people's programs say.
 NUNCIO_PURE=0 make --no-print-directory .venv/.done-package >"$logs/compile" 2>&1 &
 compiled=$!
-lines=$compiled names=compile
+lines=$compiled names=" compile"
 above=""
 if [ $# = 0 ]; then
   for folder in browser chaos cli client cluster/mongo cluster/nats cluster/postgres cluster/redis \
