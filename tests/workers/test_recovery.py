@@ -19,6 +19,7 @@ from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.workers import estate, recovery
 from nuncio.workers.estate import ESTATE, SINCE
 from nuncio.workers.recovery import RecoveringWorkersAdapter
+from nuncio.workers.redis import RedisPlace
 from tests.support.aio import eventually, run_async, within
 from tests.support.rawclient import Closed, Refused
 from tests.support.wanderer import Wanderer
@@ -350,20 +351,47 @@ async def test_a_worker_that_is_killed_while_a_client_comes_to_it_does_not_take_
                 link.abort()
 
         monkeypatch.setitem(adapter_of(workers.servers[1])._handlers, ESTATE, die)
+        pid = client.pid
         with suppress(Closed):
             await client.come_back(workers.ports[1])
-        client.pid, client.sid = workers_secret(workers, 0, sid), sid
+        await eventually(lambda: adapter_of(workers.servers[0]).remembers(pid))
+        client.pid, client.sid = pid, sid
         assert await client.come_back(workers.ports[2]) == [["e", 1]]
         assert client.sid == sid
         await client.leave()
 
 
-def workers_secret(workers: Team, number: int, sid: str) -> str:
-    """The secret of a client that a worker remembers."""
-    (found,) = [
-        one.pid for one in adapter_of(workers.servers[number]).log.sessions if one.sid == sid
-    ]
-    return found
+@pytest.mark.parametrize("meeting", ["redis"], indirect=True)
+@run_async
+async def test_a_worker_that_is_lost_and_found_while_a_client_comes_to_it_does_not_have_it(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with team(crew) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid, pid = client.sid, client.pid
+        client.lose()
+        await workers.gone(client)
+        workers.servers[0].to(sid).delivery("at-least-once").emit("e", 1)
+        first, second = (worker_of(io).mesh for io in workers.servers[:2])
+        lost = first.find(second.tag)
+
+        def lose(message: ClusterMessage) -> None:
+            for link in second.others:
+                link.abort()
+            for io in workers.servers:
+                place = worker_of(io).mesh._place
+                assert isinstance(place, RedisPlace)
+                place._announce()
+
+        monkeypatch.setitem(adapter_of(workers.servers[1])._handlers, ESTATE, lose)
+        assert await client.come_back(workers.ports[1]) == []
+        await eventually(lambda: first.find(second.tag) not in (None, lost))
+        await eventually(lambda: adapter_of(workers.servers[0]).remembers(pid))
+        client.pid, client.sid = pid, sid
+        assert await client.come_back(workers.ports[2]) == [["e", 1]]
+        assert client.sid == sid
+        await client.leave()
 
 
 @run_async
@@ -694,6 +722,8 @@ async def test_what_a_worker_leaves_is_found_at_another(crew: Start) -> None:
         await first.close(timeout=1.0)
         workers.servers[2].to("everybody").emit("four", 4)
         workers.servers[1].to("everybody").delivery("at-least-once").emit("five", 5)
+        for number in (1, 2):
+            await workers.heard(number)
         await eventually(
             lambda: sum(len(adapter_of(io).log.sessions) for io in workers.servers[1:]) == 3
         )

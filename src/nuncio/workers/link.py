@@ -52,6 +52,7 @@ class Link:
         told: those of this worker that it was told of at first.
         rooms: what is seen of its rooms, see `nuncio.workers.rooms`; None before it is looked at.
         behind: whether it does not take what is written fast enough.
+        met: which meeting of the two workers this is, of all that this one has had.
         greeted: done once it has said hello, or the link is gone.
     """
 
@@ -63,6 +64,7 @@ class Link:
         self.told: set[str] = set()
         self.rooms: Any = None
         self.behind = False
+        self.met = 0
         self._io: Carrier | None = None
         self._out: list[bytes] = []
         self._in = bytearray()

@@ -40,6 +40,7 @@ class Mesh:
         self.on_lost: Callable[[Link], None] = _ignore_lost
         self.routes = Routes()
         self._links: dict[str, Link] = {}
+        self._meetings = 0
         self._opening: asyncio.Task[None] | None = None
 
     # Life.
@@ -120,6 +121,8 @@ class Mesh:
         """Another worker has said hello."""
         before = self._links.get(link.tag)
         if before is None or before is link:
+            self._meetings += 1
+            link.met = self._meetings
             self._links[link.tag] = link
             # Since this side said hello, namespaces may have come or gone.
             for nsp in link.told.symmetric_difference(self.namespaces):
@@ -128,6 +131,8 @@ class Mesh:
         # Each has called the other: both keep the call of the one whose tag comes first.
         kept, other = (link, before) if link.called is (self.tag < link.tag) else (before, link)
         self._links[link.tag] = kept
+        # Nothing is lost with the other one.
+        kept.met = before.met
         for nsp in self.namespaces:
             kept.send(Present(nsp, True))
         other.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 from nuncio.workers.estate import Event
 
@@ -16,7 +16,7 @@ class Question:
 
     Args:
         id: its own.
-        tags: who was asked.
+        asked: who, by their tags, and which of the meetings with each that was in.
 
     Attributes:
         waiting: who has not answered.
@@ -28,9 +28,9 @@ class Question:
         taken: whether clients were taken.
     """
 
-    def __init__(self, id: str, tags: Iterable[str]) -> None:
+    def __init__(self, id: str, asked: dict[str, int]) -> None:
         self.id = id
-        self.waiting = set(tags)
+        self.waiting = asked
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.found: Awaitable[None] | None = None
         self.heirs: set[str] = set()
@@ -41,7 +41,7 @@ class Question:
 
     def answered(self, tag: str) -> None:
         """One has answered, or is gone."""
-        self.waiting.discard(tag)
+        self.waiting.pop(tag, None)
         if not self.waiting:
             self.finish()
 
@@ -56,16 +56,16 @@ class Questions:
     """Those that wait for answers.
 
     Args:
-        tags: says who can be asked.
+        meeting: says of a worker which meeting with it lasts, 0 for none.
     """
 
-    def __init__(self, tags: Callable[[], list[str]]) -> None:
-        self._tags = tags
+    def __init__(self, meeting: Callable[[str], int]) -> None:
+        self._meeting = meeting
         self._waiting: dict[str, Question] = {}
 
-    def new(self, id: str, tags: Iterable[str]) -> Question:
+    def new(self, id: str, tags: list[str]) -> Question:
         """A question that is put now, and waited for next."""
-        question = Question(id, tags)
+        question = Question(id, {tag: self._meeting(tag) for tag in tags})
         self._waiting[id] = question
         return question
 
@@ -74,13 +74,17 @@ class Questions:
         return self._waiting.get(id)
 
     async def wait(self, question: Question, seconds: float) -> bool:
-        """Wait for the answers; whether there is one of each worker that is still there."""
+        """Wait for the answers; whether there is one of each worker that is still there.
+
+        Who was lost does not answer, even if it has come back since.
+        """
         loop = asyncio.get_running_loop()
         limit = loop.time() + seconds
         try:
             while question.waiting and loop.time() < limit:
-                for tag in question.waiting - set(self._tags()):
-                    question.answered(tag)
+                for tag, met in list(question.waiting.items()):
+                    if not met or self._meeting(tag) != met:
+                        question.answered(tag)
                 if question.waiting:
                     await asyncio.wait((question.done,), timeout=LOOK_SECONDS)
             return not question.waiting

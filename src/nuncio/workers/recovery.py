@@ -100,7 +100,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         self._moving: dict[str, asyncio.Future[None]] = {}
         self._heirs: dict[str, str] = {}
         self._parts: dict[tuple[str, str], Part] = {}
-        self._questions = Questions(self._there)
+        self._questions = Questions(self._meeting)
         self._giving: dict[str, asyncio.Task[None]] = {}
         self._handing: asyncio.Task[None] | None = None
         self._handlers |= {
@@ -163,6 +163,11 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     def _there(self) -> list[str]:
         return [link.tag for link in self._mesh.with_namespace(self.nsp.name)]
+
+    def _meeting(self, tag: str) -> int:
+        """Which meeting with another worker lasts; 0 when it cannot be asked."""
+        link = self._mesh.find(tag)
+        return link.met if link is not None and self.nsp.name in link.namespaces else 0
 
     def _tags(self) -> list[str]:
         """The other workers, without those that have no recovery: they have said no number."""
@@ -321,11 +326,12 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         parts: list[Part],
         estate: Estate,
     ) -> None:
+        met = self._meeting(tag)
         question = self._questions.new(estate.id, [tag])
         if await self._send(tag, parts, estate, question):
             await self._answered(question)
-        if not question.taken and self._mesh.find(tag) is None:
-            # That worker is gone, and the client will come to another one.
+        if not question.taken and self._meeting(tag) != met:
+            # That worker was lost, and the client will come to another one.
             self.persist_session(session)
             if past is not None:
                 self.log.adopt(session, past, self.nsp.wheel)
@@ -338,9 +344,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         heard = {**self._hearing.numbers, self.uid: self.log.last}
         return Estate(id, answer, self.log.last, heard, [])
 
-    async def _send(
-        self, tag: str, parts: list[Part], estate: Estate, question: Question | None = None
-    ) -> bool:
+    async def _send(self, tag: str, parts: list[Part], estate: Estate, question: Question) -> bool:
         """Send an estate as fast as the other worker reads.
 
         Returns:
@@ -350,7 +354,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             self._say(tag, PART, part)
             await asyncio.sleep(0)
             await self._caught_up(tag)
-            if self._mesh.find(tag) is None or (question is not None and not question.waiting):
+            if question.waiting.get(tag) != self._meeting(tag):
                 return False
         self._say(tag, ESTATE, estate)
         return True
