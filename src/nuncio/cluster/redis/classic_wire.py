@@ -174,7 +174,7 @@ def encode_response(message: ClusterMessage) -> bytes:
         return to_json({"type": SERVER_SIDE_EMIT, "requestId": told.request, "data": told.packet})
     if isinstance(told, FetchedSockets):
         return to_json({"requestId": told.request, "sockets": told.sockets})
-    if message.type in (LIST_SOCKETS, LISTED_ROOMS):
+    if message.type in (LIST_SOCKETS, LIST_ROOMS, LISTED_ROOMS):
         return to_json(told)
     raise TypeError(f"no answer: {message!r}")
 
