@@ -196,6 +196,7 @@ def to_wire(options: BroadcastOptions) -> Options:
     flags = Flags(
         volatile=options.volatile,
         compress=options.compress,
+        single=options.single,
         timeout=round(options.timeout * 1000),
         promised=options.promised,
     )

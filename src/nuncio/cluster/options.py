@@ -22,6 +22,7 @@ class BroadcastOptions:
         compress: whether transports may compress it.
         local: only the sockets of this server.
         promised: at-least-once delivery: recipients acknowledge it, or the application is told.
+        single: it is an operation on one socket of another server, which servers tell each other.
         timeout: seconds to wait for answers; 0 for none.
         slow: what becomes of it for those who are behind; None when they are disconnected once too
             much waits for them.
@@ -37,6 +38,7 @@ class BroadcastOptions:
         "promised",
         "reason",
         "rooms",
+        "single",
         "slow",
         "timeout",
         "volatile",
@@ -51,6 +53,7 @@ class BroadcastOptions:
         self.compress = True
         self.local = False
         self.promised = False
+        self.single = False
         self.timeout = 0.0
         self.slow: SlowConsumer | None = None
         self.reason: str | None = None
@@ -63,6 +66,7 @@ class BroadcastOptions:
         options.compress = self.compress
         options.local = self.local
         options.promised = self.promised
+        options.single = self.single
         options.timeout = self.timeout
         options.slow = self.slow
         options.reason = self.reason

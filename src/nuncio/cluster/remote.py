@@ -16,11 +16,10 @@ from nuncio.errors import AckTimeout, Disconnected
 from nuncio.handlers.callbacks import bind_callback
 from nuncio.handlers.handler import Handler
 from nuncio.options import seconds as checked_seconds
-from nuncio.server.operator import check_event, check_farewell
+from nuncio.server.operator import BroadcastOperator, check_event, check_farewell
 
 if TYPE_CHECKING:
     from nuncio.server.broadcasting import Broadcaster
-    from nuncio.server.operator import BroadcastOperator
 
 logger = logging.getLogger("nuncio")
 
@@ -71,8 +70,13 @@ class RemoteSocket:
     def __repr__(self) -> str:
         return f"<RemoteSocket {self.id!r} of {self.nsp.name!r}>"
 
+    def _options(self) -> BroadcastOptions:
+        options = BroadcastOptions(frozenset((self.id,)))
+        options.single = True
+        return options
+
     def _operator(self) -> BroadcastOperator:
-        return self.nsp.to(self.id)
+        return BroadcastOperator(self.nsp, self._options())
 
     def emit(self, event: str, *args: object) -> Sent:
         """Send it an event; see `Socket.emit`, whose callback it takes, too."""
@@ -164,7 +168,7 @@ class RemoteSocket:
             OptionError: for a reason that is no text, and data without a reason.
         """
         check_farewell(reason, data)
-        options = BroadcastOptions(frozenset((self.id,)))
+        options = self._options()
         options.reason = reason
         options.data = data
         self.nsp.disconnect_many(options, close)
