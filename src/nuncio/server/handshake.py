@@ -57,9 +57,9 @@ class Handshake:
 
     @property
     def time(self) -> str:
-        """When the client connected, as text."""
+        """When the client connected, as JavaScript writes a date, in UTC."""
         moment = datetime.datetime.fromtimestamp(self.issued, tz=datetime.UTC)
-        return moment.strftime("%a %b %d %Y %H:%M:%S GMT+0000")
+        return moment.strftime("%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)")
 
     def __repr__(self) -> str:
         return f"<Handshake from {self.address!r} at {self.time}>"
