@@ -1,66 +1,202 @@
-"""What two Node servers said to each other, said to one of ours in the place of the second.
+"""What two Node servers said to each other, said to one of ours in the place of either.
 
-Its clients must receive what Node's did, and it must answer what Node answered: byte for byte where
-answers do not hold what is different each time, such as headers.
+In the second's place its clients must receive what Node's did, and it must answer what Node
+answered. In the first's it does what was done there, must say what Node said, and gets what Node's
+caller got. All that is said is compared byte for byte; different each time are only the ids of our
+sockets and the order of rooms, which are sets here, and both are put in Node's place first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from nuncio import Server
+from nuncio import Server, Socket
+from nuncio.cluster.values import from_bytes
+from tests.cluster.arranging import arranged, written
 from tests.support.aio import eventually
 from tests.support.memory import Client
 
-# In `/` and `/chat`, as the capturing servers had them.
-ROOMS: dict[str, list[str | int]] = {
-    "B1": ["room1", 42],
-    "B2": ["room2", "room-a#b", "été☃😀"],
+# The rooms of the clients of either server, as the capturing servers had them. Who is called chat
+# is in `/chat`, all others in `/`.
+ROOMS: dict[str, dict[str, list[str | int]]] = {
+    "A": {"A1": ["room1"], "A2": [], "chatA1": []},
+    "B": {"B1": ["room1", 42], "B2": ["room2", "room-a#b", "été☃😀"], "chatB1": ["cr"]},
 }
+
+# What earlier cases had left behind, and what these leave behind. In all others rooms stay.
+BEFORE: dict[str, dict[str, list[str]]] = {
+    "all_rooms": {"A1": ["j4"]},
+    "sockets_join_filtered": {name: ["j1", "j2"] for name in ("A1", "A2", "B1", "B2")},
+    "sockets_leave": {
+        **{name: ["j1", "j2", "j3"] for name in ("A1", "B1")},
+        **{name: ["j1", "j2"] for name in ("A2", "B2")},
+    },
+    "remote_socket_leave": {"B2": ["rj"]},
+    "emitter_sockets_leave": {"B1": ["ej"]},
+}
+AFTER: dict[str, dict[str, list[str]]] = {
+    "all_rooms": {"A1": ["j4"]},
+    "sockets_join_all": {name: ["j1", "j2"] for name in ("A1", "A2", "B1", "B2")},
+    "sockets_join_filtered": {
+        **{name: ["j1", "j2", "j3"] for name in ("A1", "B1")},
+        **{name: ["j1", "j2"] for name in ("A2", "B2")},
+    },
+    "remote_socket_join": {"B2": ["rj"]},
+    "emitter_sockets_join": {"B1": ["ej"]},
+}
+# Who had left by then.
+ABSENT = {"disconnect_sockets_all_close": ("B2",)}
+
+NAMESPACES = ("/", "/chat")
+
+# Heartbeats come when it is time, whatever else is said, and some cases consist of them.
+HEARTBEAT = 2
+BEATS = (1, HEARTBEAT, 13)
+TIMED = ("startup", "idle_heartbeats", "server_close_A")
+
 # What the captures call it when a client is disconnected.
 GONE = "$disconnect"
 
-# What was said: the command, the channel, the bytes as hex, and what they mean.
-Said = tuple[str, str, str, Any]
+# Who published what of a case.
+PUBLISHED = {"A": "published_by_A_or_emitter", "B": "published_by_B"}
+
+# What was said: the command, where, and the bytes as hex.
+Said = tuple[str, str, str]
 
 
 class Stage:
-    """Our server in the place of the second of a case, with its two clients.
+    """Our server in the place of one of a case's, with its clients.
 
     Args:
         case: what was recorded.
-        maker: what makes adapters, which have a bus of the test's.
+        people: what was told of Node's clients; see `people`.
+        place: which server it is: `A`, who did something, or `B`.
     """
 
-    def __init__(self, case: dict[str, Any], maker: Any) -> None:
+    # How what is said is read, and written again.
+    read: Callable[[bytes], Any]
+    write: Callable[[Any, bytes], bytes]
+
+    def __init__(self, case: dict[str, Any], people: dict[str, Any], place: str) -> None:
         self.case = case
-        self.io = Server(adapter=maker)
+        self.read, self.write = from_bytes, written
+        self.people = people
+        self.place = place
+        self.own: list[dict[str, Any]] = case[PUBLISHED[place]]
+        self.others: list[dict[str, Any]] = case[PUBLISHED["A" if place == "B" else "B"]]
         self.told: list[list[Any]] = []
+        self.sids: dict[str, str] = {}
+        self.io = Server(adapter=self._adapter)
+
+    # What a bus says.
+
+    def adapter(self, nsp: Any) -> Any:
+        """An adapter that has a bus of the test's."""
+        raise NotImplementedError
 
     def said(self) -> list[Said]:
-        """What our server has said since the last `forget`."""
+        """What our server has said since the last `forget`, but for heartbeats."""
+        raise NotImplementedError
+
+    def beats(self) -> list[Said]:
+        """The heartbeats."""
+        return []
+
+    async def meet(self) -> None:
+        """Have it know the other server."""
+
+    def recorded(self, one: dict[str, Any]) -> Said:
+        """What Node said, as `said` has it."""
         raise NotImplementedError
 
     def forget(self) -> None:
         """Forget what it has said."""
         raise NotImplementedError
 
-    def hear(self, one: dict[str, Any], data: bytes) -> None:
-        """Something that the first server or an emitter said arrives."""
+    def hear(self, one: dict[str, Any]) -> None:
+        """Something that the other server or an emitter said arrives."""
         raise NotImplementedError
+
+    def arguments(self) -> list[Any]:
+        """The event's name and arguments, as Node made them of what only JavaScript has."""
+        (one,) = self.own
+        decoded = meant(one)
+        told = decoded[1] if isinstance(decoded, list) else decoded.get("data", decoded)["packet"]
+        found: list[Any] = native(told["data"])
+        return found
+
+    # The server.
+
+    def _adapter(self, nsp: Any) -> Any:
+        adapter = self.adapter(nsp)
+        uid = self._uid(nsp.name)
+        if uid:
+            self.rename(adapter, uid)
+        requests = [found for one in self.own if (found := request_of(one))]
+        if self.place == "A" and requests:
+            adapter.new_id = lambda: requests[0]
+        return adapter
+
+    def rename(self, adapter: Any, uid: str) -> None:
+        """Have an adapter be called as Node's was."""
+        adapter.uid = uid
+
+    def _uid(self, nsp: str) -> str:
+        if nsp == "/":
+            found: str = self.case["uid" + self.place]
+            return found
+        names = [speaker(one) for one in self.own if nsp_of(one) == nsp]
+        return names[0] if names else ""
 
     async def begin(self) -> None:
         """Let the clients join."""
         self.io.of("/chat")
         await self.io.engine.start()
-        self.clients = {name: Client.join(self.io) for name in ROOMS}
-        for name, client in self.clients.items():
-            client.socket.join(ROOMS[name])
-            client.socket.data = {"user": name, "n": 1}
+        absent = ABSENT.get(self.case["action"], ())
+        names = [name for name in ROOMS[self.place] if name not in absent]
+        self.clients = {name: self._arrive(name) for name in names}
+        there = people([self.case])
+        for name in names:
+            socket = self.socket(name)
+            socket.join([*ROOMS[self.place][name], *self._rooms(BEFORE, name)])
+            if not name.startswith("chat"):
+                data = there.get(name, {}).get("data", {"user": name, "n": 1})
+                socket.data = buffers(native(data))
+            self.sids[name] = self.case["sids"].get(name) or self.people.get(name, {}).get("id")
         self.io.on_server("sse", self._told("sse"))
         self.io.on_server("sse-bin", self._told("sse-bin"))
+
+    def _arrive(self, name: str) -> Client:
+        nsp = "/chat" if name.startswith("chat") else "/"
+        if name not in self.people:
+            return Client.join(self.io, nsp)
+        shake = self.people[name]["handshake"]
+        headers = [(one.encode(), value.encode()) for one, value in shake["headers"].items()]
+        client = Client(self.io, headers=headers, client=(shake["address"], 1))
+        client.connect(nsp, shake["auth"]).handshake.issued = shake["issued"] / 1000
+        return client
+
+    def socket(self, name: str) -> Socket:
+        """The server's side of a client."""
+        nsp = "/chat" if name.startswith("chat") else "/"
+        return self.io.of(nsp).sockets[self.clients[name].sid]
+
+    def there(self, name: str) -> bool:
+        """Whether a client is connected."""
+        nsp = "/chat" if name.startswith("chat") else "/"
+        return self.clients[name].sid in self.io.of(nsp).sockets
+
+    def _rooms(self, table: dict[str, dict[str, list[str]]], name: str) -> list[str]:
+        return table.get(self.case["action"], {}).get(name, [])
+
+    def rooms_after(self, name: str) -> set[Any]:
+        """In which rooms a client has to be in the end, its own aside."""
+        return {*ROOMS[self.place][name], *self._rooms(AFTER, name)}
 
     def _told(self, event: str) -> Any:
         answers = [meant(one) for one in self.case["published_by_B"] if _is_answer(meant(one))]
@@ -72,20 +208,46 @@ class Stage:
             answer = answers[0]
             if "data" in answer and "packet" in answer["data"]:
                 return native(answer["data"]["packet"])
-            return native(answer.get("data"))
+            return buffers(answer.get("data"))
 
         return told
 
-    def say(self) -> None:
-        """Say what the first server or an emitter said."""
-        for one in self.case["published_by_A_or_emitter"]:
-            self.hear(one, self.with_ids(bytes.fromhex(one["payload_hex"])))
+    # What is different each time.
 
-    def with_ids(self, data: bytes) -> bytes:
+    def ours(self, data: bytes) -> bytes:
         """With the ids of our sockets in place of Node's, which are as long."""
         for name, client in self.clients.items():
-            data = data.replace(self.case["sids"][name].encode(), client.sid.encode())
+            if self.sids[name]:
+                data = data.replace(self.sids[name].encode(), client.sid.encode())
         return data
+
+    def nodes(self, text: str) -> str:
+        """The other way round."""
+        for name, client in self.clients.items():
+            if self.sids[name]:
+                text = text.replace(client.sid, self.sids[name])
+        return text
+
+    def compare(self, said: list[Said]) -> None:
+        """What our server has said is what Node's said, byte for byte."""
+        expected = [self.recorded(one) for one in self.own if not is_heartbeat(one)]
+        found = []
+        for command, where, payload in said:
+            data = self.nodes(bytes.fromhex(payload).decode("latin-1")).encode("latin-1")
+            found.append((command, self.nodes(where), data))
+        if self.place == "B":
+            # Who of two clients answers first is nobody's choice.
+            found.sort()
+            expected.sort()
+        assert len(found) == len(expected)
+        for mine, theirs in zip(found, expected, strict=True):
+            like = bytes.fromhex(theirs[2])
+            data = arranged(mine[2], like, self.read, self.write)
+            assert mine[:2] == theirs[:2]
+            assert data == like, f"{data!r} is not {like!r}"
+
+
+# What was recorded.
 
 
 def meant(one: dict[str, Any]) -> Any:
@@ -94,17 +256,92 @@ def meant(one: dict[str, Any]) -> Any:
     return one["decoded"] if attachment is None else attachment["decoded"]
 
 
+def speaker(one: dict[str, Any]) -> str:
+    """Whose message it is, where it says that."""
+    if "fields" in one:
+        return str(one["fields"]["uid"])
+    decoded = meant(one)
+    return str(decoded[0] if isinstance(decoded, list) else decoded.get("uid", ""))
+
+
+def nsp_of(one: dict[str, Any]) -> str:
+    """In which namespace something was said."""
+    decoded = meant(one)
+    told = one.get("fields", decoded)
+    if isinstance(told, dict) and "nsp" in told:
+        return str(told["nsp"])
+    return str(one["channel"].split("#")[1])
+
+
+def request_of(one: dict[str, Any]) -> str:
+    """The request that a message is or answers."""
+    decoded = meant(one)
+    if not isinstance(decoded, dict):
+        return ""
+    data = decoded.get("data")
+    inner = data if isinstance(data, dict) else {}
+    return str(decoded.get("requestId") or inner.get("requestId") or "")
+
+
+def is_heartbeat(one: dict[str, Any]) -> bool:
+    """Whether it is one, which all families but the classic one number alike."""
+    decoded = one["decoded"]
+    return "nsp" in decoded and decoded["type"] in BEATS
+
+
 def _is_answer(decoded: Any) -> bool:
     return isinstance(decoded, dict) and decoded.get("type") in (6, 10)
 
 
+def settled(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cases of which each has its own answers: some were recorded late, with the next one."""
+    asked = {request_of(one): case for case in cases for one in case["published_by_A_or_emitter"]}
+    for case in cases:
+        for one in list(case["published_by_B"]):
+            whose = asked.get(request_of(one), case) if request_of(one) else case
+            if whose is not case:
+                case["published_by_B"].remove(one)
+                whose["published_by_B"].append(one)
+    return cases
+
+
+def people(cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the second server told of its clients, by the clients' names."""
+    found = {}
+    for one in [one for case in cases for one in case["published_by_B"]]:
+        decoded = meant(one)
+        told = decoded.get("data", decoded)
+        for item in told.get("sockets", ()) if isinstance(told, dict) else ():
+            where = "chat" if "cr" in item["rooms"] else ""
+            found[where + item["handshake"]["auth"]["name"]] = item
+    return found
+
+
 def native(value: Any) -> Any:
-    """What stands for binary and dates, as such."""
+    """What stands for binary, dates and numbers, as such."""
     if isinstance(value, dict):
         if "$binary" in value:
             return bytes.fromhex(value["$binary"])
+        if "$date" in value:
+            return datetime.fromisoformat(value["$date"])
+        if "$number" in value:
+            return float(value["$number"])
         return {key: native(one) for key, one in value.items()}
     return [native(one) for one in value] if isinstance(value, list) else value
+
+
+def buffers(value: Any) -> Any:
+    """What stands for binary in JSON, as such."""
+    if isinstance(value, dict):
+        if value.get("type") == "Buffer":
+            return bytes(value["data"])
+        return {key: buffers(one) for key, one in value.items()}
+    return [buffers(one) for one in value] if isinstance(value, list) else value
+
+
+# What clients receive and answer.
+
+_EVENT = re.compile(r"([25])(?:(\d+)-)?(?:/[^,]*,)?(\d*)(\[.*)", re.DOTALL)
 
 
 def events(messages: list[str | bytes]) -> tuple[list[list[Any]], list[int]]:
@@ -113,15 +350,13 @@ def events(messages: list[str | bytes]) -> tuple[list[list[Any]], list[int]]:
     ids: list[int] = []
     rest = iter(messages)
     for message in rest:
-        if not isinstance(message, str) or message[0] not in "25":
+        told = _EVENT.fullmatch(message) if isinstance(message, str) else None
+        if told is None:
             continue
-        head, body = message[: message.index("[")], message[message.index("[") :]
-        count = int(head[1 : head.index("-")]) if message[0] == "5" else 0
-        id = head[1:] if message[0] == "2" else head[head.index("-") + 1 :]
-        if id:
-            ids.append(int(id))
-        parts = [next(rest) for _ in range(count)]
-        found.append(_placed(json.loads(body), parts))
+        if told[3]:
+            ids.append(int(told[3]))
+        parts = [next(rest) for _ in range(int(told[2] or 0))]
+        found.append(_placed(json.loads(told[4]), parts))
     return found, ids
 
 
@@ -145,61 +380,94 @@ def acknowledged(case: dict[str, Any]) -> list[Any]:
     return found
 
 
-async def replay(stage: Stage) -> None:
-    """Play a case, and compare what comes of it."""
-    case = stage.case
-    await stage.begin()
-    stage.forget()
-    stage.say()
-    await asyncio.sleep(0)
-    acks = acknowledged(case)
-    for name, client in stage.clients.items():
-        found, ids = events(client.take())
-        expected = [
-            [one["event"], *native(one["args"])]
-            for one in case["expected_on_B"]
-            if one["client"] == name and one["event"] != GONE
-        ]
-        gone = any(one["client"] == name and one["event"] == GONE for one in case["expected_on_B"])
-        # Some had been disconnected before, when this was captured.
-        assert not gone or client.sid not in stage.io.sockets.sockets
-        if "chat" not in case["action"] and not case["action"].endswith("nsp"):
-            assert found == expected, name
-        for id in ids:
-            if acks:
-                client.send(*ack_packets(id, acks.pop(0)))
-    for one in case["expected_on_B"]:
-        if one["client"] == "serverB" and one["event"].startswith("sse"):
-            await eventually(lambda: stage.told)
-            assert stage.told[0] == [one["event"], *native(one["args"])]
-    answers = [one for one in case["published_by_B"] if comparable(meant(one))]
-    await eventually(lambda: len(stage.said()) >= len(answers))
-    said = [one for one in stage.said() if comparable(one[3])]
-    assert sorted(one[:3] for one in said) == sorted(
-        (one["command"], one["channel"], one.get("attachment", one)["payload_hex"])
-        for one in answers
-    )
-
-
 def ack_packets(id: int, value: Any) -> list[str | bytes]:
     """The packets of an acknowledgement."""
     if isinstance(value, bytes):
         return [f'61-{id}[{{"_placeholder":true,"num":0}}]', value]
-    if isinstance(value, dict) and any(isinstance(one, bytes) for one in value.values()):
-        parts = [one for one in value.values() if isinstance(one, bytes)]
-        places = iter(range(len(parts)))
-        told = {
-            key: {"_placeholder": True, "num": next(places)} if isinstance(one, bytes) else one
-            for key, one in value.items()
-        }
-        return [f"6{len(parts)}-{id}{json.dumps([told])}", *parts]
     return [f"3{id}{json.dumps([value])}"]
 
 
-def comparable(message: Any) -> bool:
-    """Whether an answer is the same each time: who is there is not."""
-    if not isinstance(message, dict):
-        return False
-    data = message.get("data")
-    lists = "sockets" in message or "rooms" in message
-    return not lists and not (isinstance(data, dict) and "sockets" in data)
+def received(case: dict[str, Any], name: str) -> list[list[Any]]:
+    """What the second server or one of its clients received."""
+    mine = [one for one in case["expected_on_B"] if one["client"] == name]
+    return [[one["event"], *native(one["args"])] for one in mine]
+
+
+# In the second server's place.
+
+
+async def replay(stage: Stage) -> None:
+    """Play a case to our server as the second, and compare what comes of it."""
+    case = stage.case
+    await stage.begin()
+    stage.forget()
+    for one in stage.others:
+        stage.hear(one)
+    await asyncio.sleep(0)
+    acks = acknowledged(case)
+    for name, client in stage.clients.items():
+        found, ids = events(client.take())
+        mine = [one for one in case["expected_on_B"] if one["client"] == name]
+        assert found == [
+            [one["event"], *native(one["args"])] for one in mine if one["event"] != GONE
+        ]
+        gone = any(one["event"] == GONE for one in mine)
+        assert stage.there(name) != gone
+        if not gone:
+            own = {client.sid}
+            assert stage.socket(name).rooms - own == stage.rooms_after(name)
+        for id in ids:
+            if acks:
+                client.send(*ack_packets(id, acks.pop(0)))
+    told = received(case, "serverB")
+    await eventually(lambda: len(stage.told) >= len(told))
+    assert stage.told == told
+    await eventually(lambda: len(stage.said()) >= sum(not is_heartbeat(one) for one in stage.own))
+    stage.compare(stage.said())
+    await stage.io.close(0.1)
+
+
+# Heartbeats, which are all that some cases consist of.
+
+
+async def beat(stage: Stage) -> None:
+    """Play a case of heartbeats to our server in either place, whose own are due at once."""
+    action = stage.case["action"]
+    await stage.begin()
+    await eventually(lambda: len(stage.beats()) == len(NAMESPACES))
+    if action == "startup":
+        await _start(stage)
+    elif action == "idle_heartbeats":
+        stage.forget()
+        for one in stage.others:
+            stage.hear(one)
+        await counted(stage, 2)
+        await eventually(lambda: {*stage.beats()} == {stage.recorded(one) for one in stage.own})
+    elif stage.place == "A":
+        stage.forget()
+    else:
+        await stage.meet()
+        await counted(stage, 2)
+        for one in stage.others:
+            stage.hear(one)
+        await counted(stage, 1)
+    await stage.io.close(0.1)
+    if action == "server_close_A" and stage.place == "A":
+        assert sorted(stage.beats()) == sorted(stage.recorded(one) for one in stage.own)
+
+
+async def _start(stage: Stage) -> None:
+    """Hellos are answered, but not those that were said before one came."""
+    heard = {nsp_of(one) for one in stage.own if one["decoded"]["type"] == HEARTBEAT}
+    for one in stage.others:
+        if one["decoded"]["type"] == HEARTBEAT or nsp_of(one) in heard:
+            stage.hear(one)
+    await eventually(lambda: len(stage.beats()) == len(stage.own))
+    assert sorted(stage.beats()) == sorted(stage.recorded(one) for one in stage.own)
+    await counted(stage, 2)
+
+
+async def counted(stage: Stage, servers: int) -> None:
+    """So many servers are counted in all namespaces."""
+    for nsp in NAMESPACES:
+        assert await stage.io.of(nsp).adapter.server_count() == servers

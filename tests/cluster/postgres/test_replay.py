@@ -7,21 +7,68 @@ from typing import Any
 import pytest
 
 from nuncio.cluster import PostgresAdapter
-from nuncio.cluster.messages import Kind
+from nuncio.cluster.emitter import Emitting
 from nuncio.cluster.postgres.intake import Intake
 from nuncio.cluster.postgres.link import Notice
 from nuncio.cluster.postgres.wire import LIMIT, Wire
 from nuncio.cluster.signing import UNSIGNED
 from nuncio.cluster.values import from_bytes
 from tests.cluster import captures
-from tests.cluster.replaying import Said, Stage, replay
-from tests.support.aio import run_async
+from tests.cluster.acting import act
+from tests.cluster.postgres.test_wire import Notices, with_nsp
+from tests.cluster.replaying import (
+    BEATS,
+    NAMESPACES,
+    PUBLISHED,
+    TIMED,
+    Said,
+    Stage,
+    beat,
+    people,
+    replay,
+    settled,
+)
+from tests.support.aio import eventually, run_async
 
-# Heartbeats come when it is time, whatever else is said; these cases consist of nothing else.
-_TIMED = ("startup", "idle_heartbeats")
-CASES = [
-    case for case in captures.replays("postgres", bus="postgres") if case["action"] not in _TIMED
-]
+# Of very long texts the recorder kept the beginning only. They are one letter many times, and what
+# comes after it is as in another case: the letter, how many, which case, where its end begins, and
+# how long the whole was.
+_CUT: dict[str, tuple[bytes, int, str, bytes, int]] = {
+    "emit_big_text": (b"x", 9000, "emit_binary_buffer", b"\xa4opts", 9095),
+    "emit_payload_bytes_7999": (b"y", 7866, "emit_all", b'"]},"opts"', 7999),
+    "emitter_emit_big_text": (b"x", 9000, "emitter_emit_binary", b"\xa3nsp", 9086),
+}
+
+
+def _holder(case: dict[str, Any]) -> dict[str, Any]:
+    """What has the text of the one message that the first server or an emitter published."""
+    (one,) = case["published_by_A_or_emitter"]
+    found: dict[str, Any] = one.get("attachment", one)
+    return found
+
+
+def _completed(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cases, with what the recorder cut."""
+    by_action = {case["action"]: case for case in cases}
+    for action, (letter, count, similar, end, size) in _CUT.items():
+        holder = _holder(by_action[action])
+        assert holder["payload_hex"].endswith("...") and holder.get("bytes", size) == size
+        kept = bytes.fromhex(holder["payload_hex"][:-3])
+        other = bytes.fromhex(_holder(by_action[similar])["payload_hex"])
+        head = kept.rstrip(letter)
+        whole = head + letter * count + other[other.index(end) :]
+        assert whole.startswith(kept) and len(whole) == size
+        holder["payload_hex"] = whole.hex()
+        holder["decoded"] = from_bytes(whole)
+    return cases
+
+
+CASES = settled(_completed(captures.replays("postgres", bus="postgres")))
+PEOPLE = people(CASES)
+(IDLE,) = [case for case in CASES if case["action"] == "idle_heartbeats"]
+BEATING = [case for case in CASES if case["action"] in TIMED]
+HEARD = [case for case in CASES if case["action"] not in TIMED]
+ACTED = [case for case in HEARD if not case["action"].startswith("emitter_")]
 # The official emitter does not say the namespace, and Node's servers heard nothing of it. Of the
 # same actions over Redis they did.
 EMITTED = {
@@ -29,6 +76,9 @@ EMITTED = {
     for case in captures.replays("redis-classic")
     if case["action"].startswith("emitter_")
 }
+EMITTED["emitter_emit_big_text"] = [
+    {"client": name, "event": "big", "args": ["x" * 9000]} for name in ("B1", "B2")
+]
 
 
 class FakeBus:
@@ -66,49 +116,76 @@ class FakeBus:
 class PostgresStage(Stage):
     """Our server, at a bus of the test's."""
 
-    def __init__(self, case: dict[str, Any]) -> None:
-        answers = [one for one in case["published_by_B"] if not _is_heartbeat(one["decoded"])]
-        case = {**case, "published_by_B": answers}
+    def __init__(self, case: dict[str, Any], place: str) -> None:
         self.bus = FakeBus()
-        self._factory = PostgresAdapter("postgresql://localhost")
-        super().__init__(case, self._adapter)
+        # Where nothing else happens, heartbeats are due at once.
+        interval = 0.01 if case is IDLE else 5.0
+        self._factory = PostgresAdapter(
+            "postgresql://localhost", heartbeat_interval=interval, heartbeat_timeout=60.0
+        )
+        super().__init__(case, PEOPLE, place)
 
-    def _adapter(self, nsp: Any) -> Any:
+    def adapter(self, nsp: Any) -> Any:
+        """See `Stage.adapter`."""
         adapter: Any = self._factory(nsp)
         adapter.bus = self.bus
-        if nsp.name == "/":
-            adapter.uid = self.case["uidB"]
         return adapter
+
+    async def meet(self) -> None:
+        """See `Stage.meet`."""
+        await eventually(lambda: len(self.beats()) == len(NAMESPACES))
+        for nsp in NAMESPACES:
+            adapter: Any = self.io.of(nsp).adapter
+            # Nobody else is there to be waited for.
+            adapter._met.set()
+        for one in IDLE[PUBLISHED["A" if self.place == "B" else "B"]]:
+            self.hear(one)
 
     def said(self) -> list[Said]:
         """See `Stage.said`."""
-        said = [_said(notice) for notice in self.bus.said]
-        return [one for one in said if not _is_heartbeat(one[3])]
+        return [_said(notice) for notice in self.bus.said if not _is_beat(notice)]
+
+    def beats(self) -> list[Said]:
+        """See `Stage.beats`."""
+        return [_said(notice) for notice in self.bus.said if _is_beat(notice)]
+
+    def recorded(self, one: dict[str, Any]) -> Said:
+        """See `Stage.recorded`."""
+        if "attachment" not in one:
+            return "NOTIFY", one["channel"], one["payload_hex"]
+        # The row is whatever the table came to.
+        header = bytes.fromhex(one["payload_hex"]).decode()
+        row = one["decoded"]["attachmentId"]
+        where = header.replace(f'"attachmentId":"{row}"', '"attachmentId":"1"')
+        return "NOTIFY", f"{one['channel']} {where}", one["attachment"]["payload_hex"]
 
     def forget(self) -> None:
         """See `Stage.forget`."""
         self.bus.said.clear()
 
-    def hear(self, one: dict[str, Any], data: bytes) -> None:
+    def hear(self, one: dict[str, Any]) -> None:
         """See `Stage.hear`."""
-        self.bus.intake.arrived(one["channel"], data.decode())
+        self.bus.intake.arrived(
+            one["channel"], self.ours(bytes.fromhex(one["payload_hex"])).decode()
+        )
         if "attachment" in one:
-            payload = self.with_ids(bytes.fromhex(one["attachment"]["payload_hex"]))
+            payload = self.ours(bytes.fromhex(one["attachment"]["payload_hex"]))
             rows = self.bus.intake.wanted()
             assert rows == [int(one["decoded"]["attachmentId"])]
             self.bus.intake.fetched({rows[0]: payload})
 
 
-def _is_heartbeat(decoded: dict[str, Any]) -> bool:
-    return bool(decoded["type"] == Kind.HEARTBEAT)
+def _is_beat(notice: Notice) -> bool:
+    return bool(notice.text) and from_bytes(notice.text.encode())["type"] in BEATS
 
 
 def _said(notice: Notice) -> Said:
-    data = notice.text.encode() if notice.attachment is None else notice.attachment
-    return "NOTIFY", notice.channel, data.hex(), from_bytes(data)
+    if notice.attachment is None:
+        return "NOTIFY", notice.channel, notice.text.encode().hex()
+    return "NOTIFY", f"{notice.channel} {notice.header(1)}", notice.attachment.hex()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["action"])
+@pytest.mark.parametrize("case", HEARD, ids=lambda case: case["action"])
 @run_async
 async def test_clients_receive_what_nodes_did_and_answers_are_the_same(
     case: dict[str, Any],
@@ -117,9 +194,31 @@ async def test_clients_receive_what_nodes_did_and_answers_are_the_same(
     if expected is not None:
         assert case["expected_on_B"] == []
         case = {**case, "expected_on_B": expected}
-    await replay(PostgresStage(case))
+    await replay(PostgresStage(case, "B"))
+
+
+@pytest.mark.parametrize("case", ACTED, ids=lambda case: case["action"])
+@run_async
+async def test_our_server_says_what_node_s_said_and_gets_what_it_got(case: dict[str, Any]) -> None:
+    await act(PostgresStage(case, "A"))
+
+
+@pytest.mark.parametrize("place", ["A", "B"])
+@pytest.mark.parametrize("case", BEATING, ids=lambda case: case["action"])
+@run_async
+async def test_heartbeats_are_node_s(case: dict[str, Any], place: str) -> None:
+    await beat(PostgresStage(case, place))
+
+
+def test_a_long_text_of_an_emitter_is_node_s_with_the_namespace() -> None:
+    (case,) = [one for one in CASES if one["action"] == "emitter_emit_big_text"]
+    notices = Notices(PostgresAdapter("postgresql://localhost"))
+    Emitting(notices).emit("big", "x" * 9000)
+    (notice,) = notices.notices
+    assert notice.attachment == with_nsp(bytes.fromhex(_holder(case)["payload_hex"]), "/")
 
 
 def test_there_are_cases_of_all() -> None:
-    assert len(CASES) == 60
-    assert len(EMITTED) == 10
+    assert len(CASES) == 65
+    assert len(BEATING) == len(TIMED)
+    assert len(ACTED) == len(HEARD) - len(EMITTED)

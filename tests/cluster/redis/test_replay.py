@@ -9,9 +9,11 @@ import pytest
 
 from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
 from nuncio.cluster.redis.hub import Hub
-from nuncio.cluster.values import from_bytes
+from nuncio.cluster.redis.streams import StreamsAdapter
 from tests.cluster import captures
-from tests.cluster.replaying import Said, Stage, replay
+from tests.cluster.acting import act
+from tests.cluster.replaying import Said, Stage, people, replay, settled
+from tests.cluster.test_emitter import ACTIONS as EMITTED
 from tests.support.aio import run_async
 
 MAKERS: dict[str, Any] = {
@@ -23,7 +25,12 @@ MAKERS: dict[str, Any] = {
     ),
     "redis-streams": RedisStreamsAdapter("redis://localhost"),
 }
-CASES = captures.replays(*MAKERS)
+CASES = [one for name in MAKERS for one in settled(captures.replays(name))]
+ACTED = [case for case in CASES if not case["action"].startswith("emitter_")]
+PEOPLE = {name: people([one for one in CASES if one["adapter"] == name]) for name in MAKERS}
+
+# With what entries are added, which was not recorded of each.
+LIMIT = ("MAXLEN", "~", "10000", "*")
 
 
 class FakeBus:
@@ -61,6 +68,10 @@ class FakeBus:
         """See `Bus.stats`."""
         return {}
 
+    async def count(self, channel: str, sharded: bool) -> int:
+        """See `Bus.count`: the other server listens, too."""
+        return 2
+
     def publish(self, channel: str, data: bytes) -> None:
         """Something is published."""
         for (kind, name), receiver in list(self.receivers.items()):
@@ -86,48 +97,57 @@ class SilentHub(Hub):
 class RedisStage(Stage):
     """Our server, at a bus of the test's."""
 
-    def __init__(self, case: dict[str, Any]) -> None:
+    def __init__(self, case: dict[str, Any], place: str) -> None:
         self.bus = FakeBus()
         self.hub = SilentHub()
-        super().__init__(case, self._adapter(MAKERS[case["adapter"]]))
+        super().__init__(case, PEOPLE[case["adapter"]], place)
 
-    def _adapter(self, maker: Any) -> Any:
-        def make(nsp: Any) -> Any:
-            adapter = maker(nsp)
-            adapter.bus = self.bus
-            if isinstance(maker, RedisStreamsAdapter):
-                adapter.hub = self.hub
-            if nsp.name == "/":
-                self._rename(adapter)
-            return adapter
+    def adapter(self, nsp: Any) -> Any:
+        """See `Stage.adapter`."""
+        adapter: Any = MAKERS[self.case["adapter"]](nsp)
+        adapter.bus = self.bus
+        if isinstance(adapter, StreamsAdapter):
+            adapter.hub = self.hub
+        return adapter
 
-        return make
-
-    def _rename(self, adapter: Any) -> None:
-        own, adapter.uid = adapter.uid, self.case["uidB"]
+    def rename(self, adapter: Any, uid: str) -> None:
+        """See `Stage.rename`."""
         for name in ("_own", "_own_channel"):
             if hasattr(adapter, name):
-                setattr(adapter, name, getattr(adapter, name).replace(own, adapter.uid))
+                setattr(adapter, name, getattr(adapter, name).replace(adapter.uid, uid))
+        super().rename(adapter, uid)
 
     def said(self) -> list[Said]:
         """See `Stage.said`."""
-        return [(args[0], args[1], args[2].hex(), from_bytes(args[2])) for args in self.bus.said]
+        return [_said(*args) for args in self.bus.said]
+
+    def recorded(self, one: dict[str, Any]) -> Said:
+        """See `Stage.recorded`."""
+        if one["command"] == "XADD":
+            fields = [part for pair in one["fields"].items() for part in pair]
+            return _said("XADD", one["channel"], *LIMIT, *fields)
+        return one["command"], one["channel"], one["payload_hex"]
 
     def forget(self) -> None:
         """See `Stage.forget`."""
         self.bus.said.clear()
 
-    def hear(self, one: dict[str, Any], data: bytes) -> None:
+    def hear(self, one: dict[str, Any]) -> None:
         """See `Stage.hear`."""
         if one["command"] == "XADD":
-            fields = {k.encode(): v.encode() for k, v in one["fields"].items()}
-            if one["encoding"] == "json":
-                fields[b"data"] = data
+            fields = {k.encode(): self.ours(v.encode()) for k, v in one["fields"].items()}
             listener = self.hub.listeners.get(one["fields"]["nsp"])
             if listener is not None:
                 listener.entry_arrived("1-0", fields)
         else:
-            self.bus.publish(self.with_ids(one["channel"].encode()).decode(), data)
+            channel = self.ours(one["channel"].encode()).decode()
+            self.bus.publish(channel, self.ours(bytes.fromhex(one["payload_hex"])))
+
+
+def _said(command: str, *args: Any) -> Said:
+    """The last argument is what is said; the others say where."""
+    data = args[-1] if isinstance(args[-1], bytes) else args[-1].encode()
+    return command, " ".join(args[:-1]), data.hex()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['adapter']}-{case['action']}")
@@ -135,8 +155,16 @@ class RedisStage(Stage):
 async def test_clients_receive_what_nodes_did_and_answers_are_the_same(
     case: dict[str, Any],
 ) -> None:
-    await replay(RedisStage(case))
+    await replay(RedisStage(case, "B"))
+
+
+@pytest.mark.parametrize("case", ACTED, ids=lambda case: f"{case['adapter']}-{case['action']}")
+@run_async
+async def test_our_server_says_what_node_s_said_and_gets_what_it_got(case: dict[str, Any]) -> None:
+    await act(RedisStage(case, "A"))
 
 
 def test_there_are_cases_of_all() -> None:
     assert len(CASES) == 266
+    # The rest is what emitters said: see `test_emitter`.
+    assert len(ACTED) == 266 - 2 * len(EMITTED)
