@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
+
+BUSES = ("redis", "postgres", "mongo")
 
 _FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -25,11 +28,11 @@ def replays(*adapters: str, bus: str = "redis") -> list[dict[str, Any]]:
     return [one for one in _lines(f"{bus}-replay") if one["adapter"] in adapters]
 
 
-def mongo_replays() -> list[dict[str, Any]]:
-    """The same of the adapter over MongoDB, whose messages are documents."""
-    return _lines("mongo-replay")
+def counts() -> Counter[str]:
+    """How many cases there are of each adapter."""
+    return Counter(one["adapter"] for bus in BUSES for one in _lines(f"{bus}-replay"))
 
 
-def mongo_recovery() -> list[dict[str, Any]]:
+def recovery(bus: str) -> list[dict[str, Any]]:
     """What was written and asked when a client came back to another server, in order."""
-    return _lines("mongo-recovery")
+    return _lines(f"{bus}-recovery")

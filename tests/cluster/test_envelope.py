@@ -23,7 +23,7 @@ from tests.cluster import captures
 SHARDED = captures.wire(
     "redis-sharded-static", "redis-sharded-dynamic", "redis-sharded-dynamic-private"
 )
-STREAMS = captures.wire("redis-streams", "redis-streams-sharded", "redis-streams-recovery")
+STREAMS = captures.wire("redis-streams", "redis-streams-sharded")
 
 
 def typed(message: ClusterMessage) -> ClusterMessage:

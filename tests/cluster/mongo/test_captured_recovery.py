@@ -19,7 +19,7 @@ from tests.support.nodeserver import NodeHome
 
 def captured(action: str) -> list[dict[str, Any]]:
     """The lines of an action."""
-    return [one for one in captures.mongo_recovery() if one["action"] == action]
+    return [one for one in captures.recovery("mongo") if one["action"] == action]
 
 
 def decoded(value: Any) -> Any:
@@ -90,6 +90,27 @@ async def test_the_captured_client_comes_back_to_our_server(
         ]
         assert asked["filter"] == json.loads(finds[0][0])
         assert asked["sort"] == json.loads(finds[0][1])["sort"]
+        await client.leave()
+
+
+@run_async
+async def test_the_captured_client_comes_back_once(
+    home: NodeHome, mongod: Mongod, now: Callable[[], None]
+) -> None:
+    async with scene(home, mongod) as servers:
+        place = await servers.ours()
+        for action in ("emit_from_same_node", "transport_killed", "reconnect_on_B"):
+            mongod.insert(*told_by(action))
+        (session,) = told_by("transport_killed")
+        (tombstone,) = told_by("reconnect_on_B")
+        client = wanderer()
+        client.pid = session["data"]["pid"]
+        client.offset = str(told_by("emit_from_same_node")[0]["_id"])
+        now()
+        reading: Any = place.io.sockets.adapter
+        await eventually(lambda: recent.id_at(reading.position()) >= str(tombstone["_id"]))
+        assert await client.come_back(place.port) == []
+        assert client.sid != session["data"]["sid"]
         await client.leave()
 
 

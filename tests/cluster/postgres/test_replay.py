@@ -216,9 +216,3 @@ def test_a_long_text_of_an_emitter_is_node_s_with_the_namespace() -> None:
     Emitting(notices).emit("big", "x" * 9000)
     (notice,) = notices.notices
     assert notice.attachment == with_nsp(bytes.fromhex(_holder(case)["payload_hex"]), "/")
-
-
-def test_there_are_cases_of_all() -> None:
-    assert len(CASES) == 65
-    assert len(BEATING) == len(TIMED)
-    assert len(ACTED) == len(HEARD) - len(EMITTED)
