@@ -12,12 +12,25 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from nuncio import Server, Socket
 from nuncio.cluster.values import from_bytes
 from tests.cluster.arranging import arranged, written
+from tests.cluster.cases import (
+    HEARTBEAT,
+    acknowledged,
+    answers_of,
+    buffers,
+    is_heartbeat,
+    meant,
+    native,
+    nsp_of,
+    people,
+    received,
+    request_of,
+    speaker,
+)
 from tests.support.aio import eventually
 from tests.support.memory import Client
 
@@ -55,8 +68,6 @@ ABSENT = {"disconnect_sockets_all_close": ("B2",)}
 NAMESPACES = ("/", "/chat")
 
 # Heartbeats come when it is time, whatever else is said, and some cases consist of them.
-HEARTBEAT = 2
-BEATS = (1, HEARTBEAT, 13)
 TIMED = ("startup", "idle_heartbeats", "server_close_A")
 
 # What the captures call it when a client is disconnected.
@@ -77,6 +88,9 @@ class Stage:
         people: what was told of Node's clients; see `people`.
         place: which server it is: `A`, who did something, or `B`.
     """
+
+    # The case in which servers say nothing but that they are there, in families where they do.
+    idle: dict[str, Any] | None = None
 
     # How what is said is read, and written again.
     read: Callable[[bytes], Any]
@@ -107,9 +121,6 @@ class Stage:
         """The heartbeats."""
         return []
 
-    async def meet(self) -> None:
-        """Have it know the other server."""
-
     def recorded(self, one: dict[str, Any]) -> Said:
         """What Node said, as `said` has it."""
         raise NotImplementedError
@@ -121,6 +132,18 @@ class Stage:
     def hear(self, one: dict[str, Any]) -> None:
         """Something that the other server or an emitter said arrives."""
         raise NotImplementedError
+
+    async def meet(self) -> None:
+        """Have it know the other server, where servers are known by their heartbeats."""
+        if self.idle is None:
+            return
+        await eventually(lambda: len(self.beats()) == len(NAMESPACES))
+        for nsp in NAMESPACES:
+            adapter: Any = self.io.of(nsp).adapter
+            # Nobody else is there to be waited for.
+            adapter._met.set()
+        for one in self.idle[PUBLISHED["A" if self.place == "B" else "B"]]:
+            self.hear(one)
 
     def arguments(self) -> list[Any]:
         """The event's name and arguments, as Node made them of what only JavaScript has."""
@@ -199,7 +222,7 @@ class Stage:
         return {*ROOMS[self.place][name], *self._rooms(AFTER, name)}
 
     def _told(self, event: str) -> Any:
-        answers = [meant(one) for one in self.case["published_by_B"] if _is_answer(meant(one))]
+        answers = answers_of(self.case)
 
         def told(*args: Any) -> Any:
             self.told.append([event, *args])
@@ -247,98 +270,6 @@ class Stage:
             assert data == like, f"{data!r} is not {like!r}"
 
 
-# What was recorded.
-
-
-def meant(one: dict[str, Any]) -> Any:
-    """What a recorded message means, wherever it is."""
-    attachment = one.get("attachment")
-    return one["decoded"] if attachment is None else attachment["decoded"]
-
-
-def speaker(one: dict[str, Any]) -> str:
-    """Whose message it is, where it says that."""
-    if "fields" in one:
-        return str(one["fields"]["uid"])
-    decoded = meant(one)
-    return str(decoded[0] if isinstance(decoded, list) else decoded.get("uid", ""))
-
-
-def nsp_of(one: dict[str, Any]) -> str:
-    """In which namespace something was said."""
-    decoded = meant(one)
-    told = one.get("fields", decoded)
-    if isinstance(told, dict) and "nsp" in told:
-        return str(told["nsp"])
-    return str(one["channel"].split("#")[1])
-
-
-def request_of(one: dict[str, Any]) -> str:
-    """The request that a message is or answers."""
-    decoded = meant(one)
-    if not isinstance(decoded, dict):
-        return ""
-    data = decoded.get("data")
-    inner = data if isinstance(data, dict) else {}
-    return str(decoded.get("requestId") or inner.get("requestId") or "")
-
-
-def is_heartbeat(one: dict[str, Any]) -> bool:
-    """Whether it is one, which all families but the classic one number alike."""
-    decoded = one["decoded"]
-    return "nsp" in decoded and decoded["type"] in BEATS
-
-
-def _is_answer(decoded: Any) -> bool:
-    return isinstance(decoded, dict) and decoded.get("type") in (6, 10)
-
-
-def settled(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Cases of which each has its own answers: some were recorded late, with the next one."""
-    asked = {request_of(one): case for case in cases for one in case["published_by_A_or_emitter"]}
-    for case in cases:
-        for one in list(case["published_by_B"]):
-            whose = asked.get(request_of(one), case) if request_of(one) else case
-            if whose is not case:
-                case["published_by_B"].remove(one)
-                whose["published_by_B"].append(one)
-    return cases
-
-
-def people(cases: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the second server told of its clients, by the clients' names."""
-    found = {}
-    for one in [one for case in cases for one in case["published_by_B"]]:
-        decoded = meant(one)
-        told = decoded.get("data", decoded)
-        for item in told.get("sockets", ()) if isinstance(told, dict) else ():
-            where = "chat" if "cr" in item["rooms"] else ""
-            found[where + item["handshake"]["auth"]["name"]] = item
-    return found
-
-
-def native(value: Any) -> Any:
-    """What stands for binary, dates and numbers, as such."""
-    if isinstance(value, dict):
-        if "$binary" in value:
-            return bytes.fromhex(value["$binary"])
-        if "$date" in value:
-            return datetime.fromisoformat(value["$date"])
-        if "$number" in value:
-            return float(value["$number"])
-        return {key: native(one) for key, one in value.items()}
-    return [native(one) for one in value] if isinstance(value, list) else value
-
-
-def buffers(value: Any) -> Any:
-    """What stands for binary in JSON, as such."""
-    if isinstance(value, dict):
-        if value.get("type") == "Buffer":
-            return bytes(value["data"])
-        return {key: buffers(one) for key, one in value.items()}
-    return [buffers(one) for one in value] if isinstance(value, list) else value
-
-
 # What clients receive and answer.
 
 _EVENT = re.compile(r"([25])(?:(\d+)-)?(?:/[^,]*,)?(\d*)(\[.*)", re.DOTALL)
@@ -368,29 +299,11 @@ def _placed(value: Any, parts: list[Any]) -> Any:
     return [_placed(one, parts) for one in value] if isinstance(value, list) else value
 
 
-def acknowledged(case: dict[str, Any]) -> list[Any]:
-    """What the second server's clients acknowledged, one after the other."""
-    found = []
-    for one in case["published_by_B"]:
-        decoded = meant(one)
-        if decoded.get("type") == 9 and "packet" in decoded:
-            found.append(native(decoded["packet"]))
-        elif decoded.get("type") == 12:
-            found.append(native(decoded["data"]["packet"]))
-    return found
-
-
 def ack_packets(id: int, value: Any) -> list[str | bytes]:
     """The packets of an acknowledgement."""
     if isinstance(value, bytes):
         return [f'61-{id}[{{"_placeholder":true,"num":0}}]', value]
     return [f"3{id}{json.dumps([value])}"]
-
-
-def received(case: dict[str, Any], name: str) -> list[list[Any]]:
-    """What the second server or one of its clients received."""
-    mine = [one for one in case["expected_on_B"] if one["client"] == name]
-    return [[one["event"], *native(one["args"])] for one in mine]
 
 
 # In the second server's place.
@@ -407,15 +320,12 @@ async def replay(stage: Stage) -> None:
     acks = acknowledged(case)
     for name, client in stage.clients.items():
         found, ids = events(client.take())
-        mine = [one for one in case["expected_on_B"] if one["client"] == name]
-        assert found == [
-            [one["event"], *native(one["args"])] for one in mine if one["event"] != GONE
-        ]
-        gone = any(one["event"] == GONE for one in mine)
+        expected = received(case, name)
+        assert found == [one for one in expected if one[0] != GONE]
+        gone = any(one[0] == GONE for one in expected)
         assert stage.there(name) != gone
         if not gone:
-            own = {client.sid}
-            assert stage.socket(name).rooms - own == stage.rooms_after(name)
+            assert stage.socket(name).rooms - {client.sid} == stage.rooms_after(name)
         for id in ids:
             if acks:
                 client.send(*ack_packets(id, acks.pop(0)))

@@ -25,25 +25,42 @@ from nuncio.cluster.mongo.place import Keeping
 from tests.cluster import captures, replaying
 from tests.cluster.acting import act
 from tests.cluster.arranging import arranged
-from tests.cluster.replaying import (
-    BEATS,
-    NAMESPACES,
-    PUBLISHED,
-    TIMED,
-    Said,
-    beat,
-    people,
-    replay,
-    settled,
-)
+from tests.cluster.cases import BEATS, people, settled
+from tests.cluster.replaying import TIMED, Said, beat, replay
 from tests.cluster.test_emitter import ACTIONS as EMITTED
-from tests.support.aio import eventually, run_async
+from tests.support.aio import run_async
 
 URL = "mongodb://localhost/mydb"
 
 # How the field of a document's id begins, and how long it is.
 _ID = b"\x07_id\x00"
 _ID_SIZE = len(_ID) + 12
+
+
+def unwrapped(value: Any) -> Any:
+    """Node's servers tell each other's events with the driver's own objects; ours with bytes."""
+    if isinstance(value, dict):
+        if set(value) == {"sub_type", "buffer", "position"}:
+            return value["buffer"]
+        return {key: unwrapped(one) for key, one in value.items()}
+    return [unwrapped(one) for one in value] if isinstance(value, list) else value
+
+
+def prepared(case: dict[str, Any]) -> dict[str, Any]:
+    """A case as `replaying` knows them."""
+    for name in ("expected_on_B", "result_at_A"):
+        case[name] = unwrapped(case[name])
+    for one in (*case["published_by_A_or_emitter"], *case["published_by_B"]):
+        assert len(one["bson_hex"]) < 6000, "the recorder cut it"
+    return case
+
+
+CASES = settled([prepared(case) for case in captures.replays("mongo", bus="mongo")])
+PEOPLE = people(CASES)
+(IDLE,) = [case for case in CASES if case["action"] == "idle_heartbeats"]
+BEATING = [case for case in CASES if case["action"] in TIMED]
+HEARD = [case for case in CASES if case["action"] not in TIMED]
+ACTED = [case for case in HEARD if not case["action"].startswith("emitter_")]
 
 
 class Kept:
@@ -87,11 +104,13 @@ class FakeBus(Bus):
 class Stage(replaying.Stage):
     """Our server in the place of one of a case's, at a bus of the test's."""
 
+    idle = IDLE
+
     def __init__(self, case: dict[str, Any], place: str) -> None:
         self.bus = FakeBus(case["uid" + place])
         # Where nothing else happens, heartbeats are due at once.
-        interval = 0.01 if case is IDLE else 5.0
-        self._maker = MongoAdapter(URL, heartbeat_interval=interval, heartbeat_timeout=60.0)
+        interval = 0.01 if case is IDLE else 60.0
+        self._maker = MongoAdapter(URL, heartbeat_interval=interval, heartbeat_timeout=120.0)
         self._maker._buses = _Always(self.bus)  # type: ignore[assignment]
         super().__init__(case, PEOPLE, place)
         self.read, self.write = _read, _write
@@ -103,16 +122,6 @@ class Stage(replaying.Stage):
     def rename(self, adapter: Any, uid: str) -> None:
         """See `Stage.rename`: it has the name of its bus."""
         assert adapter.uid == uid
-
-    async def meet(self) -> None:
-        """See `Stage.meet`."""
-        await eventually(lambda: len(self.beats()) == len(NAMESPACES))
-        for nsp in NAMESPACES:
-            adapter: Any = self.io.of(nsp).adapter
-            # Nobody else is there to be waited for.
-            adapter._met.set()
-        for one in IDLE[PUBLISHED["A" if self.place == "B" else "B"]]:
-            self.hear(one)
 
     def said(self) -> list[Said]:
         """See `Stage.said`."""
@@ -206,32 +215,6 @@ class _Always(dict[Any, Any]):
 
     def get(self, key: Any, default: Any = None) -> Any:
         return self._value
-
-
-def unwrapped(value: Any) -> Any:
-    """Node's servers tell each other's events with the driver's own objects; ours with bytes."""
-    if isinstance(value, dict):
-        if set(value) == {"sub_type", "buffer", "position"}:
-            return value["buffer"]
-        return {key: unwrapped(one) for key, one in value.items()}
-    return [unwrapped(one) for one in value] if isinstance(value, list) else value
-
-
-def prepared(case: dict[str, Any]) -> dict[str, Any]:
-    """A case as `replaying` knows them."""
-    for name in ("expected_on_B", "result_at_A"):
-        case[name] = unwrapped(case[name])
-    for one in (*case["published_by_A_or_emitter"], *case["published_by_B"]):
-        assert len(one["bson_hex"]) < 6000, "the recorder cut it"
-    return case
-
-
-CASES = settled([prepared(case) for case in captures.replays("mongo", bus="mongo")])
-PEOPLE = people(CASES)
-(IDLE,) = [case for case in CASES if case["action"] == "idle_heartbeats"]
-BEATING = [case for case in CASES if case["action"] in TIMED]
-HEARD = [case for case in CASES if case["action"] not in TIMED]
-ACTED = [case for case in HEARD if not case["action"].startswith("emitter_")]
 
 
 @pytest.mark.parametrize("case", HEARD, ids=lambda case: str(case["action"]))

@@ -15,20 +15,10 @@ from nuncio.cluster.signing import UNSIGNED
 from nuncio.cluster.values import from_bytes
 from tests.cluster import captures
 from tests.cluster.acting import act
+from tests.cluster.cases import BEATS, people, settled
 from tests.cluster.postgres.test_wire import Notices, with_nsp
-from tests.cluster.replaying import (
-    BEATS,
-    NAMESPACES,
-    PUBLISHED,
-    TIMED,
-    Said,
-    Stage,
-    beat,
-    people,
-    replay,
-    settled,
-)
-from tests.support.aio import eventually, run_async
+from tests.cluster.replaying import TIMED, Said, Stage, beat, replay
+from tests.support.aio import run_async
 
 # Of very long texts the recorder kept the beginning only. They are one letter many times, and what
 # comes after it is as in another case: the letter, how many, which case, where its end begins, and
@@ -116,12 +106,14 @@ class FakeBus:
 class PostgresStage(Stage):
     """Our server, at a bus of the test's."""
 
+    idle = IDLE
+
     def __init__(self, case: dict[str, Any], place: str) -> None:
         self.bus = FakeBus()
         # Where nothing else happens, heartbeats are due at once.
-        interval = 0.01 if case is IDLE else 5.0
+        interval = 0.01 if case is IDLE else 60.0
         self._factory = PostgresAdapter(
-            "postgresql://localhost", heartbeat_interval=interval, heartbeat_timeout=60.0
+            "postgresql://localhost", heartbeat_interval=interval, heartbeat_timeout=120.0
         )
         super().__init__(case, PEOPLE, place)
 
@@ -130,16 +122,6 @@ class PostgresStage(Stage):
         adapter: Any = self._factory(nsp)
         adapter.bus = self.bus
         return adapter
-
-    async def meet(self) -> None:
-        """See `Stage.meet`."""
-        await eventually(lambda: len(self.beats()) == len(NAMESPACES))
-        for nsp in NAMESPACES:
-            adapter: Any = self.io.of(nsp).adapter
-            # Nobody else is there to be waited for.
-            adapter._met.set()
-        for one in IDLE[PUBLISHED["A" if self.place == "B" else "B"]]:
-            self.hear(one)
 
     def said(self) -> list[Said]:
         """See `Stage.said`."""

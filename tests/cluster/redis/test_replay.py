@@ -12,7 +12,8 @@ from nuncio.cluster.redis.hub import Hub
 from nuncio.cluster.redis.streams import StreamsAdapter
 from tests.cluster import captures
 from tests.cluster.acting import act
-from tests.cluster.replaying import Said, Stage, people, replay, settled
+from tests.cluster.cases import people, settled
+from tests.cluster.replaying import Said, Stage, replay
 from tests.support.aio import run_async
 
 MAKERS: dict[str, Any] = {
