@@ -178,6 +178,13 @@ async def first_failure(*jobs: Any) -> None:
             raise result
 
 
+def outcome() -> asyncio.Future[Any]:
+    """A future that nobody need wait for, and whose failure is no mistake then."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.add_done_callback(seen)
+    return future
+
+
 def seen(future: asyncio.Future[Any]) -> None:
     """Nobody need wait for it, and what went wrong is no mistake then."""
     if not future.cancelled():

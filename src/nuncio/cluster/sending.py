@@ -7,8 +7,9 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from nuncio.cluster.bus import Bus
 from nuncio.cluster.messages import ClusterMessage
 
 if TYPE_CHECKING:
@@ -20,27 +21,18 @@ logger = logging.getLogger("nuncio.cluster")
 BLOCKED_SECONDS: Final = 10.0
 
 
-class Bus(Protocol):
-    """Connections, as far as an emitter needs them."""
-
-    async def enter(self, member: Any) -> None:
-        """Be open for somebody."""
-
-    async def leave(self, member: Any) -> None:
-        """Somebody needs it no longer."""
+B = TypeVar("B", bound=Bus)
 
 
-class LoopSender:
+class LoopSender(Generic[B]):
     """Sends over a bus, which is opened when the first message is sent.
 
     Args:
         bus: the connections.
-        engine: what they lead to, in words.
     """
 
-    def __init__(self, bus: Bus, engine: str) -> None:
-        self._bus = bus
-        self._engine = engine
+    def __init__(self, bus: B) -> None:
+        self.bus = bus
         self._sending: set[asyncio.Future[None]] = set()
 
     def prepare(self, message: ClusterMessage) -> Any:
@@ -67,13 +59,13 @@ class LoopSender:
 
     async def _send(self, prepared: Any) -> None:
         # Who waits for the same task goes on in the order in which it came.
-        await self._bus.enter(self)
+        await self.bus.enter(self)
         await self.give(prepared)
 
     def _sent(self, sending: asyncio.Future[None]) -> None:
         self._sending.discard(sending)
         if not sending.cancelled() and (error := sending.exception()) is not None:
-            logger.warning("what an emitter sent over %s is lost: %s", self._engine, error)
+            logger.warning("what an emitter sent over %s is lost: %s", self.bus.engine, error)
 
     def close(self) -> Awaitable[None]:
         """Wait for what is being sent, then end the connections."""
@@ -82,7 +74,7 @@ class LoopSender:
     async def _close(self) -> None:
         if self._sending:
             await asyncio.wait(self._sending)
-        await self._bus.leave(self)
+        await self.bus.leave(self)
 
 
 class BlockingSender:
@@ -95,15 +87,15 @@ class BlockingSender:
         engine: what it sends to, in words.
     """
 
-    def __init__(self, make: Callable[[], LoopSender], engine: str) -> None:
+    def __init__(self, make: Callable[[], LoopSender[Any]], engine: str) -> None:
         self._make = make
         self._engine = engine
         self._lease: Lease | None = None
-        self._sender: LoopSender | None = None
+        self._sender: LoopSender[Any] | None = None
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
-    def _place(self) -> tuple[Lease, LoopSender]:
+    def _place(self) -> tuple[Lease, LoopSender[Any]]:
         from nuncio.sync.home import Lease
 
         if self._pid != os.getpid():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
-from weakref import WeakKeyDictionary
 
+from nuncio.cluster.bus import OUTGOING_BYTES, BusFactory
 from nuncio.cluster.heartbeats import HEARTBEAT_INTERVAL, HEARTBEAT_TIMEOUT, Pace
 from nuncio.cluster.mongo.endpoint import Endpoint
 from nuncio.errors import OptionError
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from nuncio.cluster.mongo.sending import BlockingSender, LoopSender
 
 COLLECTION: Final = "socket.io-adapter-events"
-OUTGOING_BYTES: Final = 16 * 1024 * 1024
 
 # More than the largest document, or that would not fit.
 CAPPED_BYTES: Final = 64 * 1024 * 1024
@@ -37,7 +36,7 @@ _WATCHING: Final = (
 )
 
 
-class MongoAdapter:
+class MongoAdapter(BusFactory["Bus"]):
     """Joins servers over MongoDB, beside Node servers with @socket.io/mongo-adapter 0.4.
 
         io = nuncio.Server(adapter=MongoAdapter("mongodb://localhost:27017/mydb"))
@@ -80,6 +79,7 @@ class MongoAdapter:
         expire_after: float = 3600.0,
         outgoing_bytes: int = OUTGOING_BYTES,
     ) -> None:
+        super().__init__(outgoing_bytes)
         self._endpoint = Endpoint(url, database, collection)
         self.requests_timeout = seconds("requests_timeout", requests_timeout)
         self.pace = Pace(heartbeat_interval, heartbeat_timeout)
@@ -95,8 +95,6 @@ class MongoAdapter:
             seconds("expire_after", expire_after),
             add_created_at_field,
         )
-        self._outgoing_bytes = whole("outgoing_bytes", outgoing_bytes)
-        self._buses: WeakKeyDictionary[Any, Bus] = WeakKeyDictionary()
 
     def __call__(self, nsp: Any) -> CollectionAdapter:
         """The adapter of one server's namespace."""
@@ -106,26 +104,22 @@ class MongoAdapter:
         kind = CollectionAdapter if nsp.server.recovery is None else RecoveringAdapter
         return kind(nsp, self.bus_of(nsp.server), self)
 
-    def bus_of(self, server: Any) -> Bus:
-        """The connections of a server."""
+    def _new_bus(self, server: Any = None) -> Bus:
         from nuncio.cluster.mongo.bus import Bus
 
-        bus = self._buses.get(server)
-        if bus is None:
-            # What clients may recover is read with all that others say, in one order for all.
-            own = server.recovery is not None
-            bus = Bus(self._endpoint, self._keeping, self._outgoing_bytes, self._watching, own)
-            self._buses[server] = bus
-        return bus
+        if server is None:
+            return Bus(self._endpoint, self._keeping, self._outgoing_bytes)
+        # What clients may recover is read with all that others say, in one order for all.
+        own = server.recovery is not None
+        return Bus(self._endpoint, self._keeping, self._outgoing_bytes, self._watching, own)
 
     # Emitters.
 
     def sender(self) -> LoopSender:
         """See `Target`."""
-        from nuncio.cluster.mongo.bus import Bus
         from nuncio.cluster.mongo.sending import LoopSender
 
-        return LoopSender(Bus(self._endpoint, self._keeping, self._outgoing_bytes))
+        return LoopSender(self._new_bus())
 
     def blocking_sender(self) -> BlockingSender:
         """See `Target`."""

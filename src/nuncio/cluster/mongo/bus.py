@@ -10,36 +10,27 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any
 
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 
-from nuncio.cluster.line import Line, seen
+from nuncio.cluster.bus import LAST_SECONDS, LineBus
+from nuncio.cluster.line import Line, outcome
 from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.mongo import wire
 from nuncio.cluster.mongo.endpoint import Endpoint, Opened
 from nuncio.cluster.mongo.place import Keeping, make, reading
 from nuncio.cluster.mongo.reader import Reader
 from nuncio.cluster.mongo.recent import Recent
-from nuncio.cluster.mongo.writer import Order, Writer
+from nuncio.cluster.mongo.writer import Insertion, Writer
 
 logger = logging.getLogger("nuncio.cluster")
-
-# What was said last may take so long to leave.
-_LAST_SECONDS: Final = 1.0
 
 Receiver = Callable[[RawBSONDocument], None]
 
 
-class Member(Protocol):
-    """An adapter, as the bus knows it."""
-
-    def bus_changed(self, why: Exception | None) -> None:
-        """MongoDB was lost, and why; or None: it is there again."""
-
-
-class Bus:
+class Bus(LineBus):
     """One server's connections to MongoDB.
 
     Args:
@@ -52,11 +43,10 @@ class Bus:
     Attributes:
         uid: the server, in messages.
         read: the documents that have been read last, where what it writes is read, too.
-        published: how many documents were given.
-        dropped: how many of them were not taken, as too much waited.
-        failed: how many MongoDB refused, or would have.
         gaps: how often it could not be read on where it was.
     """
+
+    engine = Writer.engine
 
     def __init__(
         self,
@@ -66,66 +56,31 @@ class Bus:
         watching: dict[str, Any] | None = None,
         own: bool = False,
     ) -> None:
+        super().__init__()
         self._endpoint = endpoint
         self.keeping = keeping
         self._most_bytes = most_bytes
         self._watching = watching
         self._own = own
-        self._members: set[Member] = set()
-        self._opening: asyncio.Task[None] | None = None
         self._opened: Opened | None = None
         self._writer: Writer | None = None
         self._reader: Reader | None = None
         self._receivers: dict[str, Receiver] = {}
-        self._down: dict[Line, Exception] = {}
-        self._losses = 0
         self.gaps = 0
         self.uid = secrets.token_hex(8)
         self.read = Recent()
-        self.published = 0
-        self.dropped = 0
-        self.failed = 0
 
-    # Members.
+    # Life.
 
-    async def enter(self, member: Member) -> None:
-        """Be open for an adapter.
-
-        Raises:
-            ConnectionError: when MongoDB cannot be reached, or has no change streams.
-        """
-        self._members.add(member)
-        opening = self._opening
-        if opening is None or opening.get_loop() is not asyncio.get_running_loop():
-            opening = asyncio.get_running_loop().create_task(self._open())
-            self._opening = opening
-        try:
-            await asyncio.shield(opening)
-        except Exception:
-            if self._opening is opening:
-                self._opening = None
-            raise
-
-    async def leave(self, member: Member) -> None:
-        """An adapter needs it no longer; after the last one it is closed."""
-        if member not in self._members:
-            return
-        self._members.discard(member)
-        if not self._members:
-            await self._close()
-
-    async def _open(self) -> None:
+    async def _connect(self) -> None:
+        """See `LineBus._connect`; others than a replica set have no change streams."""
         self._opened = self._endpoint.open()
         collection = self._opened.collection.with_options(codec_options=wire.RAW)
-        try:
-            self._writer = Writer(collection, self._changed, self._refused, self._most_bytes)
-            await self._writer.open()
-            if self._watching is not None:
-                self._reader = self._new_reader(collection, self._watching)
-                await self._reader.open()
-        except BaseException:
-            await self._end()
-            raise
+        self._writer = Writer(collection, self._changed, self._refused, self._most_bytes)
+        await self._writer.open()
+        if self._watching is not None:
+            self._reader = self._new_reader(collection, self._watching)
+            await self._reader.open()
 
     def _new_reader(self, collection: Any, options: dict[str, Any]) -> Reader:
         wanted: dict[str, Any] = {"operationType": "insert"}
@@ -143,59 +98,29 @@ class Bus:
         if self._opened is not None:
             await make(self._opened.collection, self.keeping)
 
-    async def _close(self) -> None:
-        opening, self._opening = self._opening, None
-        if opening is not None and not opening.done():
-            opening.cancel()
-            await asyncio.wait((opening,))
+    async def _settle(self) -> None:
+        """See `LineBus._settle`."""
         if self._writer is not None and self._writer.connected:
-            await self._writer.settle(_LAST_SECONDS)
-        await self._end()
+            await self._writer.settle(LAST_SECONDS)
 
-    async def _end(self) -> None:
-        for line in (self._reader, self._writer):
-            if line is not None:
-                await line.close()
-                self._losses += line.losses
+    async def _close_lines(self) -> None:
+        """See `LineBus._close_lines`."""
+        for line in self._lines():
+            await self._discard(line)
         self.read.interrupted()
         self._reader = self._writer = None
-        self._down.clear()
         opened, self._opened = self._opened, None
         if opened is not None:
             await opened.end()
 
+    def _lines(self) -> list[Line]:
+        return [line for line in (self._reader, self._writer) if line is not None]
+
     # Health.
 
-    @property
-    def healthy(self) -> bool:
-        """Whether it can be written and read."""
-        return not self._down
-
     def stats(self) -> dict[str, int]:
-        """Numbers as they are now."""
-        lines: list[Line] = [line for line in (self._writer, self._reader) if line is not None]
-        return {
-            "published": self.published,
-            "dropped_outgoing": self.dropped,
-            "failed": self.failed,
-            "losses": self._losses + sum(line.losses for line in lines),
-            "gaps": self.gaps,
-        }
-
-    def _changed(self, line: Line, error: Exception | None) -> None:
-        was_healthy = not self._down
-        if error is None:
-            self._down.pop(line, None)
-        else:
-            self._down[line] = error
-        if was_healthy == (not self._down):
-            return
-        if error is not None:
-            logger.warning("MongoDB is lost, and will be tried again: %s", error)
-        else:
-            logger.info("MongoDB is there again")
-        for member in list(self._members):
-            member.bus_changed(error)
+        """See `LineBus.stats`."""
+        return {**super().stats(), "gaps": self.gaps}
 
     def _refused(self, error: Exception) -> None:
         self.failed += 1
@@ -220,7 +145,7 @@ class Bus:
             self.published += 1
             self._refused(error)
         else:
-            self._push(Order(document))
+            self._push(Insertion(document))
 
     def call(self, message: ClusterMessage, id: ObjectId | None = None) -> asyncio.Future[None]:
         """Write a message; see `publish`.
@@ -233,7 +158,7 @@ class Bus:
         except wire.Refused as error:
             self.published += 1
             self._refused(error)
-            answer = _answer()
+            answer = outcome()
             answer.set_exception(ConnectionError(str(error)))
             return answer
 
@@ -249,11 +174,11 @@ class Bus:
 
     def write(self, document: RawBSONDocument) -> asyncio.Future[None]:
         """Write a document; see `call`."""
-        answer = _answer()
-        self._push(Order(document, answer))
+        answer = outcome()
+        self._push(Insertion(document, answer))
         return answer
 
-    def _push(self, order: Order) -> None:
+    def _push(self, order: Insertion) -> None:
         self.published += 1
         if self._writer is None:
             order.fail(ConnectionError("this server takes no part in the cluster"))
@@ -288,9 +213,3 @@ class Bus:
         if self._opened is None or self._down:
             raise ConnectionError("MongoDB is out of reach")
         return reading(self._opened.collection)
-
-
-def _answer() -> asyncio.Future[None]:
-    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    answer.add_done_callback(seen)
-    return answer

@@ -16,27 +16,18 @@ from nuncio.cluster.mongo.answers import unreachable
 from nuncio.cluster.mongo.bus import Bus
 from nuncio.cluster.mongo.endpoint import Endpoint
 from nuncio.cluster.mongo.place import Keeping
-from nuncio.cluster.mongo.writer import Writer
 
 
-class LoopSender(sending.LoopSender):
-    """Sends over a bus, which is opened when the first message is sent.
-
-    Args:
-        bus: the connections.
-    """
-
-    def __init__(self, bus: Bus) -> None:
-        super().__init__(bus, Writer.engine)
-        self._writing = bus
+class LoopSender(sending.LoopSender[Bus]):
+    """Sends over a bus, which is opened when the first message is sent."""
 
     def prepare(self, message: ClusterMessage) -> Any:
         """See `LoopSender.prepare` of all engines."""
-        return self._writing.document(message)
+        return self.bus.document(message)
 
     def give(self, prepared: Any) -> Awaitable[Any]:
         """See `LoopSender.give` of all engines."""
-        return self._writing.write(prepared)
+        return self.bus.write(prepared)
 
 
 class BlockingSender:

@@ -23,6 +23,7 @@ from pymongo.errors import (
 from nuncio.cluster.line import PULSE_SECONDS, Changed, Line
 from nuncio.cluster.mongo import answers
 from nuncio.cluster.mongo.answers import answered, unreachable
+from nuncio.cluster.order import Order
 
 _MOST_BYTES: Final = 4 << 20
 _MOST_DOCUMENTS: Final = 500
@@ -35,15 +36,14 @@ _DUPLICATE: Final = 11000
 _STRANGERS: Final = (13, 18, 8000)
 
 
-class Order:
+class Insertion(Order):
     """A document that is to be written.
 
     Attributes:
         document: it.
-        answer: is done once MongoDB has it; None when nobody wants to know.
     """
 
-    __slots__ = ("answer", "document", "size")
+    __slots__ = ("document",)
 
     def __init__(
         self, document: RawBSONDocument, answer: asyncio.Future[None] | None = None
@@ -52,16 +52,9 @@ class Order:
         self.answer = answer
         self.size = len(document.raw) + _OVERHEAD
 
-    def succeed(self) -> None:
-        """MongoDB has it."""
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_result(None)
-
     def fail(self, error: Exception) -> None:
-        """MongoDB will not have it."""
-        if self.answer is not None and not self.answer.done():
-            told = unreachable(error) if isinstance(error, PyMongoError) else error
-            self.answer.set_exception(told)
+        """See `Order.fail`."""
+        super().fail(unreachable(error) if isinstance(error, PyMongoError) else error)
 
 
 class Writer(Line):
@@ -87,13 +80,13 @@ class Writer(Line):
         self._collection = collection
         self._failed = failed
         self._most_bytes = most_bytes
-        self._queue: deque[Order] = deque()
+        self._queue: deque[Insertion] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
-    def push(self, order: Order) -> bool:
+    def push(self, order: Insertion) -> bool:
         """Have a document written; False when too much waits already."""
         if self._queue and self._queued_bytes + order.size > self._most_bytes:
             order.fail(ConnectionError("too much waits for MongoDB"))
@@ -135,8 +128,8 @@ class Writer(Line):
                     continue
             await self._write(self._batch())
 
-    def _batch(self) -> list[Order]:
-        batch: list[Order] = []
+    def _batch(self) -> list[Insertion]:
+        batch: list[Insertion] = []
         size = 0
         for order in self._queue:
             if batch and (size + order.size > _MOST_BYTES or len(batch) >= _MOST_DOCUMENTS):
@@ -145,7 +138,7 @@ class Writer(Line):
             batch.append(order)
         return batch
 
-    async def _write(self, batch: list[Order]) -> None:
+    async def _write(self, batch: list[Insertion]) -> None:
         """Write what comes first in the queue; what succeeded, or cannot, leaves it."""
         documents = [order.document for order in batch]
         try:
@@ -167,7 +160,7 @@ class Writer(Line):
     async def _insert(self, documents: list[RawBSONDocument]) -> None:
         await self._collection.insert_many(documents, ordered=True)
 
-    def _partly(self, batch: list[Order], error: BulkWriteError) -> None:
+    def _partly(self, batch: list[Insertion], error: BulkWriteError) -> None:
         """Those before one that was not written are; those behind it wait for the next time."""
         details: Any = error.details or {}
         wrong = details.get("writeErrors") or ()
@@ -179,7 +172,7 @@ class Writer(Line):
             refusal = OperationFailure(str(wrong[0].get("errmsg")), wrong[0].get("code"))
             self._done(None if known else refusal)
 
-    async def _refused(self, batch: list[Order], error: Exception) -> None:
+    async def _refused(self, batch: list[Insertion], error: Exception) -> None:
         """MongoDB takes none of them; it is said of each by itself which it means."""
         if len(batch) == 1:
             self._done(error)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from nuncio.cluster.bus import OUTGOING_BYTES, BusFactory
 from nuncio.cluster.following import FollowingAdapter
 from nuncio.cluster.heartbeats import (
     HEARTBEAT_INTERVAL,
@@ -30,9 +31,6 @@ from nuncio.cluster.rooms import Room
 from nuncio.cluster.sending import BlockingSender
 from nuncio.cluster.signing import signer
 from nuncio.errors import PacketError
-from nuncio.options import whole
-
-OUTGOING_BYTES: Final = 16 * 1024 * 1024
 
 # What changes something for clients, and so has its place among events where these have one.
 LOGGED: Final = (
@@ -43,7 +41,7 @@ LOGGED: Final = (
 )
 
 
-class NatsAdapter:
+class NatsAdapter(BusFactory[Bus]):
     """Joins servers over NATS.
 
         io = nuncio.Server(adapter=NatsAdapter("nats://localhost:4222"))
@@ -89,24 +87,20 @@ class NatsAdapter:
         max_bytes: int = 64 * 1024 * 1024,
         replicas: int = 1,
     ) -> None:
+        super().__init__(outgoing_bytes)
         self._endpoint = Endpoint(url, connect)
         self.subject_prefix = checked_prefix(subject_prefix)
         self.pace = Pace(heartbeat_interval, heartbeat_timeout)
         self.signer = signer(secret)
         self.wire = Wire(self.signer)
-        self._outgoing_bytes = whole("outgoing_bytes", outgoing_bytes)
         self.logs_emitters = stream is not None
         name = subject_prefix.replace(".", "_") if stream is None else stream
         self.stream = StreamOptions(name, max_age, max_msgs, max_bytes, replicas)
-        self._buses: WeakKeyDictionary[Any, Bus] = WeakKeyDictionary()
         self._logs: WeakKeyDictionary[Bus, Any] = WeakKeyDictionary()
 
     def __call__(self, nsp: Any) -> RoutedAdapter:
         """The adapter of one server's namespace."""
-        bus = self._buses.get(nsp.server)
-        if bus is None:
-            bus = self._bus()
-            self._buses[nsp.server] = bus
+        bus = self.bus_of(nsp.server)
         recovery = nsp.server.recovery
         if recovery is None:
             return RoutedAdapter(nsp, bus, self)
@@ -119,14 +113,14 @@ class NatsAdapter:
             self._logs[bus] = log
         return RecoveringAdapter(nsp, bus, self, log)
 
-    def _bus(self) -> Bus:
+    def _new_bus(self, server: Any = None) -> Bus:
         return Bus(self._endpoint, self._outgoing_bytes)
 
     # Emitters.
 
     def sender(self) -> LoopSender:
         """See `Target`."""
-        return LoopSender(self._bus(), self)
+        return LoopSender(self._new_bus(), self)
 
     def blocking_sender(self) -> BlockingSender:
         """See `Target`."""

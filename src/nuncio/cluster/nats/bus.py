@@ -8,58 +8,39 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any
 
-from nuncio.cluster.line import Line
+from nuncio.cluster import bus
+from nuncio.cluster.line import Line, outcome
 from nuncio.cluster.nats.endpoint import Endpoint
-from nuncio.cluster.nats.link import MOST_PAYLOAD, Link, Receiver
+from nuncio.cluster.nats.link import ENGINE, MOST_PAYLOAD, Link, Receiver
 
 logger = logging.getLogger("nuncio.cluster")
 
-# What was said last may take so long to leave.
-_LAST_SECONDS: Final = 1.0
 
-
-class Member(Protocol):
-    """An adapter, as the bus knows it."""
-
-    def bus_changed(self, why: Exception | None) -> None:
-        """NATS was lost, and why; or None: it is there again."""
-
-
-class Bus:
+class Bus(bus.Bus):
     """One server's connection to NATS.
 
     Args:
         endpoint: where NATS is.
         most_bytes: how much may wait to be sent.
-
-    Attributes:
-        published: how many messages were given.
-        dropped: how many of them were not taken, as too much waited.
-        failed: how many that were to be answered were lost.
     """
 
+    engine = ENGINE
+
     def __init__(self, endpoint: Endpoint, most_bytes: int) -> None:
+        super().__init__()
         self._endpoint = endpoint
         self._most_bytes = most_bytes
-        self._members: set[Member] = set()
         self._link: Link | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starters: list[Callable[[Any], Awaitable[None]]] = []
         self._ended: dict[str, int] = {}
-        self.published = 0
-        self.dropped = 0
 
-    # Members.
+    # Life.
 
-    async def enter(self, member: Member) -> None:
-        """Be open for an adapter.
-
-        Raises:
-            ConnectionError: when NATS cannot be reached.
-        """
-        self._members.add(member)
+    async def _open(self) -> None:
+        """See `Bus._open` of all engines."""
         link = self._link
         if link is None or self._loop is not asyncio.get_running_loop():
             link = Link(self._dial, self._changed, self._most_bytes)
@@ -70,29 +51,25 @@ class Bus:
         except ConnectionError:
             if self._link is link:
                 self._link = None
-                await self._close(link)
+                await self._end(link)
             raise
 
-    async def leave(self, member: Member) -> None:
-        """An adapter needs it no longer; after the last one it is closed, in order."""
-        if member not in self._members:
+    async def _close(self) -> None:
+        """See `Bus._close` of all engines."""
+        link, self._link = self._link, None
+        if link is None:
             return
-        self._members.discard(member)
-        link = self._link
-        if self._members or link is None:
-            return
-        self._link = None
         try:
             if link.connected:
-                async with asyncio.timeout(_LAST_SECONDS):
+                async with asyncio.timeout(bus.LAST_SECONDS):
                     await link.flush()
         except (ConnectionError, TimeoutError) as error:
             logger.debug("what was said last may be lost: %s", error)
         finally:
             # Also when there is no time for that.
-            await self._close(link)
+            await self._end(link)
 
-    async def _close(self, link: Link) -> None:
+    async def _end(self, link: Link) -> None:
         await link.close()
         for name, value in _numbers(link).items():
             self._ended[name] = self._ended.get(name, 0) + value
@@ -129,12 +106,9 @@ class Bus:
     def _changed(self, line: Line, error: Exception | None) -> None:
         if line is not self._link:
             return
-        if error is not None:
-            logger.warning("NATS is lost, and will be tried again: %s", error)
-        else:
+        if error is None:
             logger.info("NATS is there")
-        for member in list(self._members):
-            member.bus_changed(error)
+        self._tell(error)
 
     # Messages and subscriptions.
 
@@ -152,10 +126,8 @@ class Bus:
         if self._link is not None:
             return self._link.request(subject, data, id)
         self.dropped += 1
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        answer = outcome()
         answer.set_exception(ConnectionError("this server takes no part in the cluster"))
-        # Nobody need wait for it.
-        answer.exception()
         return answer
 
     def subscribe(self, subject: str, receiver: Receiver) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from nuncio.cluster.line import CONNECT_SECONDS, Changed, DialledLine, first_failure, seen
+from nuncio.cluster.line import CONNECT_SECONDS, Changed, DialledLine, first_failure, outcome
 from nuncio.errors import LimitExceeded
 
 logger = logging.getLogger("nuncio.cluster")
@@ -159,8 +159,7 @@ class Link(DialledLine):
         Raises:
             LimitExceeded: when it is larger than NATS takes.
         """
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(seen)
+        answer = outcome()
         self._last_question += 1
         number = self._last_question
         head = f"NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n".encode() if id else b""
@@ -320,8 +319,7 @@ class Link(DialledLine):
         Raises:
             ConnectionError: when it cannot be reached.
         """
-        written: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        written.add_done_callback(seen)
+        written = outcome()
         self._push(_Command(b"", 0, written))
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from nuncio.cluster import sending
 from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.nats.bus import Bus
-from nuncio.cluster.nats.link import ENGINE
 from nuncio.cluster.nats.stream import stored
 from nuncio.cluster.nats.subjects import Subjects, subject_of
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from nuncio.cluster.nats.adapter import NatsAdapter
 
 
-class LoopSender(sending.LoopSender):
+class LoopSender(sending.LoopSender[Bus]):
     """Sends over a bus, which is opened when the first message is sent.
 
     Args:
@@ -26,8 +25,7 @@ class LoopSender(sending.LoopSender):
     """
 
     def __init__(self, bus: Bus, settings: NatsAdapter) -> None:
-        super().__init__(bus, ENGINE)
-        self._connection = bus
+        super().__init__(bus)
         self._settings = settings
 
     def prepare(self, message: ClusterMessage) -> ClusterMessage:
@@ -40,7 +38,7 @@ class LoopSender(sending.LoopSender):
         Raises:
             LimitExceeded: when it is too large.
         """
-        bus, wire = self._connection, self._settings.wire
+        bus, wire = self.bus, self._settings.wire
         subjects = Subjects(self._settings.subject_prefix, prepared.nsp)
         if self._settings.is_logged(prepared):
             entry = wire.encode_entry(prepared, subjects.log)

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from nuncio.cluster.line import as_connection_error, seen
+from nuncio.cluster.line import as_connection_error, outcome
 from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.link import ENGINE
 from nuncio.cluster.nats.subjects import token
@@ -79,8 +79,7 @@ class Sessions:
             )
         except LimitExceeded as error:
             logger.warning("a client cannot come back: %s", error)
-            refused: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-            refused.add_done_callback(seen)
+            refused = outcome()
             refused.set_exception(ConnectionError(str(error)))
             return refused
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from nuncio.cluster.line import as_connection_error, seen
+from nuncio.cluster.line import as_connection_error, outcome, seen
 from nuncio.cluster.logged import GRACE_SECONDS, MOST_MISSED
 from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.consumer import HEARTBEAT_SECONDS, Consumer
@@ -250,8 +250,7 @@ class Log:
     ) -> list[tuple[int, bytes]] | None:
         found: list[tuple[int, bytes]] = []
         size = 0
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        done.add_done_callback(seen)
+        done = outcome()
 
         def arrived(number: int, data: bytes, pending: int, subject: bytes) -> None:
             nonlocal size
@@ -277,8 +276,7 @@ class Log:
 
 def stored(answer: asyncio.Future[bytes]) -> asyncio.Future[None]:
     """What the answer to an entry says: that it is kept, or ConnectionError."""
-    result: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    result.add_done_callback(seen)
+    result = outcome()
 
     def answered(answer: asyncio.Future[bytes]) -> None:
         if result.done():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Any
 
+from nuncio.cluster.bus import OUTGOING_BYTES, BusFactory
 from nuncio.cluster.heartbeats import (
     HEARTBEAT_INTERVAL,
     HEARTBEAT_TIMEOUT,
@@ -25,10 +25,8 @@ from nuncio.cluster.signing import signer
 from nuncio.errors import OptionError
 from nuncio.options import seconds, whole
 
-OUTGOING_BYTES: Final = 16 * 1024 * 1024
 
-
-class PostgresAdapter:
+class PostgresAdapter(BusFactory[Bus]):
     """Joins servers over PostgreSQL, beside Node servers with @socket.io/postgres-adapter.
 
         io = nuncio.Server(adapter=PostgresAdapter("postgresql://localhost/chat"))
@@ -69,6 +67,7 @@ class PostgresAdapter:
         secret: str | bytes | None = None,
         outgoing_bytes: int = OUTGOING_BYTES,
     ) -> None:
+        super().__init__(outgoing_bytes)
         self._endpoint = Endpoint(url)
         if not isinstance(channel_prefix, str) or not channel_prefix:
             raise OptionError(f"channel_prefix must be a non-empty str, not {channel_prefix!r}")
@@ -84,18 +83,14 @@ class PostgresAdapter:
             )
         self._wire = Wire(signer(secret), payload_threshold)
         self._pace = Pace(heartbeat_interval, heartbeat_timeout)
-        self._outgoing_bytes = whole("outgoing_bytes", outgoing_bytes)
-        self._buses: WeakKeyDictionary[Any, Bus] = WeakKeyDictionary()
 
     def __call__(self, nsp: Any) -> PostgresServerAdapter:
         """The adapter of one server's namespace."""
-        bus = self._buses.get(nsp.server)
-        if bus is None:
-            bus = self._bus(self._cleanup)
-            self._buses[nsp.server] = bus
-        return PostgresServerAdapter(nsp, self._pace, bus, self)
+        return PostgresServerAdapter(nsp, self._pace, self.bus_of(nsp.server), self)
 
-    def _bus(self, cleanup: float | None = None) -> Bus:
+    def _new_bus(self, server: Any = None) -> Bus:
+        # What is old is deleted by servers.
+        cleanup = None if server is None else self._cleanup
         return Bus(self._endpoint, self._wire, self._table, self._outgoing_bytes, cleanup)
 
     def notice(self, message: ClusterMessage, answer: asyncio.Future[None] | None = None) -> Notice:
@@ -113,7 +108,7 @@ class PostgresAdapter:
 
     def sender(self) -> PostgresSender:
         """See `Target`."""
-        return PostgresSender(self._bus(), self)
+        return PostgresSender(self._new_bus(), self)
 
     def blocking_sender(self) -> BlockingSender:
         """See `Target`.
@@ -167,7 +162,7 @@ class PostgresServerAdapter(HeartbeatAdapter):
         return {**super().stats(), **self.bus.stats()}
 
 
-class PostgresSender(LoopSender):
+class PostgresSender(LoopSender[Bus]):
     """Sends an emitter's messages.
 
     Args:
@@ -176,8 +171,7 @@ class PostgresSender(LoopSender):
     """
 
     def __init__(self, bus: Bus, settings: PostgresAdapter) -> None:
-        super().__init__(bus, ENGINE)
-        self._connections = bus
+        super().__init__(bus)
         self._settings = settings
 
     def prepare(self, message: ClusterMessage) -> Notice:
@@ -187,6 +181,6 @@ class PostgresSender(LoopSender):
 
     def give(self, prepared: Notice) -> Awaitable[None]:
         """See `LoopSender.give`."""
-        self._connections.send(prepared)
+        self.bus.send(prepared)
         assert prepared.answer is not None
         return prepared.answer

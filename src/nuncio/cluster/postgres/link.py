@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from nuncio.cluster.line import Changed, Line, as_connection_error
+from nuncio.cluster.order import Order
 from nuncio.cluster.postgres.endpoint import ENGINE, Endpoint
 from nuncio.cluster.postgres.session import Session
 from nuncio.cluster.postgres.table import Table
@@ -36,7 +37,7 @@ _NOTIFY: Final = (
 )
 
 
-class Notice:
+class Notice(Order):
     """One notification.
 
     Attributes:
@@ -44,11 +45,9 @@ class Notice:
         text: what it says; of an attachment it becomes known when that is written.
         attachment: what is written first; None for nothing.
         header: makes the text of the attachment's row.
-        answer: told what became of it; None when nobody wants to know.
-        size: in bytes, roughly.
     """
 
-    __slots__ = ("answer", "attachment", "channel", "header", "size", "text")
+    __slots__ = ("attachment", "channel", "header", "text")
 
     def __init__(
         self,
@@ -64,21 +63,6 @@ class Notice:
         self.header = header
         self.answer = answer
         self.size = _OVERHEAD + len(text) + (0 if attachment is None else len(attachment))
-
-    def succeed(self) -> None:
-        """PostgreSQL has it."""
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        """PostgreSQL refused, or cannot be reached."""
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_exception(error)
-
-    @property
-    def abandoned(self) -> bool:
-        """Whether nobody waits for it any longer."""
-        return self.answer is not None and self.answer.done()
 
 
 class Link(Line):

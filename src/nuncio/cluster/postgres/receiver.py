@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from nuncio.cluster.line import Changed, Line, seen
+from nuncio.cluster.line import Changed, Line, outcome
 from nuncio.cluster.postgres.endpoint import ENGINE, Endpoint
 from nuncio.cluster.postgres.intake import Intake, Listener
 from nuncio.cluster.postgres.session import Session
@@ -55,8 +55,7 @@ class Receiver(Line):
         """
         self._intake.add(channel, nsp, listener)
         self._wanted.add(channel)
-        confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        confirmed.add_done_callback(seen)
+        confirmed = outcome()
         if channel in self._listening:
             confirmed.set_result(None)
         else:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
-from weakref import WeakKeyDictionary
+from typing import Any, ClassVar
 
 from nuncio.cluster.base import ClusterAdapter
+from nuncio.cluster.bus import OUTGOING_BYTES as OUTGOING_BYTES
+from nuncio.cluster.bus import BusFactory
 from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.endpoint import Endpoint
 from nuncio.cluster.redis.sending import BlockingSender, LoopSender
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.signing import framed, signer
-from nuncio.options import whole
-
-OUTGOING_BYTES: Final = 16 * 1024 * 1024
 
 
-class RedisFactory:
+class RedisFactory(BusFactory[Bus]):
     """Makes the adapters of one or more servers.
 
     Args:
@@ -30,19 +28,13 @@ class RedisFactory:
     family: ClassVar[str]
 
     def __init__(self, url: Any, outgoing_bytes: int, secret: str | bytes | None) -> None:
+        super().__init__(outgoing_bytes)
         self._where = url
         self._endpoint = Endpoint(url)
-        self._outgoing_bytes = whole("outgoing_bytes", outgoing_bytes)
         self.signer = signer(secret)
-        self._buses: WeakKeyDictionary[Any, Bus] = WeakKeyDictionary()
 
-    def bus_of(self, server: Any) -> Bus:
-        """The connections of a server."""
-        bus = self._buses.get(server)
-        if bus is None:
-            bus = Bus(self._endpoint, self._outgoing_bytes)
-            self._buses[server] = bus
-        return bus
+    def _new_bus(self, server: Any = None) -> Bus:
+        return Bus(self._endpoint, self._outgoing_bytes)
 
     # Signatures, where there is a secret.
 
@@ -74,7 +66,7 @@ class RedisFactory:
 
     def sender(self) -> LoopSender:
         """See `Target`."""
-        return LoopSender(Bus(self._endpoint, self._outgoing_bytes), self.order)
+        return LoopSender(self._new_bus(), self.order)
 
     def blocking_sender(self) -> BlockingSender:
         """See `Target`."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from nuncio.cluster.bus import LAST_SECONDS, LineBus
+from nuncio.cluster.line import Line, outcome, seen
 from nuncio.cluster.redis.endpoint import Address, Endpoint
-from nuncio.cluster.redis.line import Line, seen
 from nuncio.cluster.redis.link import Command, Link
 from nuncio.cluster.redis.reader import Receiver as EntryReceiver
 from nuncio.cluster.redis.reader import StreamReader
@@ -25,90 +26,42 @@ logger = logging.getLogger("nuncio.cluster")
 # Between two looks at who has what, while something is amiss.
 _REFRESH_SECONDS: Final = 0.5
 
-# What was said last may take so long to leave.
-_LAST_SECONDS: Final = 1.0
-
 # A command that finds its server in none of so many attempts has failed.
 _MOST_MOVES: Final = 5
 
 
-class Member(Protocol):
-    """An adapter, as the bus knows it."""
-
-    def bus_changed(self, why: Exception | None) -> None:
-        """Redis was lost, and why; or None: it is there again."""
-
-
-class Bus:
+class Bus(LineBus):
     """One server's connections to Redis.
 
     Args:
         endpoint: where Redis is.
         most_bytes: how much may wait to be sent to one of Redis' servers.
-
-    Attributes:
-        published: how many commands were given.
-        dropped: how many of them were not taken, as too much waited.
-        failed: how many Redis refused, or were lost with a connection.
     """
 
+    engine = Link.engine
+
     def __init__(self, endpoint: Endpoint, most_bytes: int) -> None:
+        super().__init__()
         self._endpoint = endpoint
         self._most_bytes = most_bytes
-        self._members: set[Member] = set()
-        self._opening: asyncio.Task[None] | None = None
         self._topology = Topology([])
         self._links: dict[Address, Link] = {}
         self._subscribers: dict[Address, Subscriber] = {}
         self._places: dict[tuple[str, str], Address] = {}
         self._readers: list[StreamReader] = []
-        self._down: dict[Line, Exception] = {}
         self._refreshing: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Future[Any]] = set()
-        self._losses = 0
-        self.published = 0
-        self.dropped = 0
-        self.failed = 0
 
-    # Members.
+    # Life.
 
-    async def enter(self, member: Member) -> None:
-        """Be open for an adapter.
-
-        Raises:
-            ConnectionError: when Redis cannot be reached.
-        """
-        self._members.add(member)
-        opening = self._opening
-        if opening is None or opening.get_loop() is not asyncio.get_running_loop():
-            opening = asyncio.get_running_loop().create_task(self._open())
-            self._opening = opening
-        try:
-            await asyncio.shield(opening)
-        except Exception:
-            if self._opening is opening:
-                self._opening = None
-            raise
-
-    async def leave(self, member: Member) -> None:
-        """An adapter needs it no longer; after the last one it is closed."""
-        if member not in self._members:
-            return
-        self._members.discard(member)
-        if not self._members:
-            await self._close()
-
-    async def _open(self) -> None:
-        try:
-            await self._link(SEED).open()
-            self._topology = await self._look(self._link(SEED))
-            if self._topology.clustered:
-                await self._discard(self._links.pop(SEED))
-                for address in self._topology.nodes:
-                    await self._link(address).open()
-        except BaseException:
-            await self._close_lines()
-            raise
+    async def _connect(self) -> None:
+        """See `LineBus._connect`."""
+        await self._link(SEED).open()
+        self._topology = await self._look(self._link(SEED))
+        if self._topology.clustered:
+            await self._discard(self._links.pop(SEED))
+            for address in self._topology.nodes:
+                await self._link(address).open()
 
     async def _look(self, link: Link) -> Topology:
         """Which servers there are, as one of them says."""
@@ -124,42 +77,31 @@ class Bus:
             logger.debug("Redis does not say whether it is a cluster: %s", error)
             return Topology([])
 
-    async def _close(self) -> None:
-        opening, self._opening = self._opening, None
-        if opening is not None and not opening.done():
-            opening.cancel()
-            await asyncio.wait((opening,))
+    async def _settle(self) -> None:
+        """See `LineBus._settle`."""
         # Answered after everything that was said before.
         links = [link for link in self._links.values() if link.connected]
         last = [asyncio.ensure_future(self._ask(link, "PING")) for link in links]
         if last:
-            await asyncio.wait(last, timeout=_LAST_SECONDS)
+            await asyncio.wait(last, timeout=LAST_SECONDS)
         for answer in last:
             answer.add_done_callback(seen)
             answer.cancel()
-        await self._close_lines()
 
     async def _close_lines(self) -> None:
+        """See `LineBus._close_lines`."""
         refreshing, self._refreshing = self._refreshing, None
         if refreshing is not None:
             refreshing.cancel()
-        lines: list[Line] = [*self._links.values(), *self._subscribers.values(), *self._readers]
+        lines = self._lines()
         self._links, self._subscribers, self._readers = {}, {}, []
         self._places.clear()
-        self._down.clear()
         await asyncio.gather(*[self._discard(line) for line in lines], *self._closing)
 
-    async def _discard(self, line: Line) -> None:
-        await line.close()
-        self._losses += line.losses
-        self._down.pop(line, None)
+    def _lines(self) -> list[Line]:
+        return [*self._links.values(), *self._subscribers.values(), *self._readers]
 
     # Health.
-
-    @property
-    def healthy(self) -> bool:
-        """Whether every connection is there."""
-        return not self._down
 
     @property
     def clustered(self) -> bool:
@@ -167,31 +109,14 @@ class Bus:
         return self._topology.clustered
 
     def stats(self) -> dict[str, int]:
-        """Numbers as they are now."""
-        lines: list[Line] = [*self._links.values(), *self._subscribers.values(), *self._readers]
-        return {
-            "published": self.published,
-            "dropped_outgoing": self.dropped,
-            "failed": self.failed,
-            "subscriptions": len(self._places),
-            "losses": self._losses + sum(line.losses for line in lines),
-        }
+        """See `LineBus.stats`."""
+        return {**super().stats(), "subscriptions": len(self._places)}
 
     def _changed(self, line: Line, error: Exception | None) -> None:
-        was_healthy = not self._down
-        if error is None:
-            self._down.pop(line, None)
-        else:
-            self._down[line] = error
-            self._refresh()
-        if was_healthy == (not self._down):
-            return
+        """See `LineBus._changed`; with Redis Cluster another of its servers may have taken over."""
+        super()._changed(line, error)
         if error is not None:
-            logger.warning("Redis is lost, and will be tried again: %s", error)
-        else:
-            logger.info("Redis is there again")
-        for member in list(self._members):
-            member.bus_changed(error)
+            self._refresh()
 
     # Commands.
 
@@ -219,8 +144,7 @@ class Bus:
         Returns:
             Its answer, or ConnectionError.
         """
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(seen)
+        answer = outcome()
         self._push(Command(key, args, answer, again))
         return answer
 

@@ -9,7 +9,6 @@ from nuncio.cluster import line
 from nuncio.cluster.line import PULSE_SECONDS as PULSE_SECONDS
 from nuncio.cluster.line import Changed as Changed
 from nuncio.cluster.line import first_failure as first_failure
-from nuncio.cluster.line import seen as seen
 
 
 class Line(line.DialledLine):

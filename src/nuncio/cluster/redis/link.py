@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from nuncio.cluster.order import Order
 from nuncio.cluster.redis.line import (
     PULSE_SECONDS,
     Changed,
@@ -33,20 +34,18 @@ _MOST_COMMANDS: Final = 1000
 _OVERHEAD: Final = 100
 
 
-class Command:
+class Command(Order):
     """One command.
 
     Attributes:
         key: what decides which of Redis' servers it goes to; empty for any.
         args: its name and arguments.
-        answer: receives Redis' answer; None when nobody wants to know.
         again: its name and arguments if it may be sent once more, when a connection is lost before
             the answer came; None when it may not.
-        size: in bytes, roughly.
         moves: how often it was sent to the wrong server.
     """
 
-    __slots__ = ("again", "answer", "args", "key", "moves", "size")
+    __slots__ = ("again", "args", "key", "moves")
 
     def __init__(
         self,
@@ -65,21 +64,6 @@ class Command:
                 size += len(arg)
         self.size = size
         self.moves = 0
-
-    def succeed(self, value: Any) -> None:
-        """Redis answered."""
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_result(value)
-
-    def fail(self, error: Exception) -> None:
-        """Redis refused, or cannot be reached."""
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_exception(error)
-
-    @property
-    def abandoned(self) -> bool:
-        """Whether nobody waits for it any longer."""
-        return self.answer is not None and self.answer.done()
 
 
 class Link(Line):

@@ -8,14 +8,14 @@ from typing import Any
 from nuncio.cluster import sending
 from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
-from nuncio.cluster.redis.line import Line, as_connection_error
+from nuncio.cluster.redis.line import as_connection_error
 from nuncio.errors import OptionError
 
 # What tells how a message is sent: the key or sharded channel that it concerns, and the command.
 Order = Callable[[ClusterMessage], tuple[str, tuple[Any, ...]]]
 
 
-class LoopSender(sending.LoopSender):
+class LoopSender(sending.LoopSender[Bus]):
     """Sends over a bus, which is opened when the first message is sent.
 
     Args:
@@ -24,8 +24,7 @@ class LoopSender(sending.LoopSender):
     """
 
     def __init__(self, bus: Bus, order: Order) -> None:
-        super().__init__(bus, Line.engine)
-        self._connections = bus
+        super().__init__(bus)
         self._order = order
 
     def prepare(self, message: ClusterMessage) -> tuple[str, tuple[Any, ...]]:
@@ -35,7 +34,7 @@ class LoopSender(sending.LoopSender):
     def give(self, prepared: tuple[str, tuple[Any, ...]]) -> Awaitable[Any]:
         """See `LoopSender.give` of all engines."""
         key, command = prepared
-        return self._connections.call(key, *command)
+        return self.bus.call(key, *command)
 
 
 class BlockingSender:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+from nuncio.cluster.line import outcome
 from nuncio.cluster.redis.line import (
     PULSE_SECONDS,
     Changed,
@@ -16,7 +17,6 @@ from nuncio.cluster.redis.line import (
     as_connection_error,
     first_failure,
     packed,
-    seen,
 )
 
 logger = logging.getLogger("nuncio.cluster")
@@ -80,8 +80,7 @@ class Subscriber(Line):
         self._wanted[name] = receiver
         waiting = self._waiting.get(name)
         if waiting is None:
-            waiting = asyncio.get_running_loop().create_future()
-            waiting.add_done_callback(seen)
+            waiting = outcome()
             self._waiting[name] = waiting
             self._change(kind, name)
         return waiting
