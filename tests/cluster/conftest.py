@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from tests.support.clusters import Bus, Kind
+from tests.support.clusters import Bus
 from tests.support.mongod.server import Mongod
 from tests.support.nats import Nats
 from tests.support.nodeserver import PROGRAM, NodeHome
@@ -60,7 +61,7 @@ def postgres(home: NodeHome, program: Callable[[str], str]) -> Iterator[Postgres
 
 
 @pytest.fixture
-def bus(kind: Kind, request: pytest.FixtureRequest) -> Bus:
-    """What carries the cluster of a test that has the parameter `kind`; started by the first."""
+def bus(kind: Any, request: pytest.FixtureRequest) -> Bus:
+    """What carries the cluster of a test, as its parameter `kind` says; started by the first."""
     found: Bus = request.getfixturevalue(kind.bus)
     return found

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Final
 
 from tests.support.aio import within
 from tests.support.rawclient import WebSocket, websocket_target
+
+# The form of offsets, as most engines have them.
+OFFSET: Final = r"[0-9]+-[0-9]+(\+[0-9a-f]+\.[0-9]+)?"
 
 
 class Wanderer:
@@ -23,7 +26,7 @@ class Wanderer:
         offset: the last it was given.
     """
 
-    def __init__(self, form: str = r"[0-9]+-[0-9]+(\+[0-9a-f]+\.[0-9]+)?", nsp: str = "/") -> None:
+    def __init__(self, form: str = OFFSET, nsp: str = "/") -> None:
         self._prefix = "" if nsp == "/" else f"{nsp},"
         self._form = re.compile(form)
         self.sid = self.pid = self.offset = ""

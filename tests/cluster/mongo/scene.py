@@ -1,23 +1,19 @@
-"""Servers over one collection, ours and Node's, and clients that move between them."""
+"""Servers over one collection of MongoDB, ours and Node's."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from nuncio import Server
 from nuncio.cluster import MongoAdapter
 from tests.cluster.kinds import NODE_COLLECTION
-from tests.support.aio import until
-from tests.support.clusters import LEAVE
+from tests.cluster.scene import Scene, ending
+from tests.support.aio import eventually
 from tests.support.mongod.server import COLLECTION, Mongod
 from tests.support.nodeserver import NodeHome, NodeServer
-from tests.support.places import NodePlace, OurPlace, Place
+from tests.support.places import OurPlace
 from tests.support.wanderer import Wanderer
 
 _NODE = (
@@ -29,71 +25,48 @@ _NODE = (
 )
 
 
-@dataclass
-class Scene:
-    """Servers over one collection."""
+class MongoScene(Scene):
+    """Servers over a collection, which is empty when they begin.
 
-    home: NodeHome
-    mongod: Mongod
-    dated: bool = False
-    places: list[Place] = field(default_factory=list)
+    Args:
+        home: see `Scene`.
+        mongod: where it is.
+        dated: whether documents say when they were made.
+    """
 
-    async def ours(self, **options: Any) -> OurPlace:
-        """Start one of ours."""
+    # Ids of documents.
+    form = r"[0-9a-f]{24}(\+[0-9a-f]+\.[0-9]+)?"
+
+    def __init__(self, home: NodeHome, mongod: Mongod, dated: bool) -> None:
+        super().__init__(home)
+        self.mongod = mongod
+        self.dated = dated
+        mongod.clear()
+
+    def adapter(self) -> MongoAdapter:
+        """See `Scene.adapter`."""
         settings: dict[str, Any] = {"add_created_at_field": self.dated, "heartbeat_interval": 0.5}
-        io = Server(
-            adapter=MongoAdapter(self.mongod.url, **settings),
-            **{"connection_state_recovery": True, **options},
-        )
-        listening = await io.listen(0)
-        place = OurPlace(io, listening.port)
-        self.places.append(place)
-        return place
+        return MongoAdapter(self.mongod.url, **settings)
 
-    async def node(self) -> NodePlace:
-        """Start one of Node's."""
-        server = NodeServer(self.home.program, connectionStateRecovery={})
-        await server.start()
+    async def join(self, server: NodeServer) -> None:
+        """See `Scene.join`."""
         await server.run(_NODE, self.mongod.url, self.dated)
-        place = NodePlace(server)
-        self.places.append(place)
-        return place
 
-    async def place(self, which: str) -> Place:
-        """Start a server."""
-        return await (self.ours() if which == "ours" else self.node())
+    async def kept(self) -> None:
+        """See `Scene.kept`."""
+        await eventually(lambda: sessions(self.mongod))
 
-    async def met(self) -> None:
-        """Wait until all servers know all others, so that each reads what is said."""
-        for place in self.places:
-            await until(functools.partial(self._count, place), len(self.places))
-
-    async def _count(self, place: Place) -> int:
-        if isinstance(place, OurPlace):
-            return await place.io.sockets.adapter.server_count()
-        assert isinstance(place, NodePlace)
-        count: int = await place.server.value('io.of("/").adapter.serverCount()')
-        return count
-
-    async def end(self) -> None:
-        """End all servers."""
-        for place in self.places:
-            if isinstance(place, OurPlace):
-                await place.io.close(0.5)
-            elif isinstance(place, NodePlace):
-                await place.server.run(LEAVE)
-                await place.server.stop()
+    async def is_kept(self, place: OurPlace, pid: str) -> bool:
+        """See `Scene.is_kept`."""
+        mine = [one for one in sessions(self.mongod) if one["pid"] == pid]
+        return mine != [] if self.dated else "tombstone" not in mine[-1]
 
 
-@asynccontextmanager
-async def scene(home: NodeHome, mongod: Mongod, dated: bool = False) -> AsyncIterator[Scene]:
+def scene(
+    home: NodeHome, mongod: Mongod, dated: bool = False
+) -> AbstractAsyncContextManager[MongoScene]:
     """Servers, which end with the block."""
-    mongod.clear()
-    found = Scene(home, mongod, dated)
-    try:
-        yield found
-    finally:
-        await found.end()
+    return ending(MongoScene(home, mongod, dated))
 
 
 def sessions(mongod: Mongod) -> list[dict[str, Any]]:
@@ -103,7 +76,7 @@ def sessions(mongod: Mongod) -> list[dict[str, Any]]:
 
 def wanderer() -> Wanderer:
     """A client whose offsets are ids of documents."""
-    return Wanderer(r"[0-9a-f]{24}(\+[0-9a-f]+\.[0-9]+)?")
+    return Wanderer(MongoScene.form)
 
 
 async def next_second(*servers: str) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
-from nuncio import OptionError, Undelivered
+from nuncio import OptionError
 from nuncio.cluster.mongo import answers, recent
 from tests.cluster.mongo.scene import next_second, scene, sessions, wanderer
 from tests.support.aio import eventually, run_async, within
 from tests.support.mongod.server import COLLECTION, DATABASE, Mongod
 from tests.support.nodeserver import NodeHome
-from tests.support.wanderer import Wanderer
 
 # Where a client was, where it comes back, and whether documents say when they were made.
 WAYS = [
@@ -92,130 +90,6 @@ async def test_what_was_recovered_once_is_not_missed_again(home: NodeHome, mongo
         await second.gone(client.sid)
         assert await client.come_back(first.port) == []
         assert (await first.socket(client.sid) or {})["recovered"]
-        await client.leave()
-
-
-@pytest.mark.parametrize("dated", [False, True])
-@run_async
-async def test_a_session_is_in_one_place(home: NodeHome, mongod: Mongod, dated: bool) -> None:
-    async with scene(home, mongod, dated) as servers:
-        places = [await servers.ours() for _ in range(3)]
-        client = wanderer()
-        await client.connect(places[0].port)
-        await places[0].emit("e", 1)
-        await client.next()
-        client.lose()
-        await places[0].gone(client.sid)
-        await eventually(lambda: sessions(mongod))
-        others = [wanderer() for _ in places]
-        for one in others:
-            one.pid, one.offset = client.pid, client.offset
-        # Those who come at the same time take it from each other, or prevent each other at worst.
-        await asyncio.gather(
-            *[one.come_back(place.port) for one, place in zip(others, places, strict=True)]
-        )
-        found = [place for place in places if await place.socket(client.sid) is not None]
-        assert len(found) <= 1
-        for one in others:
-            one.lose()
-
-
-@pytest.mark.parametrize("dated", [False, True])
-@run_async
-async def test_a_client_whose_loss_its_server_has_not_noticed_comes_back_to_another(
-    home: NodeHome, mongod: Mongod, dated: bool
-) -> None:
-    async with scene(home, mongod, dated) as servers:
-        first, second = await servers.ours(), await servers.ours()
-        await servers.met()
-        before, client = wanderer(), wanderer()
-        await before.connect(first.port)
-        await first.join(before.sid, "room")
-        await first.emit("e", 1, to="room")
-        await before.next()
-        client.pid, client.offset = before.pid, before.offset
-        await first.emit("e", 2, to="room")
-        assert await client.come_back(second.port) == [["e", 2]]
-        assert client.sid == before.sid
-        await first.gone(client.sid)
-        before.lose()
-        await client.leave()
-
-
-@pytest.mark.parametrize("dated", [False, True])
-@run_async
-async def test_data_is_that_of_the_server_where_the_client_was_last(
-    home: NodeHome, mongod: Mongod, dated: bool
-) -> None:
-    async with scene(home, mongod, dated) as servers:
-        first, second = await servers.ours(), await servers.ours()
-        await servers.met()
-        client = wanderer()
-        await client.connect(first.port)
-        sid = client.sid
-        for place, back in ((first, second), (second, first)):
-            await place.set_data(sid, {"at": place.port})
-            client.lose()
-            await place.gone(sid)
-            await client.come_back(back.port)
-            assert client.sid == sid
-            assert (await back.socket(sid) or {})["data"] == {"at": place.port}
-        await client.leave()
-
-
-@pytest.mark.parametrize("offset", ["x", "1-1", "0" * 24, "f" * 24, "0" * 23, "G" * 24])
-@run_async
-async def test_an_offset_that_is_none_begins_afresh(
-    home: NodeHome, mongod: Mongod, offset: str
-) -> None:
-    async with scene(home, mongod) as servers:
-        place = await servers.ours()
-        client = wanderer()
-        await client.connect(place.port)
-        client.lose()
-        await place.gone(client.sid)
-        sid, client.offset = client.sid, offset
-        await client.come_back(place.port)
-        assert client.sid != sid
-        await client.leave()
-
-
-@run_async
-async def test_a_client_that_has_received_nothing_may_come_back(
-    home: NodeHome, mongod: Mongod
-) -> None:
-    async with scene(home, mongod) as servers:
-        first, second = await servers.ours(), await servers.ours()
-        client = wanderer()
-        await first.emit("before")
-        await client.connect(first.port)
-        await first.join(client.sid, "late")
-        client.lose()
-        await first.gone(client.sid)
-        await second.emit("e", to="late")
-        assert await client.come_back(second.port) == [["e"]]
-        await client.leave()
-
-
-@run_async
-async def test_what_was_said_in_a_room_before_it_came_is_not_for_it(
-    home: NodeHome, mongod: Mongod
-) -> None:
-    async with scene(home, mongod) as servers:
-        first, second = await servers.ours(), await servers.ours()
-        client = wanderer()
-        await client.connect(first.port)
-        await first.emit("one")
-        await client.next()
-        await first.emit("secret", to="room")
-        await first.emit("two")
-        await client.next()
-        await first.join(client.sid, "room")
-        client.offset = ""
-        client.lose()
-        await first.gone(client.sid)
-        await first.emit("three", to="room")
-        assert await client.come_back(second.port) == [["one"], ["two"], ["three"]]
         await client.leave()
 
 
@@ -339,24 +213,6 @@ async def test_a_session_that_is_none_restores_nobody(
         await thief.come_back(place.port)
         assert thief.sid != "s"
         await thief.leave()
-
-
-@run_async
-async def test_events_are_received_in_one_order(home: NodeHome, mongod: Mongod) -> None:
-    async with scene(home, mongod) as servers:
-        first, second = await servers.ours(), await servers.ours()
-        await servers.met()
-        clients = [wanderer(), wanderer()]
-        for client, place in zip(clients, (first, second), strict=True):
-            await client.connect(place.port)
-        for number in range(50):
-            (first, second)[number % 2].io.emit("e", number)
-            if number % 7 == 0:
-                await asyncio.sleep(0)
-        heard = [[await client.next() for _ in range(50)] for client in clients]
-        assert heard[0] == heard[1]
-        for client in clients:
-            await client.leave()
 
 
 @run_async
@@ -501,59 +357,6 @@ async def test_nobody_waits_for_mongodb(
 
 
 @run_async
-async def test_what_was_promised_is_sent_until_it_is_acknowledged(
-    home: NodeHome, mongod: Mongod
-) -> None:
-    async with scene(home, mongod) as servers:
-        first, second = await servers.ours(), await servers.ours()
-        client = wanderer()
-        await client.connect(first.port)
-        sid = client.sid
-        await first.emit("known")
-        await client.next()
-        for number in (1, 2):
-            await first.io.delivery("at-least-once").emit("e", number)
-        packets = [await client.raw(), await client.raw()]
-        assert all(packet.startswith("42") and "[" in packet[3:] for packet in packets)
-        ids = [int(packet[2 : packet.index("[")]) for packet in packets]
-        await client.acknowledge(ids[0])
-        socket = first.io.sockets.sockets[sid]
-        await eventually(lambda: len(socket._outbox or ()) == 1)
-        client.lose()
-        await first.gone(sid)
-        await second.io.delivery("at-least-once").emit("e", 3)
-        await second.emit("plain")
-        missed = await client.come_back(second.port)
-        assert missed == [["e", 2], ["e", 3], ["plain"]]
-        assert client.sid == sid
-        await client.leave()
-
-
-@pytest.mark.parametrize("dated", [False, True])
-@run_async
-async def test_what_was_promised_to_somebody_who_never_came_back_is_told(
-    home: NodeHome, mongod: Mongod, dated: bool
-) -> None:
-    async with scene(home, mongod, dated) as servers:
-        recovery = {"max_disconnection_duration": 0.3}
-        place = await servers.ours(connection_state_recovery=recovery)
-        told: list[Undelivered] = []
-        place.io.on("undelivered", told.append)
-        client, other = wanderer(), Wanderer()
-        await client.connect(place.port)
-        await other.connect(place.port)
-        await place.io.to(client.sid).delivery("at-least-once").emit("e", 1)
-        client.lose()
-        other.lose()
-        await eventually(lambda: told)
-        assert [event.args for event in told[0].events] == [(1,)]
-        assert told[0].socket_id == client.sid
-        # And it cannot come back any more.
-        mine = [one for one in sessions(mongod) if one["pid"] == client.pid]
-        assert mine == [] if dated else "tombstone" in mine[-1]
-
-
-@run_async
 async def test_what_is_too_large_is_told_to_whoever_emits_it(
     home: NodeHome, mongod: Mongod
 ) -> None:
@@ -573,27 +376,4 @@ async def test_what_is_too_large_is_told_to_whoever_emits_it(
         assert client.offset.partition("+")[1] == "+"
         await place.emit("e", 1)
         assert await client.next() == ["e", 1]
-        await client.leave()
-
-
-@run_async
-async def test_data_becomes_what_the_application_makes_of_it(
-    home: NodeHome, mongod: Mongod
-) -> None:
-    @dataclass
-    class Data:
-        name: str = ""
-
-    async with scene(home, mongod) as servers:
-        first, second = await servers.ours(data=Data), await servers.ours(data=Data)
-        client = wanderer()
-        await client.connect(first.port)
-        await first.set_data(client.sid, Data("ada"))
-        await first.emit("e")
-        await client.next()
-        client.lose()
-        await first.gone(client.sid)
-        await eventually(lambda: sessions(mongod))
-        await client.come_back(second.port)
-        assert second.io.sockets.sockets[client.sid].data == Data("ada")
         await client.leave()

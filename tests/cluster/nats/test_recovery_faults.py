@@ -7,31 +7,11 @@ from typing import Any
 import pytest
 
 from nuncio import Manager
-from tests.cluster.nats.test_recovery import scene
+from tests.cluster.nats.scene import scene
 from tests.support.aio import eventually, run_async, within
 from tests.support.nats import Nats
 from tests.support.nodeserver import NodeHome
-from tests.support.wanderer import Wanderer, arrival
-
-
-@run_async
-async def test_a_client_whose_loss_its_server_has_not_noticed_comes_back_to_another(
-    home: NodeHome, nats: Nats
-) -> None:
-    async with scene(nats, "unnoticed") as servers:
-        first, second = await servers.place(), await servers.place()
-        before, client = await arrival(first.port), Wanderer()
-        await first.join(before.sid, "room")
-        await first.emit("e", 1, to="room")
-        await before.next()
-        client.pid, client.offset = before.pid, before.offset
-        await first.emit("e", 2, to="room")
-        assert await client.come_back(second.port) == [["e", 2]]
-        assert client.sid == before.sid
-        await first.gone(client.sid)
-        assert (await second.socket(client.sid) or {})["rooms"] == {client.sid, "room"}
-        before.lose()
-        await client.leave()
+from tests.support.wanderer import arrival
 
 
 @pytest.mark.parametrize("heard", [False, True], ids=["lost-before", "lost-after"])
@@ -40,7 +20,7 @@ async def test_who_was_given_an_event_before_jetstream_had_it_is_not_given_it_ag
     home: NodeHome, program: Any, heard: bool
 ) -> None:
     async with Nats(program("nats-server")) as nats, scene(nats, "early") as servers:
-        first, second = await servers.place(), await servers.place()
+        first, second = await servers.ours(), await servers.ours()
         client, other = await arrival(first.port), await arrival(first.port)
         await first.emit("e", 0)
         assert await client.next() == await other.next() == ["e", 0]
@@ -71,7 +51,7 @@ async def test_what_is_promised_while_jetstream_says_nothing_has_names_of_its_ow
     home: NodeHome, program: Any
 ) -> None:
     async with Nats(program("nats-server")) as nats, scene(nats, "names") as servers:
-        place = await servers.place(delivery="at-least-once")
+        place = await servers.ours(delivery="at-least-once")
         manager = Manager(f"http://127.0.0.1:{place.port}", transports=["websocket"])
         socket = manager.socket("/", delivery="at-least-once")
         heard: list[int] = []
@@ -85,25 +65,3 @@ async def test_what_is_promised_while_jetstream_says_nothing_has_names_of_its_ow
         place.io.emit("e", 4)
         await eventually(lambda: heard == [1, 2, 3, 4])
         await manager.close()
-
-
-@run_async
-async def test_a_server_does_not_give_up_whom_another_one_waits_for(
-    home: NodeHome, nats: Nats
-) -> None:
-    async with scene(nats, "waits") as servers:
-        first = await servers.place(connection_state_recovery={"max_disconnection_duration": 0.3})
-        second = await servers.place()
-        client = await arrival(first.port)
-        sid = client.sid
-        client.lose()
-        await first.gone(sid)
-        await client.come_back(second.port)
-        client.lose()
-        await second.gone(sid)
-        # The first one's patience ends while the client is away from the second.
-        await eventually(lambda: not first.io.sockets.adapter.occupied)
-        await eventually(lambda: not first.io.stats()["tasks"])
-        await client.come_back(second.port)
-        assert client.sid == sid
-        await client.leave()

@@ -9,7 +9,7 @@ from nuncio.cluster import envelope
 from nuncio.cluster.redis.reader import mapped
 from tests.cluster import captures
 from tests.cluster.cases import native
-from tests.cluster.redis.test_recovery import scene
+from tests.cluster.redis.scene import scene
 from tests.cluster.test_envelope import typed
 from tests.support.aio import run_async
 from tests.support.nodeserver import NodeHome

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nuncio import Manager, Server
-from tests.cluster.redis.test_recovery import scene
+from tests.cluster.redis.scene import scene
 from tests.support.aio import eventually, run_async, until, within
 from tests.support.faults import DOWN, FaultProxy
 from tests.support.nodeserver import NodeHome
@@ -85,7 +85,7 @@ async def test_what_was_promised_and_lost_with_a_connection_to_redis_is_added_ag
 ) -> None:
     async with scene(home, redis, "again") as servers, FaultProxy(redis.port) as way:
         first = await servers.ours()
-        lonely = await servers.ours(url=f"redis://127.0.0.1:{way.port}")
+        lonely = await servers.ours(servers.adapter(f"redis://127.0.0.1:{way.port}"))
         client, other = Wanderer(), Wanderer()
         await client.connect(first.port)
         await other.connect(lonely.port)
@@ -117,7 +117,7 @@ async def test_what_redis_did_not_take_is_added_when_it_is_there_again(
 ) -> None:
     async with scene(home, redis, "taken") as servers, FaultProxy(redis.port) as way:
         first = await servers.ours()
-        lonely = await servers.ours(url=f"redis://127.0.0.1:{way.port}")
+        lonely = await servers.ours(servers.adapter(f"redis://127.0.0.1:{way.port}"))
         client = Wanderer()
         await client.connect(first.port)
         way.stall()
@@ -127,69 +127,6 @@ async def test_what_redis_did_not_take_is_added_when_it_is_there_again(
         way.cut()
         way.resume()
         assert [await client.next(), await client.next()] == [["e", 1], ["e", 2]]
-        await client.leave()
-
-
-@run_async
-async def test_a_server_does_not_give_up_whom_another_one_waits_for(
-    home: NodeHome, redis: Redis
-) -> None:
-    async with scene(home, redis, "waits") as servers:
-        first = await servers.ours(connection_state_recovery={"max_disconnection_duration": 0.3})
-        second = await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
-        sid = client.sid
-        client.lose()
-        await first.gone(sid)
-        await client.come_back(second.port)
-        client.lose()
-        await second.gone(sid)
-        # The first one's patience ends while the client is away from the second.
-        await eventually(lambda: not adapter_of(first).occupied)
-        await eventually(lambda: not first.io.stats()["tasks"])
-        await client.come_back(second.port)
-        assert client.sid == sid
-        await client.leave()
-
-
-@run_async
-async def test_data_is_that_of_the_server_where_the_client_was_last(
-    home: NodeHome, redis: Redis
-) -> None:
-    async with scene(home, redis, "last") as servers:
-        first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
-        sid = client.sid
-        for place, back in ((first, second), (second, first)):
-            await place.set_data(sid, {"at": place.port})
-            client.lose()
-            await place.gone(sid)
-            await client.come_back(back.port)
-            assert client.sid == sid
-            assert back.io.sockets.sockets[sid].data == {"at": place.port}
-        await client.leave()
-
-
-@run_async
-async def test_a_client_whose_loss_its_server_has_not_noticed_comes_back_to_another(
-    home: NodeHome, redis: Redis
-) -> None:
-    async with scene(home, redis, "unnoticed") as servers:
-        first, second = await servers.ours(), await servers.ours()
-        before, client = Wanderer(), Wanderer()
-        await before.connect(first.port)
-        await first.join(before.sid, "room")
-        await first.emit("e", 1, to="room")
-        await before.next()
-        client.pid, client.offset = before.pid, before.offset
-        await first.emit("e", 2, to="room")
-        assert await client.come_back(second.port) == [["e", 2]]
-        assert client.sid == before.sid
-        await first.gone(client.sid)
-        assert (await second.socket(client.sid) or {})["rooms"] == {client.sid, "room"}
-        before.lose()
         await client.leave()
 
 
