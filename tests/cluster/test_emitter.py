@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from tests.cluster import captures
 from tests.cluster.arranging import arranged
 from tests.cluster.kinds import KINDS, NODE_CLIENTS, NODE_POOL, POSTGRES
 from tests.support.aio import eventually, run_async, until, within
-from tests.support.clusters import NODE, OURS, Bus, Cluster, Kind
+from tests.support.clusters import NODE, OURS, Bus, Cluster, Kind, OurSide
 from tests.support.nodeserver import NodeHome
 from tests.support.ports import free_port
 from tests.support.redis import Redis
@@ -149,6 +149,28 @@ OFFICIAL = {
 }
 
 
+async def reaches(ours: OurSide, emitter: Callable[[str], Awaitable[None]]) -> None:
+    """What the official emitter says reaches a server of ours, and its client.
+
+    Args:
+        ours: the server.
+        emitter: calls a method of it, to which `args[0]` is the client's id.
+    """
+    id = str(ours.client.socket.id)
+    await emitter('emit("e", 1, Buffer.from([0, 255]), { a: "b" })')
+    assert await ours.client.next("e") == [1, b"\x00\xff", {"a": "b"}]
+    await emitter('in(args[0]).socketsJoin(["x", "y"])')
+    await until(ours.rooms, {id, "x", "y"})
+    await emitter('to("x").except("nobody").volatile.emit("e", 2)')
+    assert await ours.client.next("e") == [2]
+    await emitter('in("x").socketsLeave("y")')
+    await until(ours.rooms, {id, "x"})
+    await emitter('serverSideEmit("told", 3)')
+    assert await ours.told() == [3]
+    await emitter('in("x").disconnectSockets()')
+    await ours.client.next("disconnect")
+
+
 @pytest.mark.parametrize("kind", OFFICIAL, ids=lambda kind: kind.name)
 @run_async
 async def test_the_official_emitter_reaches_our_clients(
@@ -164,18 +186,7 @@ async def test_the_official_emitter_reaches_our_clients(
         async def emitter(code: str) -> None:
             await node.server.run(f"io.emitter.{code}", id)
 
-        await emitter('emit("e", 1, Buffer.from([0, 255]), { a: "b" })')
-        assert await ours.client.next("e") == [1, b"\x00\xff", {"a": "b"}]
-        await emitter('in(args[0]).socketsJoin(["x", "y"])')
-        await until(ours.rooms, {id, "x", "y"})
-        await emitter('to("x").except("nobody").volatile.emit("e", 2)')
-        assert await ours.client.next("e") == [2]
-        await emitter('in("x").socketsLeave("y")')
-        await until(ours.rooms, {id, "x"})
-        await emitter('serverSideEmit("told", 3)')
-        assert await ours.told() == [3]
-        await emitter('in("x").disconnectSockets()')
-        await ours.client.next("disconnect")
+        await reaches(ours, emitter)
     finally:
         await cluster.close()
 
@@ -243,14 +254,34 @@ async def test_an_address_or_a_client_is_enough(home: NodeHome, redis: Redis) ->
         await cluster.close()
 
 
+# Whether code that blocks may emit in the thread of a loop, too.
+AWAY = [
+    ("redis://127.0.0.1:{}", True),
+    ("mongodb://127.0.0.1:{}/mydb?serverSelectionTimeoutMS=100", True),
+    ("nats://127.0.0.1:{}", False),
+    ("postgresql://127.0.0.1:{}/chat", False),
+]
+
+
+@pytest.mark.parametrize(("address", "anywhere"), AWAY, ids=lambda it: str(it).partition(":")[0])
 @run_async
-async def test_what_is_emitted_while_redis_is_away_fails() -> None:
-    url = f"redis://127.0.0.1:{free_port()}"
+async def test_what_is_emitted_while_an_engine_is_away_fails(address: str, anywhere: bool) -> None:
+    url = address.format(free_port())
     async with nuncio.Emitter(url) as emitter:
-        with pytest.raises(ConnectionError):
-            await within(emitter.emit("e"))
-    with nuncio.sync.Emitter(url) as blocking, pytest.raises(ConnectionError):
-        blocking.emit("e")
+        for _ in range(2):
+            with pytest.raises(ConnectionError):
+                await within(emitter.emit("e"))
+
+    def blocking() -> None:
+        with nuncio.sync.Emitter(url) as emitter, pytest.raises(ConnectionError):
+            emitter.emit("e")
+
+    if anywhere:
+        blocking()
+        return
+    await asyncio.to_thread(blocking)
+    with nuncio.sync.Emitter(url) as other, pytest.raises(RuntimeError, match="event loop"):
+        other.emit("e")
 
 
 @pytest.mark.parametrize("where", [5, None, "localhost", "http://localhost", object()])

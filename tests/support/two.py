@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from nuncio import Server
-from tests.support.aio import until, within
+import pytest
+
+from nuncio import AckTimeout, ClusterUnavailable, Server
+from tests.support.aio import eventually, until, within
 from tests.support.memory import Client
 
 
@@ -35,6 +37,53 @@ class Two:
 
         await within(attempts())
         assert f"2{heard}" in self.ada.take()
+        await until(self.adapter().server_count, 2)
+
+    def health(self) -> list[str]:
+        """What the first server is told of its health from now on."""
+        told: list[str] = []
+        self.adapter().on("unhealthy", lambda error: told.append(type(error).__name__))
+        self.adapter().on("healthy", lambda: told.append("healthy"))
+        return told
+
+    async def is_alone(self) -> None:
+        """The first server cannot reach the other, which it notices: it serves its own clients.
+
+        Who asks for more is told what is known.
+        """
+        await eventually(lambda: not self.adapter().healthy)
+        self.one.emit("e", 1)
+        assert self.ada.take() == ['2["e",1]']
+        with pytest.raises(ClusterUnavailable) as caught:
+            await self.one.timeout(0.1).fetch_sockets()
+        assert caught.value.responses == [self.ada.socket]
+        with pytest.raises(AckTimeout):
+            await self.one.server_side_emit_with_ack("x", timeout=0.1)
+        asked = asyncio.ensure_future(self.one.timeout(0.3).emit_with_ack("q"))
+        await eventually(lambda: any("q" in str(one) for one in self.ada.wire.messages))
+        packet = next(one for one in self.ada.take() if "q" in str(one))
+        self.ada.send(f'3{str(packet)[1 : str(packet).index("[")]}["here"]')
+        with pytest.raises(AckTimeout) as missed:
+            await within(asked)
+        assert missed.value.responses == ["here"]
+
+    async def back(self) -> None:
+        """Wait until both servers reach each other again."""
+        await eventually(lambda: self.adapter().healthy and self.adapter(self.two).healthy)
+
+    async def second_leaves(self) -> None:
+        """The second server leaves in order, with last words, and counts no longer."""
+        await self.reaches("e")
+        self.two.emit("last words", b"\x01")
+        await self.two.close(0.2)
+        await eventually(lambda: any("last words" in str(one) for one in self.ada.take()))
+        # At once, not when it has been silent for long.
+        await until(self.adapter().server_count, 1)
+        assert await self.one.fetch_sockets() == [self.ada.socket]
+
+    async def second_returns(self) -> None:
+        """It starts again."""
+        await self.two.engine.start()
         await until(self.adapter().server_count, 2)
 
 

@@ -118,8 +118,7 @@ async def test_the_captured_client_comes_back_once(
 async def test_what_is_kept_of_a_client_is_what_node_keeps(home: NodeHome, mongod: Mongod) -> None:
     async with scene(home, mongod) as servers:
         place = await servers.ours()
-        client = wanderer()
-        await client.connect(place.port)
+        client = await servers.arrival(place)
         await place.join(client.sid, "room1")
         await place.set_data(client.sid, {"user": "bob"})
         client.lose()

@@ -16,11 +16,11 @@ import nuncio.sync
 from nuncio import OptionError
 from nuncio.cluster import MongoAdapter
 from tests.cluster.kinds import NODE_COLLECTION
-from tests.support.aio import eventually, run_async, until, within
+from tests.cluster.test_emitter import reaches
+from tests.support.aio import eventually, run_async
 from tests.support.clusters import Cluster, Kind
 from tests.support.mongod.server import COLLECTION, DATABASE, Mongod
 from tests.support.nodeserver import NodeHome, NodeServer
-from tests.support.ports import free_port
 
 DEFAULT = Kind("default", MongoAdapter)
 
@@ -43,19 +43,8 @@ async def test_the_official_emitter_reaches_our_clients(home: NodeHome, mongod: 
             async def emitter(code: str) -> None:
                 await node.run(f"io.emitter.{code}", id)
 
-            await emitter('emit("e", 1, Buffer.from([0, 255]), { a: "b" })')
-            assert await ours.client.next("e") == [1, b"\x00\xff", {"a": "b"}]
-            await emitter('in(args[0]).socketsJoin(["x", "y"])')
-            await until(ours.rooms, {id, "x", "y"})
-            await emitter('to("x").except("nobody").volatile.emit("e", 2)')
-            assert await ours.client.next("e") == [2]
-            await emitter('in("x").socketsLeave("y")')
-            await until(ours.rooms, {id, "x"})
-            await emitter('serverSideEmit("told", 3)')
-            assert await ours.told() == [3]
+            await reaches(ours, emitter)
             assert await ours.count() == 1
-            await emitter('in("x").disconnectSockets()')
-            await ours.client.next("disconnect")
             await node.run("for (const line of io.lines) await line.quit()")
     finally:
         await cluster.close()
@@ -104,16 +93,6 @@ async def test_when_it_was_said_is_told_where_it_is_wanted(mongod: Mongod) -> No
         await emitter.emit("e")
     await asyncio.to_thread(say_blocking, adapter)
     assert ["createdAt" in one for one in mongod.documents()] == [True, True]
-
-
-@run_async
-async def test_what_is_emitted_while_mongodb_is_away_fails() -> None:
-    url = f"mongodb://127.0.0.1:{free_port()}/mydb?serverSelectionTimeoutMS=100"
-    async with nuncio.Emitter(url) as emitter:
-        with pytest.raises(ConnectionError):
-            await within(emitter.emit("e"))
-    with nuncio.sync.Emitter(url) as blocking, pytest.raises(ConnectionError):
-        blocking.emit("e")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

@@ -13,10 +13,10 @@ import pytest
 from bson import Binary, Code, DBRef, Decimal128, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.datetime_ms import DatetimeMS
 
-from nuncio import AckTimeout, ClusterTimeout, ClusterUnavailable, OptionError, Server
+from nuncio import ClusterTimeout, OptionError, Server
 from nuncio.cluster import MongoAdapter
 from nuncio.cluster.mongo import answers
-from tests.support.aio import eventually, run_async, until, within
+from tests.support.aio import eventually, run_async, until
 from tests.support.mongod.server import COLLECTION, DATABASE, Mongod
 from tests.support.mongod.store import Refusal
 from tests.support.ports import free_port
@@ -42,11 +42,6 @@ def two(mongod: Mongod, **options: Any) -> AbstractAsyncContextManager[Two]:
     return joined(*[MongoAdapter(mongod.url, **options) for _ in range(2)])
 
 
-async def back(pair: Two) -> None:
-    """Wait until both servers can write and read again."""
-    await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
-
-
 def messages(client: Any, count: int) -> bool:
     """Whether a client has received so many."""
     return len(client.wire.messages) >= count
@@ -55,24 +50,15 @@ def messages(client: Any, count: int) -> bool:
 @run_async
 async def test_mongodb_is_restarted(mongod: Mongod, impatient: Callable[[], None]) -> None:
     async with two(mongod) as pair:
-        told: list[str] = []
-        pair.adapter().on("unhealthy", lambda error: told.append(type(error).__name__))
-        pair.adapter().on("healthy", lambda: told.append("healthy"))
+        told = pair.health()
         await pair.reaches("before")
         impatient()
         mongod.stop()
         pair.one.emit("e", 1)
         assert pair.ada.take() == ['2["e",1]']
-        await eventually(lambda: not pair.adapter().healthy)
-        with pytest.raises(ClusterUnavailable) as caught:
-            await pair.one.timeout(0.1).fetch_sockets()
-        assert caught.value.responses == [pair.ada.socket]
-        with pytest.raises(AckTimeout):
-            await pair.one.server_side_emit_with_ack("x", timeout=0.1)
-        with pytest.raises(AckTimeout):
-            await within(pair.one.timeout(0.1).emit_with_ack("q"))
+        await pair.is_alone()
         mongod.start()
-        await back(pair)
+        await pair.back()
         # What was said meanwhile was written, and is read.
         await eventually(lambda: '2["e",1]' in pair.bob.wire.messages)
         await pair.reaches("after")
@@ -93,7 +79,7 @@ async def test_connections_to_mongodb_are_cut(mongod: Mongod) -> None:
         # In order, each once, whatever was answered.
         await eventually(lambda: messages(pair.bob, 20))
         assert pair.bob.take() == [f'2["e",{number}]' for number in range(20)]
-        await back(pair)
+        await pair.back()
         await pair.reaches("after")
 
 
@@ -109,7 +95,7 @@ async def test_mongodb_says_nothing_for_a_while(
         assert pair.ada.take() == ['2["e",1]']
         await eventually(lambda: not pair.adapter().healthy)
         mongod.thaw()
-        await back(pair)
+        await pair.back()
         await eventually(lambda: '2["e",1]' in pair.bob.wire.messages)
         await pair.reaches("after")
         heard = pair.bob.wire.messages.count('2["e",1]')
@@ -187,7 +173,7 @@ async def test_a_place_that_mongodb_has_forgotten_is_given_up(
         mongod.store.oplog.add("mydb.other", {"operationType": "insert", "fullDocument": {}})
         mongod.store.oplog.forget()
         mongod.start()
-        await back(pair)
+        await pair.back()
         await pair.reaches("after")
         assert pair.adapter(pair.two).stats()["gaps"] == 1
         assert "is lost" in caplog.text
@@ -200,7 +186,7 @@ async def test_a_collection_that_is_dropped_is_made_again(mongod: Mongod) -> Non
         assert mongod.collection.capped == 1 << 20
         mongod.drop()
         await eventually(lambda: mongod.collection.capped == 1 << 20)
-        await back(pair)
+        await pair.back()
         await pair.reaches("after")
 
 
@@ -238,17 +224,10 @@ async def test_a_server_does_not_start_without_mongodb(mongod: Mongod) -> None:
 @run_async
 async def test_a_server_leaves_and_may_start_again(mongod: Mongod) -> None:
     async with two(mongod) as pair:
-        await pair.reaches("e")
-        pair.two.emit("last words")
-        await pair.two.close(0.2)
-        await eventually(lambda: '2["last words"]' in pair.ada.take())
-        # At once, not when it has been silent for long.
-        await until(pair.adapter().server_count, 1)
-        assert await pair.one.fetch_sockets() == [pair.ada.socket]
+        await pair.second_leaves()
         left = [one for one in mongod.documents() if one["uid"] == "emitter"]
         assert [(one["type"], list(one["data"])) for one in left] == [(2, ["gone"])]
-        await pair.two.engine.start()
-        await until(pair.adapter().server_count, 2)
+        await pair.second_returns()
 
 
 @run_async

@@ -35,8 +35,7 @@ async def test_a_client_comes_back_to_another_server(
     async with scene(home, mongod, dated) as servers:
         first, second = await servers.place(left), await servers.place(found)
         await servers.met()
-        client = wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         sid, pid = client.sid, client.pid
         await first.join(sid, "room")
         data = {"user": "bob", "n": 1}
@@ -45,8 +44,7 @@ async def test_a_client_comes_back_to_another_server(
         assert await client.next() == ["one", 1]
         await first.emit("two", b"2", to="room")
         assert await client.next() == ["two", b"2"]
-        client.lose()
-        await first.gone(sid)
+        await first.loses(client)
         await eventually(lambda: sessions(mongod))
         await next_second(left, found)
         await first.emit("three", b"3")
@@ -66,8 +64,7 @@ async def test_a_client_comes_back_to_another_server(
         await first.emit("six", to="room")
         assert await client.next() == ["six"]
         # And once more, from there.
-        client.lose()
-        await second.gone(sid)
+        await second.loses(client)
         await eventually(lambda: any("sid" in one for one in sessions(mongod)[-1:]))
         await first.emit("seven")
         assert await client.come_back(first.port) == [["seven"]]
@@ -78,16 +75,13 @@ async def test_a_client_comes_back_to_another_server(
 async def test_what_was_recovered_once_is_not_missed_again(home: NodeHome, mongod: Mongod) -> None:
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         await first.emit("one")
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         await second.emit("two")
         assert await client.come_back(second.port) == [["two"]]
-        client.lose()
-        await second.gone(client.sid)
+        await second.loses(client)
         assert await client.come_back(first.port) == []
         assert (await first.socket(client.sid) or {})["recovered"]
         await client.leave()
@@ -107,12 +101,10 @@ async def test_the_order_is_that_of_the_collection_whatever_clocks_say(
 
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         mongod.insert(event(at(5), "ahead", 1))
         assert await client.next() == ["ahead", 1]
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         await eventually(lambda: sessions(mongod))
         mongod.insert(event(at(-60), "behind", 2), event(at(60), "ahead", 3), event(at(0), "now"))
         await second.emit("after all")
@@ -128,14 +120,12 @@ async def test_what_has_been_forgotten_cannot_be_recovered(
 ) -> None:
     async with scene(home, mongod) as servers:
         place = await servers.ours()
-        client = wanderer()
-        await client.connect(place.port)
+        client = await servers.arrival(place)
         sid = client.sid
         if received:
             await place.emit("e", 1)
             await client.next()
-        client.lose()
-        await place.gone(sid)
+        await place.loses(client)
         await eventually(lambda: sessions(mongod))
         for document in mongod.documents():
             if document["type"] != 13:
@@ -153,8 +143,7 @@ async def test_what_has_been_forgotten_cannot_be_recovered(
 async def test_who_was_away_for_too_long_begins_afresh(home: NodeHome, mongod: Mongod) -> None:
     async with scene(home, mongod) as servers:
         place = await servers.ours()
-        client = wanderer()
-        await client.connect(place.port)
+        client = await servers.arrival(place)
         await place.emit("e", 1)
         await client.next()
         # As if Node's server had kept it three minutes ago; it is in the collection yet.
@@ -183,8 +172,7 @@ async def test_a_session_of_another_namespace_restores_nobody(
 ) -> None:
     async with scene(home, mongod) as servers:
         place = await servers.ours()
-        client = wanderer()
-        await client.connect(place.port)
+        client = await servers.arrival(place)
         await place.emit("e", 1)
         await client.next()
         told = {"sid": "s" * 20, "pid": "p" * 20, "rooms": [], "data": {}}
@@ -224,12 +212,10 @@ async def test_what_is_said_while_a_client_is_let_in_is_received_once(
         first = await servers.ours()
         second = await servers.ours(connection_state_recovery=recovery)
         await servers.met()
-        client = wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         await first.emit("known")
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         asked, may = asyncio.Event(), asyncio.Event()
 
         async def wait(socket: Any) -> None:
@@ -263,14 +249,12 @@ async def test_nobody_waits_to_be_restored_while_mongodb_is_away(
     async with scene(home, mongod) as servers:
         place = await servers.ours()
         adapter: Any = place.io.sockets.adapter
-        client = wanderer()
-        await client.connect(place.port)
+        client = await servers.arrival(place)
         monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
         await place.emit("e")
         await client.next()
         sid = client.sid
-        client.lose()
-        await place.gone(sid)
+        await place.loses(client)
         mongod.stop()
         await eventually(lambda: not adapter.healthy)
         assert await client.come_back(place.port) == []
@@ -287,12 +271,10 @@ async def test_more_than_is_remembered_of_reading_can_be_missed(
     monkeypatch.setattr(recent, "_MOST", 5)
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         await first.emit("e", -1)
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         for number in range(30):
             await second.emit("e", number)
         mongod.commands.log.clear()
@@ -306,12 +288,10 @@ async def test_what_was_read_lately_is_not_asked_for(home: NodeHome, mongod: Mon
     async with scene(home, mongod) as servers:
         first, second = await servers.ours(), await servers.ours()
         await servers.met()
-        client = wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         await first.emit("e", -1)
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         for number in range(30):
             await second.emit("e", number)
         mongod.commands.log.clear()
@@ -320,8 +300,7 @@ async def test_what_was_read_lately_is_not_asked_for(home: NodeHome, mongod: Mon
         # What was missed where the stream broke off is not there.
         bus: Any = second.io.sockets.adapter
         bus.bus.read.interrupted()
-        client.lose()
-        await second.gone(client.sid)
+        await second.loses(client)
         await first.emit("e", 30)
         mongod.commands.log.clear()
         assert await client.come_back(second.port) == [["e", 30]]
@@ -336,8 +315,7 @@ async def test_nobody_waits_for_mongodb(
     async with scene(home, mongod) as servers:
         place = await servers.ours()
         adapter: Any = place.io.sockets.adapter
-        client = wanderer()
-        await client.connect(place.port)
+        client = await servers.arrival(place)
         monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.5)
         mongod.freeze()
         sent = place.io.emit("e", "frozen")
@@ -362,8 +340,7 @@ async def test_what_is_too_large_is_told_to_whoever_emits_it(
 ) -> None:
     async with scene(home, mongod) as servers:
         place = await servers.ours()
-        client = wanderer()
-        await client.connect(place.port)
+        client = await servers.arrival(place)
         with pytest.raises(OptionError, match="16777216"):
             place.io.emit("e", "x" * (16 << 20))
         deep: Any = "x"

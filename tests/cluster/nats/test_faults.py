@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import nuncio.sync
-from nuncio import AckTimeout, ClusterUnavailable, Emitter, LimitExceeded, OptionError, Server
+from nuncio import ClusterUnavailable, Emitter, LimitExceeded, OptionError, Server
 from nuncio.cluster import NatsAdapter
 from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind, Options
 from nuncio.cluster.nats import link
@@ -41,22 +41,13 @@ def two(nats: Nats, **options: Any) -> AbstractAsyncContextManager[Two]:
 @run_async
 async def test_nats_is_restarted(own: Nats) -> None:
     async with own, two(own) as pair:
-        told: list[str] = []
-        pair.adapter().on("unhealthy", lambda error: told.append(type(error).__name__))
-        pair.adapter().on("healthy", lambda: told.append("healthy"))
+        told = pair.health()
         await pair.reaches("before")
         await own.stop()
-        await eventually(lambda: not pair.adapter().healthy)
-        pair.one.emit("e", 1)
-        assert pair.ada.take() == ['2["e",1]']
-        with pytest.raises(ClusterUnavailable) as caught:
-            await pair.one.timeout(0.1).fetch_sockets()
-        assert caught.value.responses == [pair.ada.socket]
-        with pytest.raises(AckTimeout):
-            await pair.one.server_side_emit_with_ack("x", timeout=0.1)
+        await pair.is_alone()
         pair.bob.socket.join("late")
         await own.start()
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        await pair.back()
         await pair.reaches("after")
         pair.one.to("late").emit("e", 2)
         await eventually(lambda: '2["e",2]' in pair.bob.wire.messages)
@@ -77,7 +68,7 @@ async def test_nats_says_nothing_for_a_while(own: Nats, monkeypatch: pytest.Monk
         with pytest.raises(ClusterUnavailable):
             await pair.one.timeout(0.05).fetch_sockets()
         own.thaw()
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        await pair.back()
         await pair.reaches("after")
 
 
@@ -178,18 +169,12 @@ async def test_another_server_of_nats_takes_over(program: Any) -> None:
 @run_async
 async def test_a_server_leaves_in_order_and_may_start_again(own: Nats) -> None:
     async with own, two(own) as pair:
-        await pair.reaches("e")
-        pair.two.emit("last words")
-        await pair.two.close(0.2)
-        await eventually(lambda: '2["last words"]' in pair.ada.take())
-        await until(pair.adapter().server_count, 1)
-        assert await pair.one.fetch_sockets() == [pair.ada.socket]
+        await pair.second_leaves()
         # Nobody hears it.
         before = pair.adapter(pair.two).stats()["dropped_outgoing"]
         pair.two.emit("alone", "x" * 3_000_000)
         assert pair.adapter(pair.two).stats()["dropped_outgoing"] == before + 1
-        await pair.two.engine.start()
-        await until(pair.adapter().server_count, 2)
+        await pair.second_returns()
 
 
 @run_async
@@ -200,7 +185,7 @@ async def test_nothing_is_left_behind(own: Nats) -> None:
             pair.bob.socket.join([f"room {number}" for number in range(50)])
             await pair.reaches("e")
             await own.restart()
-            await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+            await pair.back()
             await pair.reaches("after")
             adapter = pair.adapter(pair.two)
         await until(own.connections, 0)
@@ -470,22 +455,6 @@ async def test_emitters_reach_servers_by_an_address(own: Nats) -> None:
         await asyncio.to_thread(blocking)
         await eventually(lambda: '2["e",3]' in pair.ada.wire.messages)
         assert pair.ada.take() == ['2["e",2]', '2["e",3]']
-
-
-@run_async
-async def test_what_is_emitted_while_nats_is_away_fails() -> None:
-    url = f"nats://127.0.0.1:{free_port()}"
-    async with Emitter(url) as emitter:
-        with pytest.raises(ConnectionError):
-            await within(emitter.emit("e"))
-
-    def blocking() -> None:
-        with nuncio.sync.Emitter(url) as emitter, pytest.raises(ConnectionError):
-            emitter.emit("e")
-
-    await asyncio.to_thread(blocking)
-    with nuncio.sync.Emitter(url) as other, pytest.raises(RuntimeError, match="event loop"):
-        other.emit("e")
 
 
 def test_wrong_options_are_told() -> None:

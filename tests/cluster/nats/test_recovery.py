@@ -20,12 +20,10 @@ from tests.support.wanderer import Wanderer
 async def test_an_offset_of_the_future_begins_afresh(home: NodeHome, nats: Nats) -> None:
     async with scene(nats, "future") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
+        client = await servers.arrival(place)
         await place.emit("e")
         await client.next()
-        client.lose()
-        await place.gone(client.sid)
+        await place.loses(client)
         sid = client.sid
         client.offset = client.offset.partition("-")[0] + "-1000"
         await client.come_back(place.port)
@@ -50,12 +48,10 @@ async def test_a_secret_that_is_none_begins_afresh(home: NodeHome, nats: Nats) -
 async def test_what_a_stream_has_forgotten_cannot_be_recovered(home: NodeHome, nats: Nats) -> None:
     async with scene(nats, "trimmed") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
+        client = await servers.arrival(place)
         await place.emit("e", 1)
         await client.next()
-        client.lose()
-        await place.gone(client.sid)
+        await place.loses(client)
         await place.emit("e", 2)
         async with servers.jetstream() as jetstream:
             await jetstream.purge_stream("trimmed")
@@ -71,12 +67,10 @@ async def test_what_a_stream_has_forgotten_cannot_be_recovered(home: NodeHome, n
 async def test_more_than_one_message_of_a_consumer_is_missed(home: NodeHome, nats: Nats) -> None:
     async with scene(nats, "many") as servers:
         first = await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         await first.emit("e", -1)
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         for number in range(300):
             first.io.emit("e", number, "x" * 500)
             first.io.to("elsewhere").emit("e", number)
@@ -95,8 +89,7 @@ async def test_joins_and_disconnects_keep_their_place_among_events(
 ) -> None:
     async with scene(nats, "places") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(second.port)
+        client = await servers.arrival(second)
         first.io.to("room").emit("too early")
         first.io.sockets_join("room")
         first.io.to("room").emit("in time")
@@ -118,8 +111,7 @@ async def test_joins_and_disconnects_keep_their_place_among_events(
 async def test_nobody_waits_for_nats(home: NodeHome, program: Any) -> None:
     async with Nats(program("nats-server")) as nats, scene(nats, "away") as servers:
         place = await servers.ours()
-        client = Wanderer()
-        await client.connect(place.port)
+        client = await servers.arrival(place)
         nats.freeze()
         sent = place.io.emit("e", "frozen")
         assert await client.next() == ["e", "frozen"]
@@ -143,8 +135,7 @@ async def test_a_stream_that_was_made_anew_recovers_nobody_of_the_old_one(
 ) -> None:
     async with Nats(program("nats-server")) as nats, scene(nats, "anew") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         for number in range(3):
             await first.emit("e", number)
             await client.next()
@@ -158,8 +149,7 @@ async def test_a_stream_that_was_made_anew_recovers_nobody_of_the_old_one(
         for number in range(5):
             await second.emit("e", number)
             assert await client.next() == ["e", number]
-        client.lose()
-        await first.gone(sid)
+        await first.loses(client)
         # With what it has of the new one it may come back; the old one's numbers mean nothing.
         offset, client.offset = client.offset, old
         assert offset.partition("-")[0] != old.partition("-")[0]
@@ -174,8 +164,7 @@ async def test_what_the_log_said_meanwhile_is_read_after_a_loss(
 ) -> None:
     async with Nats(program("nats-server")) as nats, scene(nats, "meanwhile") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(second.port)
+        client = await servers.arrival(second)
         await first.emit("e", 0)
         await client.next()
         connection = second.io.sockets.adapter.bus.connection  # type: ignore[attr-defined]
@@ -242,8 +231,7 @@ async def test_what_was_on_its_way_when_a_connection_is_lost_arrives_once(
 async def test_a_consumer_that_is_gone_is_replaced(home: NodeHome, nats: Nats) -> None:
     async with scene(nats, "consumer") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(second.port)
+        client = await servers.arrival(second)
         await first.emit("e", 0)
         await client.next()
         # A message that does not arrive is missed with the next one.
@@ -259,13 +247,11 @@ async def test_a_consumer_that_is_gone_is_replaced(home: NodeHome, nats: Nats) -
 async def test_what_an_emitter_says_can_be_recovered(home: NodeHome, nats: Nats) -> None:
     async with scene(nats, "emitter") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         async with Emitter(servers.adapter()) as emitter:
             await emitter.emit("e", 1)
             assert await client.next() == ["e", 1]
-            client.lose()
-            await first.gone(client.sid)
+            await first.loses(client)
             await emitter.to(client.sid).emit("e", 2)
         assert await client.come_back(second.port) == [["e", 2]]
         await client.leave()
@@ -307,12 +293,10 @@ async def test_what_is_too_large_for_the_stream_arrives_without_a_place(
 async def test_what_is_no_entry_is_counted_and_dropped(home: NodeHome, nats: Nats) -> None:
     async with scene(nats, "garbage") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         await first.emit("e", 1)
         await client.next()
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         adapter: Any = second.io.sockets.adapter
         before = adapter.stats()["dropped"]
         await nats.publish(adapter.subjects.log, b"", b"\xc1", b"{}", b"x" * 100, b"\x91" * 5000)
@@ -349,12 +333,10 @@ async def test_nothing_is_left_behind(program: Any) -> None:
         async with scene(nats, "left") as servers:
             place = await servers.ours()
             place.io.of("/other")
-            client = Wanderer()
-            await client.connect(place.port)
+            client = await servers.arrival(place)
             await place.emit("e")
             await client.next()
-            client.lose()
-            await place.gone(client.sid)
+            await place.loses(client)
             await client.come_back(place.port)
             await client.leave()
             adapter: Any = place.io.sockets.adapter

@@ -33,11 +33,9 @@ async def test_who_was_given_an_event_before_jetstream_had_it_is_not_given_it_ag
             adapter: Any = first.io.sockets.adapter
             nats.thaw()
             await eventually(lambda: not adapter._numbered.early())
-            client.lose()
-            await first.gone(client.sid)
+            await first.loses(client)
         else:
-            client.lose()
-            await first.gone(client.sid)
+            await first.loses(client)
             nats.thaw()
         first.io.emit("e", 2)
         assert await other.next() == ["e", 2]

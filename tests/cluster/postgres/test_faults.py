@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from nuncio import AckTimeout, ClusterTimeout, ClusterUnavailable, OptionError, Server
+from nuncio import ClusterTimeout, ClusterUnavailable, OptionError, Server
 from nuncio.cluster import PostgresAdapter
 from nuncio.cluster.postgres import session
 from nuncio.cluster.values import to_msgpack
@@ -73,28 +73,12 @@ async def none_left(postgres: Postgres) -> None:
 async def test_postgresql_is_restarted(database: Database) -> None:
     postgres = database.postgres
     async with two(postgres, ("/chat",)) as pair:
-        told: list[str] = []
-        pair.adapter().on("unhealthy", lambda error: told.append(type(error).__name__))
-        pair.adapter().on("healthy", lambda: told.append("healthy"))
+        told = pair.health()
         await pair.reaches("before")
         await postgres.stop()
-        await eventually(lambda: not pair.adapter().healthy)
-        pair.one.emit("e", 1)
-        assert pair.ada.take() == ['2["e",1]']
-        with pytest.raises(ClusterUnavailable) as caught:
-            await pair.one.timeout(0.1).fetch_sockets()
-        assert caught.value.responses == [pair.ada.socket]
-        with pytest.raises(AckTimeout):
-            await pair.one.server_side_emit_with_ack("x", timeout=0.1)
-        asked = asyncio.ensure_future(pair.one.timeout(0.3).emit_with_ack("q"))
-        await eventually(lambda: any("q" in str(one) for one in pair.ada.wire.messages))
-        packet = next(one for one in pair.ada.take() if "q" in str(one))
-        pair.ada.send(f'3{str(packet)[1 : str(packet).index("[")]}["here"]')
-        with pytest.raises(AckTimeout) as missed:
-            await within(asked)
-        assert missed.value.responses == ["here"]
+        await pair.is_alone()
         await postgres.start()
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        await pair.back()
         await pair.reaches("after")
         assert told == ["ConnectionError", "healthy"]
         assert pair.adapter().stats()["losses"] > 0
@@ -150,7 +134,7 @@ async def test_postgresql_says_nothing_for_a_while(
         # From here on it may be slow.
         monkeypatch.undo()
         postgres.thaw()
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        await pair.back()
         await pair.reaches("after")
 
 
@@ -172,7 +156,7 @@ async def test_who_only_listens_notices_it_too(
         # From here on it may be slow.
         monkeypatch.undo()
         postgres.thaw()
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        await pair.back()
         await pair.reaches("after")
 
 
@@ -244,14 +228,8 @@ async def test_a_server_does_not_start_without_postgresql() -> None:
 @run_async
 async def test_a_server_leaves_and_may_start_again(database: Database) -> None:
     async with two(database.postgres) as pair:
-        await pair.reaches("e")
-        pair.two.emit("last words", b"\x01")
-        await pair.two.close(0.2)
-        await eventually(lambda: any("last words" in str(one) for one in pair.ada.take()))
-        await until(pair.adapter().server_count, 1)
-        assert await pair.one.fetch_sockets() == [pair.ada.socket]
-        await pair.two.engine.start()
-        await until(pair.adapter().server_count, 2)
+        await pair.second_leaves()
+        await pair.second_returns()
 
 
 @run_async

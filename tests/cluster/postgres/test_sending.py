@@ -20,7 +20,6 @@ from nuncio.cluster.postgres import session
 from tests.cluster.postgres.conftest import Database
 from tests.support.aio import eventually, run_async, until, within
 from tests.support.memory import Client
-from tests.support.ports import free_port
 
 
 class Hearing:
@@ -82,29 +81,6 @@ async def test_many_threads_may_use_a_blocking_emitter(database: Database) -> No
     many.close()
     query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'nuncio'"
     await until(lambda: database.postgres.value(query), 0)
-
-
-@run_async
-async def test_a_blocking_emitter_does_not_stop_a_loop() -> None:
-    emitter = nuncio.sync.Emitter("postgresql://localhost/chat")
-    with pytest.raises(RuntimeError, match="event loop"):
-        emitter.emit("e")
-    emitter.close()
-
-
-@run_async
-async def test_what_is_emitted_while_postgresql_is_away_fails() -> None:
-    url = f"postgresql://127.0.0.1:{free_port()}/chat"
-    async with nuncio.Emitter(url) as emitter:
-        for _ in range(2):
-            with pytest.raises(ConnectionError):
-                await within(emitter.emit("e"))
-
-    def blocking() -> None:
-        with nuncio.sync.Emitter(url) as emitter, pytest.raises(ConnectionError):
-            emitter.emit("e")
-
-    await asyncio.to_thread(blocking)
 
 
 @run_async

@@ -45,28 +45,12 @@ def maker(request: pytest.FixtureRequest) -> str:
 @run_async
 async def test_redis_is_restarted(program: Any, maker: str) -> None:
     async with Redis(program("redis-server")) as redis, two(redis, maker) as pair:
-        told: list[str] = []
-        pair.adapter().on("unhealthy", lambda error: told.append(type(error).__name__))
-        pair.adapter().on("healthy", lambda: told.append("healthy"))
+        told = pair.health()
         await pair.reaches("before")
         await redis.stop()
-        await eventually(lambda: not pair.adapter().healthy)
-        pair.one.emit("e", 1)
-        assert pair.ada.take() == ['2["e",1]']
-        with pytest.raises(ClusterUnavailable) as caught:
-            await pair.one.timeout(0.1).fetch_sockets()
-        assert caught.value.responses == [pair.ada.socket]
-        with pytest.raises(AckTimeout):
-            await pair.one.server_side_emit_with_ack("x", timeout=0.1)
-        asked = asyncio.ensure_future(pair.one.timeout(0.3).emit_with_ack("q"))
-        await eventually(lambda: any("q" in str(one) for one in pair.ada.wire.messages))
-        packet = next(one for one in pair.ada.take() if "q" in str(one))
-        pair.ada.send(f'3{str(packet)[1 : str(packet).index("[")]}["here"]')
-        with pytest.raises(AckTimeout) as missed:
-            await within(asked)
-        assert missed.value.responses == ["here"]
+        await pair.is_alone()
         await redis.start()
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        await pair.back()
         await pair.reaches("after")
         assert told[0] == "ConnectionError"
         assert told[-1] == "healthy"
@@ -81,7 +65,7 @@ async def test_connections_to_redis_are_cut(program: Any, maker: str) -> None:
         await redis.kill_connections("pubsub")
         await redis.kill_connections("normal")
         await eventually(lambda: pair.adapter().stats()["losses"] > losses)
-        await eventually(lambda: pair.adapter().healthy and pair.adapter(pair.two).healthy)
+        await pair.back()
         await pair.reaches("after")
         # Once for each server and namespace, or everybody would wait for somebody who is not there.
         assert len(await pair.one.fetch_sockets()) == 2
@@ -145,14 +129,8 @@ async def test_a_server_does_not_start_without_redis() -> None:
 @run_async
 async def test_a_server_leaves_and_may_start_again(program: Any, maker: str) -> None:
     async with Redis(program("redis-server")) as redis, two(redis, maker) as pair:
-        await pair.reaches("e")
-        pair.two.emit("last words")
-        await pair.two.close(0.2)
-        await eventually(lambda: '2["last words"]' in pair.ada.take())
-        await until(pair.adapter().server_count, 1)
-        assert await pair.one.fetch_sockets() == [pair.ada.socket]
-        await pair.two.engine.start()
-        await until(pair.adapter().server_count, 2)
+        await pair.second_leaves()
+        await pair.second_returns()
 
 
 @run_async

@@ -13,7 +13,7 @@ from tests.support.aio import eventually, run_async, within
 from tests.support.nodeserver import NodeHome
 from tests.support.rawclient import Closed
 from tests.support.redis import Redis
-from tests.support.wanderer import Wanderer, arrival
+from tests.support.wanderer import Wanderer
 
 
 @run_async
@@ -22,7 +22,7 @@ async def test_what_a_stream_has_forgotten_cannot_be_recovered(
 ) -> None:
     async with scene(home, redis, "trimmed") as servers:
         place = await servers.ours()
-        client = await arrival(place.port)
+        client = await servers.arrival(place)
         await place.emit("e", 1)
         await client.next()
         await place.loses(client)
@@ -38,7 +38,7 @@ async def test_what_a_stream_has_forgotten_cannot_be_recovered(
 async def test_nobody_waits_for_redis(home: NodeHome, program: Any) -> None:
     async with Redis(program("redis-server")) as redis, scene(home, redis, "away") as servers:
         place = await servers.ours()
-        client = await arrival(place.port)
+        client = await servers.arrival(place)
         redis.freeze()
         sent = place.io.emit("e", "frozen")
         assert await client.next() == ["e", "frozen"]
@@ -62,7 +62,7 @@ async def test_a_client_whose_data_cannot_be_sent_begins_afresh(
 ) -> None:
     async with scene(home, redis, "unsendable") as servers:
         place = await servers.ours()
-        client = await arrival(place.port)
+        client = await servers.arrival(place)
         sid = client.sid
         await place.set_data(sid, object())
         await place.loses(client)

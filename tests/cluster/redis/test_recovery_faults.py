@@ -64,15 +64,13 @@ async def test_who_was_given_an_event_before_redis_had_it_is_not_given_it_again(
 ) -> None:
     async with Redis(program("redis-server")) as redis, scene(home, redis, "early") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         await first.emit("e", 0)
         assert await client.next() == ["e", 0]
         redis.freeze()
         first.io.emit("e", 1)
         assert await client.next() == ["e", 1]
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         first.io.emit("e", 2)
         redis.thaw()
         assert await client.come_back(second.port) == [["e", 2]]
@@ -103,8 +101,7 @@ async def test_what_was_promised_and_lost_with_a_connection_to_redis_is_added_ag
         assert await redis.command("XLEN", "again") == 5
         assert [(await other.next())[1] for _ in range(3)] == [1, 2, 3]
         # Nor does anybody get them twice who comes back.
-        client.lose()
-        await first.gone(client.sid)
+        await first.loses(client)
         missed = await client.come_back(lonely.port)
         assert [event for event in missed if event[1] > 3] == []
         for one in (client, other):
@@ -118,8 +115,7 @@ async def test_what_redis_did_not_take_is_added_when_it_is_there_again(
     async with scene(home, redis, "taken") as servers, FaultProxy(redis.port) as way:
         first = await servers.ours()
         lonely = await servers.ours(servers.adapter(f"redis://127.0.0.1:{way.port}"))
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         way.stall()
         promise(lonely.io, 1, 2)
         links = adapter_of(lonely).bus._links
@@ -136,13 +132,11 @@ async def test_a_client_that_is_lost_while_it_is_let_in_may_come_back(
 ) -> None:
     async with Redis(program("redis-server")) as redis, scene(home, redis, "let-in") as servers:
         first, second = await servers.ours(), await servers.ours()
-        client = Wanderer()
-        await client.connect(first.port)
+        client = await servers.arrival(first)
         sid = client.sid
         await first.emit("e", 1)
         await client.next()
-        client.lose()
-        await first.gone(sid)
+        await first.loses(client)
         await first.emit("e", 2)
         promise(first.io, 3)
         await until(lambda: redis.command("XLEN", "let-in"), 3)
@@ -172,8 +166,7 @@ async def test_a_client_that_asks_twice_at_once_is_let_in_over_the_later_connect
         sid = client.sid
         await first.emit("e", 1)
         await client.next()
-        client.lose()
-        await first.gone(sid)
+        await first.loses(client)
         await first.emit("e", 2)
         redis.freeze()
         await hasty.begin(first.port, pid=client.pid, offset=client.offset)
@@ -199,8 +192,7 @@ async def test_who_was_looked_for_in_vain_while_redis_said_nothing_may_come_back
         sid = client.sid
         await place.emit("e", 1)
         await client.next()
-        client.lose()
-        await place.gone(sid)
+        await place.loses(client)
         await until(lambda: redis.command("EXISTS", f"sio:session:{client.pid}"), 1)
         redis.freeze()
         # Nobody can wait so long, so it is another client.
@@ -226,8 +218,7 @@ async def test_what_others_were_given_early_is_for_who_comes_back_before_it_is_r
         await place.emit("e", 1)
         for one in (client, other):
             await one.next()
-        client.lose()
-        await place.gone(client.sid)
+        await place.loses(client)
         redis.freeze()
         place.io.emit("e", 2)
         assert await other.next() == ["e", 2]
