@@ -23,6 +23,7 @@ from nuncio.cluster.values import (
     may_hold_dates,
     to_json,
     to_msgpack,
+    well_formed,
 )
 from nuncio.errors import PacketError
 from nuncio.protocol.json import dumps
@@ -109,26 +110,27 @@ def _message(value: object, data: bytes) -> ClusterMessage:
 # Entries of streams.
 
 
-def to_fields(message: ClusterMessage, plain_only: bool = False) -> list[str]:
+def to_fields(message: ClusterMessage, plain_only: bool = False) -> list[bytes]:
     """A message as the fields of an entry, names and values in turn.
 
     Args:
         message: the message.
         plain_only: write no MessagePack: binary stands as Node's Buffers.
     """
-    fields = ["uid", message.uid, "nsp", message.nsp, "type", str(int(message.type))]
+    nsp = well_formed(message.nsp).encode()
+    fields = [b"uid", message.uid.encode(), b"nsp", nsp, b"type", b"%d" % message.type]
     if message.data is not None:
-        fields += ["data", _text(message, plain_only)]
+        fields += [b"data", _text(message, plain_only)]
     return fields
 
 
-def _text(message: ClusterMessage, plain_only: bool) -> str:
+def _text(message: ClusterMessage, plain_only: bool) -> bytes:
     data = message.data
     if plain_only or message.type not in _MAY_HOLD_BINARY:
-        return to_json(data).decode()
+        return to_json(data)
     if _is_binary(message):
-        return base64.b64encode(to_msgpack(data)).decode()
-    return dumps(data).decode()
+        return base64.b64encode(to_msgpack(data))
+    return dumps(data)
 
 
 def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:

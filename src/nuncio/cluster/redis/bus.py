@@ -187,7 +187,7 @@ class Bus(LineBus):
 
     def _failed(self, command: Command, error: Exception) -> None:
         self.failed += 1
-        logger.debug("%s failed: %s", command.args[0], error)
+        logger.debug("%s failed: %s", command.name, error)
 
     def _moved(self, command: Command) -> None:
         if command.moves > _MOST_MOVES:

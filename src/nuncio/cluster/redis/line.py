@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 from nuncio.cluster import line
 from nuncio.cluster.line import PULSE_SECONDS as PULSE_SECONDS
@@ -17,21 +17,26 @@ class Line(line.DialledLine):
     engine = "Redis"
 
 
-def packed(commands: Iterable[tuple[Any, ...]]) -> bytes:
-    """Commands as Redis reads them.
-
-    redis-py's own way knows more kinds of arguments, and takes much longer.
-
-    Args:
-        commands: the name and the arguments of each, as bytes, text or integers.
-    """
-    parts: list[bytes] = []
-    for command in commands:
-        parts.append(b"*%d\r\n" % len(command))
-        for part in command:
-            data = part if isinstance(part, bytes) else str(part).encode()
-            parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+def _packed(command: tuple[Any, ...]) -> bytes:
+    parts = [b"*%d\r\n" % len(command)]
+    for part in command:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
     return b"".join(parts)
+
+
+def _quickest() -> Callable[[tuple[Any, ...]], bytes]:
+    try:
+        import hiredis
+    except ImportError:
+        return _packed
+    found: Any = hiredis.pack_command
+    return cast("Callable[[tuple[Any, ...]], bytes]", found)
+
+
+# Makes of a command what Redis reads. It is a name and arguments: bytes, text or integers. redis-py
+# knows more kinds of arguments, and takes much longer.
+packed: Final = _quickest()
 
 
 def as_connection_error(error: BaseException) -> ConnectionError:

@@ -30,7 +30,7 @@ ANSWER_SECONDS: Final = 5.0
 _MOST_BYTES: Final = 1 << 20
 _MOST_COMMANDS: Final = 1000
 
-# What a command costs beside its arguments.
+# What a command costs beside its bytes.
 _OVERHEAD: Final = 100
 
 
@@ -39,13 +39,14 @@ class Command(Order):
 
     Attributes:
         key: what decides which of Redis' servers it goes to; empty for any.
-        args: its name and arguments.
+        name: its own.
+        data: it, as Redis reads it.
         again: its name and arguments if it may be sent once more, when a connection is lost before
             the answer came; None when it may not.
         moves: how often it was sent to the wrong server.
     """
 
-    __slots__ = ("again", "args", "key", "moves")
+    __slots__ = ("again", "data", "key", "moves", "name")
 
     def __init__(
         self,
@@ -54,15 +55,13 @@ class Command(Order):
         answer: asyncio.Future[Any] | None = None,
         again: tuple[Any, ...] | None = None,
     ) -> None:
+        data = packed(args)
         self.key = key
-        self.args = args
+        self.name = args[0]
+        self.data = data
         self.answer = answer
         self.again = again
-        size = _OVERHEAD
-        for arg in args:
-            if isinstance(arg, (str, bytes)):
-                size += len(arg)
-        self.size = size
+        self.size = len(data) + _OVERHEAD
         self.moves = 0
 
 
@@ -127,7 +126,7 @@ class Link(Line):
             batch = self._take()
             if not batch:
                 continue
-            data = packed([command.args for command in batch])
+            data = b"".join([command.data for command in batch])
             if not self._sent:
                 self._heard_at = asyncio.get_running_loop().time()
             self._sent.extend(batch)
@@ -187,7 +186,7 @@ class Link(Line):
         self._sent.clear()
         for command in reversed(sent):
             if command.again is not None:
-                command.args = command.again
+                command.data = packed(command.again)
                 self._queue.appendleft(command)
                 self._queued_bytes += command.size
         for command in sent:

@@ -94,5 +94,5 @@ def order(id: str) -> tuple[int, int]:
 
 
 async def _command(connection: Any, *args: Any) -> Any:
-    await connection.send_packed_command(packed([args]), check_health=False)
+    await connection.send_packed_command(packed(args), check_health=False)
     return await connection.read_response(disable_decoding=True, timeout=math.inf)

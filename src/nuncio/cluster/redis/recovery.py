@@ -27,8 +27,8 @@ _MOST_PARTS: Final = MOST_MISSED // _PART
 
 # An entry's number at the server that added it, which knows its own by that; and the mark of an
 # entry whose event may be there already.
-_NUMBER: Final = "n"
-_AGAIN: Final = "again"
+_NUMBER: Final = b"n"
+_AGAIN: Final = b"again"
 
 _LONGEST: Final = 18
 
@@ -58,8 +58,8 @@ class RecoveringAdapter(LoggedAdapter, StreamsAdapter):
     ) -> asyncio.Future[Any]:
         """See `LoggedAdapter.append`."""
         fields = envelope.to_fields(message, self.settings.only_plaintext)
-        fields += [_NUMBER, str(number)]
-        again = self.entry([*fields, _AGAIN, "1"]) if promised else None
+        fields += [_NUMBER, b"%d" % number]
+        again = self.entry([*fields, _AGAIN, b"1"]) if promised else None
         return self.bus.call(self.stream, *self.entry(fields), again=again)
 
     def entry_read(self, id: str, fields: Fields) -> None:
@@ -76,13 +76,13 @@ class RecoveringAdapter(LoggedAdapter, StreamsAdapter):
 
     def origin_of(self, entry: Any) -> Origin:
         """See `LoggedAdapter.origin_of`."""
-        number = entry.get(_NUMBER.encode(), b"")
+        number = entry.get(_NUMBER, b"")
         valid = number.isdigit() and len(number) <= _LONGEST
         return Origin(entry.get(b"uid", b"").decode(errors="replace"), int(number) if valid else 0)
 
     def is_repeated(self, position: int, entry: Any) -> bool:
         """See `LoggedAdapter.is_repeated`."""
-        again = _AGAIN.encode() in entry
+        again = _AGAIN in entry
         return self._repeated.is_known(position, self.origin_of(entry), again)
 
     def message_of(self, entry: Any) -> ClusterMessage:

@@ -23,7 +23,7 @@ from nuncio.errors import PacketError
 from nuncio.options import seconds, whole
 
 # The field of an entry that vouches for all others.
-SIGNATURE: Final = "sig"
+SIGNATURE: Final = b"sig"
 
 _TO_STREAM = (Kind.BROADCAST, Kind.SOCKETS_JOIN, Kind.SOCKETS_LEAVE, Kind.DISCONNECT_SOCKETS)
 
@@ -106,15 +106,12 @@ class RedisStreamsAdapter(RedisFactory):
         stream = stream_of(self.stream_name, self.stream_count, message.nsp)
         return stream, self.entry(stream, envelope.to_fields(message, self.only_plaintext))
 
-    def entry(self, stream: str, fields: list[str]) -> tuple[Any, ...]:
+    def entry(self, stream: str, fields: list[bytes]) -> tuple[Any, ...]:
         """The command that adds an entry to a stream."""
-        limit = str(self.max_len)
-        written = [well_formed(one) for one in fields]
         if self.signer.signs:
-            told = mapped([one.encode() for one in written])
-            signature = self.signer.signature(_all_of(told), self.place("stream", stream.encode()))
-            written += [SIGNATURE, signature.decode()]
-        return ("XADD", stream, "MAXLEN", "~", limit, "*", *written)
+            place = self.place("stream", stream.encode())
+            fields = [*fields, SIGNATURE, self.signer.signature(_all_of(mapped(fields)), place)]
+        return ("XADD", stream, "MAXLEN", "~", self.max_len, "*", *fields)
 
     def verify_entry(self, stream: str, fields: Fields) -> None:
         """Look whether an entry was added by somebody who knows the secret, if there is one.
@@ -123,8 +120,8 @@ class RedisStreamsAdapter(RedisFactory):
             PacketError: when it was not.
         """
         if self.signer.signs:
-            told = {name: value for name, value in fields.items() if name != SIGNATURE.encode()}
-            signature = fields.get(SIGNATURE.encode(), b"")
+            told = {name: value for name, value in fields.items() if name != SIGNATURE}
+            signature = fields.get(SIGNATURE, b"")
             self.signer.check(signature, _all_of(told), self.place("stream", stream.encode()))
 
 
@@ -183,7 +180,7 @@ class StreamsAdapter(BusAdapter):
         else:
             self._post(self._main, message)
 
-    def entry(self, fields: list[str]) -> tuple[Any, ...]:
+    def entry(self, fields: list[bytes]) -> tuple[Any, ...]:
         """The command that adds an entry to the stream."""
         return self.settings.entry(self.stream, fields)
 

@@ -157,7 +157,7 @@ class Subscriber(Line):
                     if heard == self._heard:
                         raise ConnectionError("Redis does not answer") from None
                     heard = self._heard
-                    ping = packed([("PING",)])
+                    ping = packed(("PING",))
                     await connection.send_packed_command(ping, check_health=False)
                     continue
             changes, self._changes = self._changes, []
@@ -165,7 +165,8 @@ class Subscriber(Line):
 
     async def _send(self, connection: Any, changes: list[tuple[str, bytes]]) -> None:
         self._asked += [(word, channel) for word, channel in changes if word in _UNSUBSCRIBE]
-        await connection.send_packed_command(packed(changes), check_health=False)
+        written = b"".join([packed(change) for change in changes])
+        await connection.send_packed_command(written, check_health=False)
 
     async def _receive(self, connection: Any) -> None:
         exceptions = self._exceptions
