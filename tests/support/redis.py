@@ -16,10 +16,20 @@ import signal
 import tempfile
 from typing import Any, Self
 
+import hiredis
 import redis.asyncio
 
+from nuncio.cluster.redis.line import packed
 from tests.support.aio import DEADLINE, within
 from tests.support.ports import free_port
+
+
+def read_command(command: tuple[Any, ...]) -> list[bytes]:
+    """The parts of a command as Redis reads them."""
+    reader = hiredis.Reader()
+    reader.feed(packed(command))
+    found: Any = reader.gets()
+    return list(found)
 
 
 class Redis:

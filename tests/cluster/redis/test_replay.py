@@ -15,6 +15,7 @@ from tests.cluster.acting import act
 from tests.cluster.cases import people, settled
 from tests.cluster.replaying import Said, Stage, replay
 from tests.support.aio import run_async
+from tests.support.redis import read_command
 
 MAKERS: dict[str, Any] = {
     "redis-classic": RedisAdapter("redis://localhost"),
@@ -148,10 +149,10 @@ class RedisStage(Stage):
             self.bus.publish(channel, self.ours(bytes.fromhex(one["payload_hex"])))
 
 
-def _said(command: str, *args: Any) -> Said:
+def _said(*args: Any) -> Said:
     """The last argument is what is said; the others say where."""
-    data = args[-1] if isinstance(args[-1], bytes) else args[-1].encode()
-    return command, " ".join(args[:-1]), data.hex()
+    command, *where, data = read_command(args)
+    return command.decode(), b" ".join(where).decode(), data.hex()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['adapter']}-{case['action']}")

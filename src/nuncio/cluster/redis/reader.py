@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from nuncio.cluster.redis.line import Changed, Line, packed
+from nuncio.cluster.redis.line import Changed, Line, first_failure, packed
 from nuncio.cluster.session_wire import START
 
 logger = logging.getLogger("nuncio.cluster")
@@ -50,6 +50,7 @@ class StreamReader(Line):
         self._count = count
         self._block = block
         self.position = ""
+        self._heard_at = 0.0
 
     async def begin(self, connection: Any) -> None:
         """See `Line.begin`: at first from the end of the stream, then from where it was."""
@@ -61,19 +62,36 @@ class StreamReader(Line):
 
     async def use(self, connection: Any) -> None:
         """See `Line.use`."""
+        self._heard_at = asyncio.get_running_loop().time()
+        await first_failure(self._read(connection), self._watch())
+
+    async def _read(self, connection: Any) -> None:
+        loop = asyncio.get_running_loop()
         block = max(round(self._block * 1000), 1)
         while True:
-            async with asyncio.timeout(self._block + _GRACE_SECONDS):
-                found = await _command(
-                    connection,
-                    *("XREAD", "COUNT", self._count, "BLOCK", block),
-                    *("STREAMS", self._stream, self.position),
-                )
+            found = await _command(
+                connection,
+                *("XREAD", "COUNT", self._count, "BLOCK", block),
+                *("STREAMS", self._stream, self.position),
+            )
+            self._heard_at = loop.time()
             for _, entries in found or ():
                 for id, fields in entries:
                     self.position = id.decode()
                     if fields is not None:
                         self._take(self.position, fields)
+
+            # What this turn of the loop adds to the stream itself is read with what others add.
+            await asyncio.sleep(0)
+
+    async def _watch(self) -> None:
+        """Notice when Redis says nothing any longer: it was to answer when it had waited enough."""
+        loop = asyncio.get_running_loop()
+        longest = self._block + _GRACE_SECONDS
+        while True:
+            await asyncio.sleep(longest / 4)
+            if loop.time() - self._heard_at > longest:
+                raise ConnectionError("Redis does not answer")
 
     def _take(self, id: str, fields: list[bytes]) -> None:
         try:
