@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from nuncio.cluster import envelope
+from nuncio.cluster.glance import rooms_of_entry, rooms_of_message
 from nuncio.cluster.messages import (
     SHAPES,
     Broadcast,
@@ -106,9 +107,9 @@ def glance(message: ClusterMessage) -> list[Any]:
     (found,) = {
         json.dumps(rooms)
         for rooms in (
-            envelope.rooms_of_entry(entry(message)),
-            envelope.rooms_of_message(envelope.encode(message)),
-            envelope.rooms_of_message(envelope.encode_packed(message)),
+            rooms_of_entry(entry(message)),
+            rooms_of_message(envelope.encode(message)),
+            rooms_of_message(envelope.encode_packed(message)),
         )
     }
     rooms: list[Any] = json.loads(found)
@@ -154,10 +155,10 @@ def test_whom_a_message_is_for_is_seen_at_a_glance(argument: Any) -> None:
 def test_what_a_glance_does_not_tell_is_read(change: dict[bytes, bytes]) -> None:
     told = Broadcast(packet={"type": 2, "data": ["e"]}, opts=Options(["a"]))
     fields = entry(ClusterMessage("u", "/", Kind.BROADCAST, told))
-    assert envelope.rooms_of_entry(fields) == ["a"]
-    assert envelope.rooms_of_entry(fields | change) == []
+    assert rooms_of_entry(fields) == ["a"]
+    assert rooms_of_entry(fields | change) == []
 
 
 @pytest.mark.parametrize("data", [*GARBAGE, b'{"type":"3"}', b'{"type":3,"data":5}'])
 def test_what_is_no_message_is_for_nobody_known(data: bytes) -> None:
-    assert envelope.rooms_of_message(data) == []
+    assert rooms_of_message(data) == []

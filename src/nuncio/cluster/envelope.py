@@ -1,7 +1,7 @@
-"""The messages of most official adapters as bytes: a map of `type`, `data`, `uid` and `nsp`.
+"""The messages of most official adapters as bytes: a map of four things. [compiled]
 
-The sharded adapter of Redis sends it whole, as JSON or as MessagePack. In streams it is an entry
-with those four fields, and its `data` is text.
+They are `type`, `data`, `uid` and `nsp`. The sharded adapter of Redis sends the map whole, as JSON
+or as MessagePack. In streams it is an entry with those four fields, and its `data` is text.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind
-from nuncio.cluster.rooms import Room
+from nuncio.cluster.messages import Broadcast, ClusterMessage, Envelope, Kind
 from nuncio.cluster.values import (
     converted,
     from_bytes,
@@ -39,23 +36,9 @@ _MAY_HOLD_BINARY: Final = frozenset(
     )
 )
 
-# These say whom they are for.
-_FOR_ROOMS: Final = frozenset(
-    (Kind.BROADCAST, Kind.SOCKETS_JOIN, Kind.SOCKETS_LEAVE, Kind.DISCONNECT_SOCKETS)
-)
 
-
-class _Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """In the order in which Node writes it."""
-
-    type: int
-    data: Any = None
-    uid: str
-    nsp: str
-
-
-def _envelope(message: ClusterMessage) -> _Envelope:
-    return _Envelope(type=int(message.type), data=message.data, uid=message.uid, nsp=message.nsp)
+def _envelope(message: ClusterMessage) -> Envelope:
+    return Envelope(type=int(message.type), data=message.data, uid=message.uid, nsp=message.nsp)
 
 
 def _is_binary(message: ClusterMessage) -> bool:
@@ -152,65 +135,3 @@ def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:
     except (KeyError, ValueError, binascii.Error) as error:
         raise PacketError(f"an entry that is no message: {error!r}") from error
     return ClusterMessage(uid, nsp, kind, data, dated)
-
-
-# Whom a message is for, at a glance.
-
-
-class _Recipients(msgspec.Struct):
-    rooms: list[Room] | None = None
-
-
-class _Glance(msgspec.Struct, rename={"request": "requestId"}):
-    """What of a message's data says whom it is for; the rest is passed over."""
-
-    opts: _Recipients | None = None
-    request: Any = None
-
-    @property
-    def rooms(self) -> list[Room]:
-        """None where it may be for everybody, and where an answer is wanted in any case."""
-        if self.request is not None or self.opts is None:
-            return []
-        return self.opts.rooms or []
-
-
-class _EnvelopeGlance(msgspec.Struct):
-    type: int
-    data: _Glance | None = None
-
-
-_of_data = (msgspec.json.Decoder(_Glance), msgspec.msgpack.Decoder(_Glance))
-_of_message = (msgspec.json.Decoder(_EnvelopeGlance), msgspec.msgpack.Decoder(_EnvelopeGlance))
-
-
-def _glance(data: bytes, decoders: Any) -> Any:
-    try:
-        return decoders[data[:1] != b"{"].decode(data)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return None
-
-
-def rooms_of_message(data: bytes) -> list[Room]:
-    """The rooms that a message is for, without reading the rest of it.
-
-    Returns:
-        Nothing where it may be for everybody, and where only reading it will tell.
-    """
-    told: _EnvelopeGlance | None = _glance(data, _of_message)
-    if told is None or told.data is None or told.type not in _FOR_ROOMS:
-        return []
-    return told.data.rooms
-
-
-def rooms_of_entry(fields: Mapping[bytes, bytes]) -> list[Room]:
-    """As `rooms_of_message`, of an entry."""
-    kind, text = fields.get(b"type", b""), fields.get(b"data", b"")
-    if not kind.isdigit() or int(kind[:2]) not in _FOR_ROOMS:
-        return []
-    try:
-        packed = text if text[:1] == b"{" else base64.b64decode(text)
-    except binascii.Error:
-        return []
-    told: _Glance | None = _glance(packed, _of_data)
-    return [] if told is None else told.rooms

@@ -63,6 +63,10 @@ class Flags(msgspec.Struct, omit_defaults=True):
     data: Any = None
 
 
+# Of most operations nothing else is said.
+_USUAL: Final = Flags()
+
+
 class Options(msgspec.Struct, rename={"excepted": "except"}):
     """Recipients and flags of an operation. Some servers write null for nothing."""
 
@@ -171,6 +175,15 @@ class ClusterMessage(msgspec.Struct, omit_defaults=True):
     dated: bool = False
 
 
+class Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A message in the order in which Node writes it."""
+
+    type: int
+    data: Any = None
+    uid: str
+    nsp: str
+
+
 # What the data of each kind of message is.
 SHAPES: Final[dict[int, type[msgspec.Struct]]] = {
     Kind.BROADCAST: Broadcast,
@@ -220,7 +233,7 @@ def from_wire(options: Options) -> BroadcastOptions:
     """
     found = BroadcastOptions(frozenset(options.rooms or ()), frozenset(options.excepted or ()))
     flags = options.flags
-    if flags is None:
+    if flags is None or flags == _USUAL:
         return found
     found.volatile = bool(flags.volatile)
     found.compress = flags.compress is None or bool(flags.compress)

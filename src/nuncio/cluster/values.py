@@ -1,4 +1,4 @@
-"""Values on their way between servers: as JSON or MessagePack, and what each of them can hold.
+"""Values between servers: as JSON or MessagePack, and what each of them can hold. [compiled]
 
 JavaScript servers choose between the two by whether there is something binary, so this does, too.
 Where a format of theirs knows JSON only, binary stands as Node writes a Buffer there.

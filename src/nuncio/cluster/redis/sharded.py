@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from nuncio.cluster import envelope
 from nuncio.cluster.following import FollowingAdapter
+from nuncio.cluster.glance import rooms_of_message
 from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.cluster.redis.adapter import OUTGOING_BYTES, BusAdapter, RedisFactory
 from nuncio.cluster.redis.bus import Bus
@@ -133,7 +134,7 @@ class ShardedAdapter(FollowingAdapter, BusAdapter):
     def _arrived(self, channel: bytes, data: bytes) -> None:
         try:
             data = self._settings.verified(channel, data)
-            if self.pass_over(envelope.rooms_of_message(data)):
+            if self.pass_over(rooms_of_message(data)):
                 return
             message = envelope.decode(data)
         except PacketError as error:

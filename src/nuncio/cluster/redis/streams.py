@@ -10,6 +10,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from nuncio.cluster import envelope
+from nuncio.cluster.glance import rooms_of_entry
 from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.cluster.redis.adapter import OUTGOING_BYTES, BusAdapter, RedisFactory
 from nuncio.cluster.redis.bus import Bus
@@ -222,7 +223,7 @@ class StreamsAdapter(BusAdapter):
         """An entry of a server of this cluster, or an emitter."""
         if fields.get(b"uid") == self.uid.encode():
             return
-        if self.pass_over(envelope.rooms_of_entry(fields)):
+        if self.pass_over(rooms_of_entry(fields)):
             return
         try:
             message = envelope.from_fields(fields)
