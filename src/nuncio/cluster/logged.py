@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import functools
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -28,7 +27,6 @@ import msgspec
 from nuncio.cluster import session_wire
 from nuncio.cluster.away import Away
 from nuncio.cluster.base import ClusterAdapter
-from nuncio.cluster.line import seen
 from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind, from_wire, to_wire
 from nuncio.cluster.numbered import Early, Numbered, Origin
 from nuncio.cluster.options import BroadcastOptions
@@ -39,6 +37,7 @@ from nuncio.cluster.replay import Replay
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.session_wire import BESIDE, START, id_of, position_of
 from nuncio.cluster.travel import first_id, shape
+from nuncio.cluster.underway import Underway
 from nuncio.cluster.values import plain
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import AckTimeout, LimitExceeded, PacketError
@@ -90,10 +89,7 @@ class LoggedAdapter(ClusterAdapter):
         # Of clients that are looked for, and of those that were found, by their secrets.
         self._looking: set[Replay] = set()
         self._replays: dict[str, Replay] = {}
-        # Sessions on their way from the bus, and to it.
-        self._taking: dict[str, asyncio.Task[session_wire.Session | None]] = {}
-        self._takings: set[asyncio.Task[session_wire.Session | None]] = set()
-        self._keeping: dict[str, asyncio.Future[Any]] = {}
+        self._underway = Underway(self._store, self.retrieve, lambda: self.reachable)
         self._away = Away(self._duration, recovery.max_sessions, self._expired)
         nsp.on_server(_LET_GO, self._let_go)
 
@@ -217,6 +213,9 @@ class LoggedAdapter(ClusterAdapter):
     def store(self, told: session_wire.Session, seconds: float) -> asyncio.Future[Any]:
         """Keep a client's session for so long; see `keep_session`."""
         return self.keep_session(told.pid, session_wire.encode(told), seconds)
+
+    def _store(self, told: session_wire.Session) -> asyncio.Future[Any]:
+        return self.store(told, self._duration + GRACE_SECONDS)
 
     async def retrieve(self, pid: str, by: str = "") -> session_wire.Session | None:
         """Take a client's session; see `take_session`.
@@ -395,18 +394,8 @@ class LoggedAdapter(ClusterAdapter):
             # It was lost again before it was told what it had missed.
             replay.end()
             told.left, told.early = self.offset_at(replay.left), replay.early
-        self._keep(told)
+        self._underway.keep(told)
         self._away.add(session, told.by)
-
-    def _keep(self, told: session_wire.Session) -> None:
-        pid, keeping = told.pid, self.store(told, self._duration + GRACE_SECONDS)
-
-        def kept(_: object) -> None:
-            if self._keeping.get(pid) is keeping:
-                del self._keeping[pid]
-
-        self._keeping[pid] = keeping
-        keeping.add_done_callback(kept)
 
     def _expired(self, session: SavedSession, by: str) -> None:
         self.nsp.server.spawn(self._give_up(session, by))
@@ -472,10 +461,10 @@ class LoggedAdapter(ClusterAdapter):
         return replay
 
     async def _found(self, pid: str, offset: str, replay: Replay) -> SavedSession | None:
-        told = await self._taken(pid)
+        told = await self._underway.take(pid)
         if told is None:
             await self._have_it_let_go(pid)
-            told = await self._taken(pid)
+            told = await self._underway.take(pid)
         here = self._away.take(pid, "" if told is None else told.by)
         if told is None:
             return None
@@ -486,7 +475,7 @@ class LoggedAdapter(ClusterAdapter):
             after, entries = await self.read_for(told, place, bool(offset) and not beside)
         except (ConnectionError, asyncio.CancelledError):
             # The bus has gone away meanwhile, or the server ends. The client may try again.
-            self._keep(kept)
+            self._underway.keep(kept)
             if here is not None:
                 self._away.add(here, kept.by)
             raise
@@ -505,35 +494,6 @@ class LoggedAdapter(ClusterAdapter):
         replay.begin(after, position_of(told.left or START), entries, early)
         return session
 
-    async def _taken(self, pid: str) -> session_wire.Session | None:
-        """What the bus has of a client, which it has no longer then."""
-        keeping = self._keeping.get(pid)
-        if keeping is not None and self.reachable:
-            await asyncio.wait((keeping,))
-        taking = asyncio.ensure_future(self.retrieve(pid))
-
-        def taken(_: object) -> None:
-            self._takings.discard(taking)
-            if self._taking.get(pid) is taking:
-                del self._taking[pid]
-
-        self._taking[pid] = taking
-        self._takings.add(taking)
-        taking.add_done_callback(taken)
-        taking.add_done_callback(seen)
-        try:
-            return await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            # It was waited for long enough, and the bus may hand it over none the less.
-            taking.add_done_callback(functools.partial(self._give_back, pid))
-            raise
-
-    def _give_back(self, pid: str, taking: asyncio.Future[session_wire.Session | None]) -> None:
-        if not taking.cancelled() and taking.exception() is None:
-            told = taking.result()
-            if told is not None:
-                self._keep(told)
-
     async def _have_it_let_go(self, pid: str) -> None:
         """Have whoever holds a client keep it on the bus, as its connection there is dead.
 
@@ -547,21 +507,15 @@ class LoggedAdapter(ClusterAdapter):
         """A client is back, over another connection than it has here, if it has one."""
         if not isinstance(pid, str):
             return False
-        taking = self._taking.get(pid)
-        if taking is not None:
-            await asyncio.wait((taking,))
-            # Whoever asked for it goes on first.
-            await asyncio.sleep(0)
+        await self._underway.taken(pid)
         replay = self._replays.get(pid)
         if replay is not None:
             # It is being let in, over a connection that will turn out to be dead.
             await replay.ended.wait()
         held = bool(self._namespace.is_live(pid))
         self._namespace.take_over(pid)
-        keeping = self._keeping.get(pid)
-        if keeping is not None:
-            await asyncio.wait((keeping,))
-        return bool(held)
+        await self._underway.kept(pid)
+        return held
 
     def _promise_again(self, session: SavedSession, told: session_wire.Session) -> None:
         if not told.outbox:
