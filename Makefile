@@ -49,8 +49,8 @@ bench-transports: .venv/.done-package .venv/.done-test ## Measure the transports
 	@$(RUN) benchmarks/transports.py $(ARGS)
 
 .PHONY: chaos
-chaos: .venv/.done-package .venv/.done-test ## Put a cluster into a storm for SECONDS=180, with dice SEED=7
-	@NUNCIO_CHAOS_SECONDS=$(or $(SECONDS),180) NUNCIO_CHAOS_SEED=$(or $(SEED),7) $(RUN) -m pytest -p no:cacheprovider tests/chaos $(ARGS)
+chaos: .venv/.done-package .venv/.done-test ## Put clusters into a storm for SECONDS=180 each, with dice SEED=7, or those of one KIND=streams
+	@NUNCIO_CHAOS_SECONDS=$(or $(SECONDS),180) NUNCIO_CHAOS_SEED=$(or $(SEED),7) NUNCIO_CHAOS_KINDS=$(KIND) $(RUN) -m pytest -p no:cacheprovider tests/chaos $(ARGS)
 
 .PHONY: bench-cluster
 bench-cluster: .venv/.done-package .venv/.done-test benchmarks/sioload ## Measure clusters beside Node.js's, and workers (options in ARGS)

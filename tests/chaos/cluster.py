@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.chaos.balancer import Balancer
+from tests.chaos.buses import Bus
 from tests.chaos.kinds import Kind
 from tests.support.aio import eventually, within
 from tests.support.faults import FaultProxy
 from tests.support.ports import free_port
-from tests.support.redis import Redis
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +31,11 @@ _BAD = ("Traceback", "never retrieved", "never awaited", "unhandled")
 
 class Gone(Exception):
     """The server ended before it had answered."""
+
+
+def url(bus: Bus, port: int) -> str:
+    """A bus's address, by a port that leads to it."""
+    return f"{bus.scheme}://127.0.0.1:{port}"
 
 
 class Node:
@@ -49,12 +54,13 @@ class Node:
         running: whether it is to be asked.
     """
 
-    def __init__(self, name: str, kind: Kind, bus: Redis, log: Path, told: Told) -> None:
+    def __init__(self, name: str, kind: Kind, bus: Bus, log: Path, told: Told) -> None:
         self.name = name
         self.port = free_port()
         self.way = FaultProxy(bus.port)
         self.running = False
         self._kind = kind
+        self._url = url(bus, self.way.port)
         self._log = log
         self._told = told
         self._ids = itertools.count(1)
@@ -79,7 +85,7 @@ class Node:
         given = {
             "name": self.name,
             "kind": self._kind.name,
-            "url": f"redis://127.0.0.1:{self.way.port}",
+            "url": self._url,
             "port": self.port,
             "drain": drain,
         }
@@ -194,28 +200,32 @@ class Cluster:
 
     Args:
         kind: how the servers are joined.
-        redis: the path of redis-server.
+        program: the path of the bus's program.
         folder: for logs.
         told: see `Node`.
         dice: decide how a server ends that is told to.
-        size: how many servers.
 
     Attributes:
-        bus: their Redis, which keeps what it has taken.
+        bus: theirs.
         nodes: the servers.
         balancer: where clients connect.
     """
 
     def __init__(
-        self, kind: Kind, redis: str, folder: Path, told: Told, dice: random.Random, size: int = 3
+        self, kind: Kind, program: str, folder: Path, told: Told, dice: random.Random
     ) -> None:
-        self.bus = Redis(redis, appendonly="yes", appendfsync="always")
+        self.bus = kind.bus(program)
         self.nodes = [
             Node(f"node-{index}", kind, self.bus, folder / f"node-{index}.log", told)
-            for index in range(size)
+            for index in range(kind.size)
         ]
         self.balancer = Balancer([node.port for node in self.nodes])
         self._dice = dice
+
+    @property
+    def url(self) -> str:
+        """The bus's address."""
+        return url(self.bus, self.bus.port)
 
     @property
     def running(self) -> list[Node]:

@@ -1,6 +1,7 @@
 """The clusters that are put through the storm, and what each of them promises.
 
-A new kind is one more entry here: how its servers are joined, and what holds with it.
+A new kind is one more entry here: over which bus its servers are joined and how, and what holds
+with it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from nuncio.cluster import RedisAdapter, RedisStreamsAdapter
+from nuncio.cluster import NatsAdapter, RedisAdapter, RedisMeeting, RedisStreamsAdapter
+from tests.chaos.buses import NAME, Bus, JetStreamBus, RedisBus, StreamBus
 
-# The stream that is read to know what has been handed on, and in which order.
-STREAM = "chaos"
+# How a question ends that cannot be answered: where it is known that nobody can be asked, and where
+# it was asked in vain.
+UNAVAILABLE = "ClusterUnavailable"
+IN_VAIN = "ClusterTimeout"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,26 +25,68 @@ class Kind:
 
     Attributes:
         name: for the test's name, and for processes that are told which it is.
-        adapter: makes the adapter, given the bus's address.
+        bus: makes the bus, given the path of its program.
+        join: the servers' options by which they are joined, given the bus's address.
+        adapter: makes emitters' adapter, given the bus's address; None where there are none.
         keeps: whether what is emitted while a client is away is kept for it, on any server; and so
             whether it is promised.
+        size: how many servers there are.
+        silent: how a question ends while the bus says nothing.
+        away: how it ends while the bus is not there.
         options: more of the server's options.
     """
 
     name: str
-    adapter: Callable[[str], Any]
+    bus: type[Bus]
+    join: Callable[[str], dict[str, Any]]
+    adapter: Callable[[str], Any] | None
     keeps: bool
+    size: int = 3
+    silent: str = UNAVAILABLE
+    away: str = UNAVAILABLE
     options: dict[str, Any] = field(default_factory=dict)
 
 
-STREAMS = Kind(
+def _over(name: str, bus: type[Bus], adapter: Callable[[str], Any], **more: Any) -> Kind:
+    """Servers with an adapter, which emitters have, too."""
+    return Kind(name, bus, lambda url: {"adapter": adapter(url)}, adapter, **more)
+
+
+# With these nothing is lost, whatever happens to connections.
+LASTING = {"connection_state_recovery": True, "delivery": "at-least-once"}
+
+STREAMS = _over(
     "streams",
+    StreamBus,
     lambda url: RedisStreamsAdapter(
-        url, stream_name=STREAM, channel_prefix=STREAM, max_len=100_000, block_time=1.0
+        url, stream_name=NAME, channel_prefix=NAME, max_len=100_000, block_time=1.0
     ),
     keeps=True,
-    options={"connection_state_recovery": True, "delivery": "at-least-once"},
+    options=LASTING,
 )
-CLASSIC = Kind("classic", lambda url: RedisAdapter(url, key="chaos"), keeps=False)
+CLASSIC = _over("classic", RedisBus, lambda url: RedisAdapter(url, key=NAME), keeps=False)
 
-KINDS = {kind.name: kind for kind in (STREAMS, CLASSIC)}
+# Who is there is known by what they say, so silence is noticed late.
+JETSTREAM = _over(
+    "jetstream",
+    JetStreamBus,
+    lambda url: NatsAdapter(url, subject_prefix=NAME, stream=NAME),
+    keeps=True,
+    silent=IN_VAIN,
+    options=LASTING,
+)
+
+# Two machines of two workers each. What they say to each other waits for Redis, questions too.
+WORKERS = Kind(
+    "workers",
+    RedisBus,
+    lambda url: {"workers": RedisMeeting(url, prefix=NAME)},
+    None,
+    keeps=True,
+    size=4,
+    silent=IN_VAIN,
+    away=IN_VAIN,
+    options=LASTING,
+)
+
+KINDS = {kind.name: kind for kind in (STREAMS, CLASSIC, JETSTREAM, WORKERS)}

@@ -41,7 +41,7 @@ def make_server(name: str, kind: str, url: str) -> Server:
     """The application."""
     chosen = KINDS[kind]
     io = Server(
-        adapter=chosen.adapter(url),
+        **chosen.join(url),
         ping_interval=5.0,
         ping_timeout=10.0,
         presence={"beat": 0.5, "lost_after": 2.0, "leave_grace": 1.0},

@@ -11,6 +11,7 @@ from typing import Any
 from nuncio import ClientSocket
 from tests.chaos.cluster import Node
 from tests.chaos.crowd import listener
+from tests.chaos.kinds import IN_VAIN
 from tests.chaos.ledger import GONE, SENT
 from tests.chaos.trial import BOUND, Trial
 from tests.support.aio import eventually, within
@@ -43,7 +44,7 @@ async def deploy(trial: Trial, _: float) -> None:
     must, may = trial.ledger.phase(SENT), set[int]()
     if trial.kind.keeps:
         # What a server had read and not answered before it ended, it has handed on, too.
-        must |= set(await trial.handed_on())
+        must |= set().union(*await trial.handed_on(()))
         records = await trial.check_all(must, may)
         for record in records:
             assert len(record.spells) == 1, f"{record.name} began afresh: {record}"
@@ -82,18 +83,19 @@ async def kill(trial: Trial, _: float) -> None:
     sent = ledger.phase(SENT)
     records = await trial.crowd.records()
     if trial.kind.keeps:
-        order = await trial.handed_on()
-        must = set(order)
+        orders = await trial.handed_on(homes)
+        must = set().union(*orders)
         assert sent - of_victim <= must, f"not handed on: {ledger.words(sent - of_victim - must)}"
     else:
-        order, must = [], sent - of_victim
+        orders, must = [], sent - of_victim
     for record in records:
         if record.name not in names:
             assert record.losses == 0, f"{record.name} was not there, and lost its connection"
             ledger.check(record, must, of_victim)
         elif trial.kind.keeps:
             ledger.check(record, set(), must | of_victim)
-            ledger.check_gaps(record, order)
+            for order in orders:
+                ledger.check_gaps(record, order)
         else:
             ledger.check(record, set(), ledger.phase())
     trial.tally(records)
@@ -201,7 +203,7 @@ async def freeze(trial: Trial, seconds: float) -> None:
         trial.cluster.bus.freeze()
         try:
             await served(trial, sockets)
-            await bounded(sockets, "ClusterUnavailable")
+            await bounded(sockets, trial.kind.silent)
             await resting
         finally:
             trial.cluster.bus.thaw()
@@ -214,7 +216,7 @@ async def connections(trial: Trial, _: float) -> None:
     async with trial.phase("connections"):
         for _ in range(6):
             await some_time(trial, 0.1, 0.4)
-            await trial.cluster.bus.kill_connections(trial.dice.choice(("pubsub", "normal")))
+            await trial.cluster.bus.cut([node.way for node in trial.cluster.nodes], trial.dice)
             trial.counts["connections to the bus cut"] += 1
     await check_bus(trial, set())
 
@@ -229,7 +231,7 @@ async def forget(trial: Trial, seconds: float) -> None:
     """The bus is restarted, and has nothing any longer."""
     await _restart(trial, seconds, "forget", forget=True)
     # What it had taken and a server had not read yet is gone, except for that server's clients.
-    await check_bus(trial, trial.ledger.phase())
+    await check_bus(trial, trial.ledger.phase() if trial.cluster.bus.logs else set())
 
 
 async def _restart(trial: Trial, seconds: float, name: str, *, forget: bool) -> None:
@@ -242,7 +244,7 @@ async def _restart(trial: Trial, seconds: float, name: str, *, forget: bool) -> 
         if forget:
             bus.forget()
         await served(trial, sockets)
-        await bounded(sockets, "ClusterUnavailable")
+        await bounded(sockets, trial.kind.away)
         await resting
         await bus.start()
         trial.counts["restarts of the bus"] += 1
@@ -262,8 +264,8 @@ async def partition(trial: Trial, seconds: float) -> None:
         resting = asyncio.ensure_future(asyncio.sleep(seconds))
         lonely.way.stall()
         await served(trial, sockets)
-        await bounded([lonely], "ClusterUnavailable")
-        await bounded(others, "ClusterTimeout")
+        await bounded([lonely], trial.kind.silent)
+        await bounded(others, IN_VAIN)
         await resting
         trial.counts["partitions"] += 1
         lonely.way.resume()

@@ -7,16 +7,14 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import nuncio
-from nuncio.cluster import envelope
-from nuncio.cluster.messages import Kind as MessageKind
 from tests.chaos.cluster import Cluster, Gone, Node
 from tests.chaos.crowd import ROOMS, Crowd, Record
-from tests.chaos.kinds import STREAM, Kind
+from tests.chaos.kinds import Kind
 from tests.chaos.ledger import EMITTER, GONE, SENT, Database, Ledger
 from tests.support.aio import eventually, within
 
@@ -54,7 +52,7 @@ class Trial:
         self.last: list[Record] = []
         self._loud = loud
         self._began = time.monotonic()
-        self._since = "0-0"
+        self._since = ""
         self._emitting: set[asyncio.Task[None]] = set()
         self._emitter: nuncio.Emitter | None = None
 
@@ -87,8 +85,14 @@ class Trial:
     def emitter(self) -> nuncio.Emitter:
         """It emits from outside, by a way of its own to the bus."""
         if self._emitter is None:
-            self._emitter = nuncio.Emitter(self.kind.adapter(self.cluster.bus.url))
+            assert self.kind.adapter is not None
+            self._emitter = nuncio.Emitter(self.kind.adapter(self.cluster.url))
         return self._emitter
+
+    @property
+    def _outside(self) -> list[None]:
+        """The emitter as a source, where there is one."""
+        return [] if self.kind.adapter is None else [None]
 
     def emit(self, source: Node | None, *rooms: str) -> int:
         """Have a server emit the next number, or the emitter.
@@ -126,12 +130,13 @@ class Trial:
     async def _talk(self) -> None:
         """Emit from anywhere to anybody, all the time."""
         while True:
-            running = self.cluster.running
             outside = self.dice.random() < 0.15
-            source = None if outside or not running else self.dice.choice(running)
+            sources = (outside and self._outside) or self.cluster.running or self._outside
             count = self.dice.choice((0, 0, 1, 1, 2))
-            for _ in range(self.dice.choice((1, 1, 1, 5))):
-                self.emit(source, *self.dice.sample(ROOMS, count))
+            if sources:
+                source = self.dice.choice(sources)
+                for _ in range(self.dice.choice((1, 1, 1, 5))):
+                    self.emit(source, *self.dice.sample(ROOMS, count))
             await asyncio.sleep(self.dice.uniform(0.01, 0.08))
 
     # Phases.
@@ -143,7 +148,7 @@ class Trial:
         await self.crowd.clear()
         self.ledger.begin()
         self.told.clear()
-        self._since = await self._last()
+        self._since = await self.cluster.bus.end()
         talking = asyncio.ensure_future(self._talk())
         await self.crowd.talk()
         try:
@@ -165,7 +170,7 @@ class Trial:
         if emitting:
             _, late = await asyncio.wait(emitting, timeout=BOUND)
             assert not late, "an emit does not end"
-        marks = {self.emit(node) for node in (*self.cluster.nodes, None)}
+        marks = {self.emit(node) for node in (*self.cluster.nodes, *self._outside)}
 
         async def heard() -> bool:
             return all(marks <= set(one.heard) for one in await self.crowd.records())
@@ -186,21 +191,17 @@ class Trial:
 
     # What has been handed on.
 
-    async def _last(self) -> str:
-        if not self.kind.keeps:
-            return ""
-        last = await self.cluster.bus.command("XREVRANGE", STREAM, "+", "-", "COUNT", 1)
-        return last[0][0].decode() if last else "0-0"
+    async def handed_on(self, living: Iterable[Node]) -> list[list[int]]:
+        """The numbers of this phase that were handed on, each list in the order that all see.
 
-    async def handed_on(self) -> list[int]:
-        """The numbers of this phase that the stream has, in its order, each once."""
-        entries = await self.cluster.bus.command("XRANGE", STREAM, f"({self._since}", "+")
-        order: dict[int, None] = {}
-        for _, fields in entries:
-            message = envelope.from_fields(fields)
-            if message.type == MessageKind.BROADCAST:
-                order[message.data["packet"]["data"][1]] = None
-        return list(order)
+        Args:
+            living: the servers that have lived on, which have handed on all that they sent. Where
+                the bus has no log, nothing is known of the others, and each has its own order.
+        """
+        if self.cluster.bus.logs:
+            return [await self.cluster.bus.logged(self._since)]
+        sent = self.ledger.phase(SENT)
+        return [sorted(sent & self.ledger.of({node.name})) for node in living]
 
     # What must hold.
 
