@@ -122,13 +122,14 @@ def test_pongs_keep_it_alive() -> None:
         assert bench.wire.take() == [b"2"]
         bench.wire.receive(b"3")
     assert bench.ended is None
-    assert len(beats) == 10
+    assert len(beats) == bench.above.beats == 10
 
 
 def test_an_unsolicited_pong_begins_the_interval_anew() -> None:
     bench = Wire()
     bench.loop.advance(PING_INTERVAL / 2)
     bench.wire.receive(b"3")
+    assert bench.above.beats == 0
     bench.loop.advance(PING_INTERVAL - TICKS)
     assert bench.wire.take() == []
     bench.loop.advance(2 * TICKS)
@@ -214,6 +215,17 @@ def test_who_is_not_read_from_is_not_blamed_for_silence() -> None:
     bench.session.resume_reading()
     bench.loop.advance(PING_TIMEOUT + TICKS)
     assert bench.ended == "ping timeout"
+
+
+def test_of_several_pings_nobody_knows_which_was_answered() -> None:
+    bench = Wire()
+    bench.session.pause_reading()
+    bench.loop.advance(PING_INTERVAL + 2 * PING_TIMEOUT)
+    bench.session.resume_reading()
+    bench.wire.receive(b"3")
+    bench.wire.receive(b"3")
+    assert bench.ended is None
+    assert bench.above.beats == 0
 
 
 def test_who_is_not_read_from_is_not_kept_for_ever() -> None:

@@ -75,6 +75,13 @@ class Visitor:
                 events.append(payload)
         return events
 
+    def beat(self) -> None:
+        """A heartbeat comes through."""
+        session = self.socket.conn
+        session.expire(session.deadline)
+        assert self.client.wire.sink is not None
+        self.client.wire.sink.text(self.client.wire, b"3")
+
     def acknowledge(self) -> None:
         """Acknowledge all it has seen."""
         for id in self.acks:
@@ -640,6 +647,43 @@ async def test_who_comes_back_to_a_log_that_has_moved_on_is_reported_as_that() -
     (report,) = reports
     assert report.reason == "the client came back, but what it missed is no longer known"
     assert [one.args for one in report.events] == [(0,), (1,), (2,)]
+
+
+@run_async
+async def test_who_only_acknowledges_comes_back_to_a_log_that_has_moved_on() -> None:
+    # An official client knows no offset of what it acknowledges.
+    io, reports = small_log(max_packets=2)
+    visitor = Visitor(io)
+    for number in range(4):
+        io.emit("order", number)
+        assert visitor.take() == [["order", number]]
+        visitor.acknowledge()
+    visitor.beat()
+    visitor.beat()
+    visitor.lose()
+    io.emit("order", 4)
+    before = visitor.sid
+    assert visitor.come_back() == [["order", 4]]
+    assert (visitor.sid, visitor.socket.recovered) == (before, True)
+    assert not reports
+
+
+@run_async
+async def test_a_heartbeat_says_nothing_of_what_was_sent_behind_its_ping() -> None:
+    io = recovering()
+    visitor = Visitor(io)
+    visitor.beat()
+    io.emit("e", 1)
+    visitor.beat()
+    # It was on its way when the connection broke.
+    visitor.client.take()
+    visitor.lose()
+    assert visitor.come_back() == [["e", 1]]
+    visitor.offset = None
+    for _ in range(2):
+        visitor.beat()
+    visitor.lose()
+    assert visitor.come_back() == []
 
 
 @run_async

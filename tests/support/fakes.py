@@ -205,6 +205,11 @@ class Recorder(Listener):
     def __init__(self) -> None:
         self.heard: list[bytes] = []
         self.ends: list[tuple[str, str]] = []
+        self.beats = 0
+
+    def heartbeat(self) -> None:
+        """See `Listener.heartbeat`."""
+        self.beats += 1
 
     def text(self, data: bytes) -> None:
         """See `Listener.text`."""

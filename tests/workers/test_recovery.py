@@ -430,6 +430,42 @@ async def promised(client: Wanderer, count: int) -> list[tuple[int, str]]:
 
 
 @run_async
+async def test_who_only_acknowledges_is_known_long_after_it_moved(crew: Start) -> None:
+    async with team(crew, 3, delivery="at-least-once") as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid, there = client.sid, workers.servers[1]
+        # So that places there are others than here.
+        for _ in range(3):
+            workers.servers[0].to("elsewhere").emit("e")
+        await workers.heard(0)
+        client.lose()
+        await workers.gone(client)
+        assert await client.come_back(workers.ports[1]) == []
+        socket = there.sockets.sockets[sid]
+        for number in range(3):
+            # A heartbeat, which has come through when what comes behind it has.
+            socket.conn.expire(socket.conn.deadline)
+            socket.emit("e", number)
+            ((id, _),) = await promised(client, 1)
+            await client.acknowledge(id)
+            await eventually(lambda: not socket._outbox)
+        log = adapter_of(there).log
+        past = log.past(client.pid)
+        assert past is not None
+        log.settle(client.pid, past)
+        client.lose()
+        await workers.gone(client)
+        # As an official client, which knows no offset of what it acknowledges.
+        client.offset = ""
+        workers.servers[0].to(sid).emit("e", 3)
+        await workers.heard(0)
+        assert await client.come_back(workers.ports[2]) == [["e", 3]]
+        assert client.sid == sid
+        await client.leave()
+
+
+@run_async
 async def test_what_was_promised_comes_along(crew: Start) -> None:
     async with team(crew) as workers:
         reports: list[nuncio.Undelivered] = []

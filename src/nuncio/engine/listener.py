@@ -24,6 +24,9 @@ class Listener:
     def dropped(self, message: Message) -> None:
         """A message whose acknowledgement is waited for was dropped: the peer is behind."""
 
+    def heartbeat(self) -> None:
+        """The peer has answered a ping: all that was sent before that has arrived."""
+
     def closed(self, reason: str, description: str) -> None:
         """The session ended."""
         raise NotImplementedError

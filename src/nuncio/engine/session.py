@@ -607,10 +607,14 @@ class Session(PacketSink):
             self._hold(message)
 
     def _pong(self) -> None:
+        # Of several pings nobody knows which one is answered.
+        certain = self._awaiting_pong and self._overdue == 0
         self._awaiting_pong = False
         self._config.wheel.arm(self, self._config.ping_interval)
         if self._events is not None:
             self._events.emit("heartbeat")
+        if certain and self.listener is not None:
+            self.listener.heartbeat()
 
     def _refresh(self) -> None:
         # Once in a cycle, the first sign of life moves the deadline (engine.io 6.6.11).

@@ -113,6 +113,14 @@ class Connection(Listener):
             return self._main
         return None if self._others is None else self._others.get(nsp)
 
+    def heartbeat(self) -> None:
+        """See `Listener.heartbeat`."""
+        if self._main is not None:
+            self._main.confirmed()
+        if self._others is not None:
+            for socket in self._others.values():
+                socket.confirmed()
+
     # Packets that arrive.
 
     def text(self, data: bytes) -> None:

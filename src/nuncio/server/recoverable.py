@@ -31,6 +31,7 @@ class Recoverable(Dispatcher):
 
     __slots__ = (
         "_access",
+        "_before",
         "_data",
         "_left_own",
         "_outbox",
@@ -49,7 +50,9 @@ class Recoverable(Dispatcher):
         # Side by side they take one word of each socket.
         self.recovered = False
         self._left_own = False
+        # The number of the last event that it surely has; and of the last before a heartbeat.
         self._since = 0
+        self._before = 0
         self._saved: SavedSession | None = None
         self._outbox: Outbox | None = None
         self._rooms: dict[Room, int] | None = None
@@ -70,13 +73,13 @@ class Recoverable(Dispatcher):
             since: the number of the last event before it came.
         """
         self.pid = pid
-        self._since = since
+        self._since = self._before = since
 
     def restore(self, session: SavedSession) -> None:
         """A client that came back."""
         self.recovered = True
         self.pid = session.pid
-        self._since = session.since
+        self._since = self._before = session.since
         self._data = session.data
         if session.access is not None:
             self.access().restore(session.access)
@@ -94,12 +97,22 @@ class Recoverable(Dispatcher):
         self.recovered = False
         self.id = id
         self.pid = ""
-        self._since = 0
+        self._since = self._before = 0
         self._saved = None
         self._left_own = False
         self._data = None
         if self._access is not None:
             self._access.forget()
+
+    def confirmed(self) -> None:
+        """A heartbeat has come through, whose ping was sent after the heartbeat before.
+
+        So it has all that was sent by then, also if it never says so: an official client knows no
+        offset of events that it acknowledges.
+        """
+        if self.pid:
+            self._since = self._before
+            self._before = self.nsp.adapter.position()
 
     def missed(self) -> list[Message] | None:
         """What was sent to it while it was away; None when that is no longer known."""

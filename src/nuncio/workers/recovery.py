@@ -210,9 +210,9 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             # Once it is in its rooms again, or was refused.
             asyncio.get_running_loop().call_soon(self.follow_all, list(session.rooms))
         if session is not None and past is not None:
-            # Once a heartbeat has come through, so has what was sent before it.
+            # Once two heartbeats have come through, it is known to have what was sent before.
             options = self._namespace.server.engine.options
-            seconds = options.ping_interval + options.ping_timeout + 1.0
+            seconds = 2 * (options.ping_interval + options.ping_timeout) + 1.0
             asyncio.get_running_loop().call_later(seconds, self.log.settle, pid, past)
         return session
 
