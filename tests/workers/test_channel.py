@@ -18,6 +18,7 @@ from tests.support.aio import run_async
 
 KEYS = (b"a" * 16, b"b" * 16)
 PATIENCE = 5
+GRACE = 2
 
 
 class HalfLink:
@@ -52,13 +53,15 @@ class End:
         self.heard = 1
         self.forgotten = 0
         link: Any = self.link
-        self.channel = Channel(self, link, "tag", mine, theirs, PATIENCE)
+        self.channel = Channel(self, link, "tag", mine, theirs, PATIENCE, GRACE)
 
     def publish(self, tag: str, frame: Frame) -> None:
         if self.healthy:
             self.out.append(frame)
 
     def ask(self, tag: str, frame: Frame) -> asyncio.Future[int] | None:
+        if not self.healthy:
+            return None
         self.publish(tag, frame)
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         answer.set_result(self.heard)
@@ -212,6 +215,39 @@ async def test_while_redis_is_away_everything_is_kept() -> None:
     left.channel.resume()
     settle(left, right)
     assert right.link.data == b"beforemeanwhile"
+
+
+@run_async
+async def test_redis_may_be_away_for_as_long_as_a_worker_may_be_silent() -> None:
+    left, right = ends()
+    # It was lost just after a beat, and is tried again now and then.
+    left.healthy = right.healthy = False
+    left.channel.carry(b"kept")
+    for _ in range(PATIENCE + GRACE - 1):
+        left.channel.beat()
+    left.healthy = True
+    left.channel.resume()
+    # The other worker is not back yet.
+    left.heard = 0
+    for _ in range(GRACE + 1):
+        left.channel.beat()
+        await asyncio.sleep(0)
+    assert not left.link.over
+    left.out.clear()
+    left.heard, right.healthy = 1, True
+    right.channel.resume()
+    settle(left, right)
+    assert right.link.data == b"kept"
+
+
+@run_async
+async def test_redis_may_not_be_away_for_longer() -> None:
+    left, _ = ends()
+    left.healthy = False
+    for _ in range(PATIENCE + GRACE):
+        assert not left.link.over
+        left.channel.beat()
+    assert left.link.over
 
 
 @run_async

@@ -59,6 +59,7 @@ class Channel:
         mine: the key that stands in what is for this end.
         theirs: the key that stands in what is for the other one.
         patience: after how many beats of silence the other worker is taken for gone.
+        grace: how many beats later than Redis a worker may be back that has lost it.
 
     Attributes:
         tag: the other worker's.
@@ -66,7 +67,14 @@ class Channel:
     """
 
     def __init__(
-        self, sender: Sender, link: Link, tag: str, mine: bytes, theirs: bytes, patience: int
+        self,
+        sender: Sender,
+        link: Link,
+        tag: str,
+        mine: bytes,
+        theirs: bytes,
+        patience: int,
+        grace: int,
     ) -> None:
         self._sender = sender
         self._link = link
@@ -74,6 +82,7 @@ class Channel:
         self.mine = mine
         self._theirs = theirs
         self._patience = patience
+        self._grace = grace
         self._over = False
         # Outgoing: parts that were not published yet, or are to be again; and those on their way.
         self._waiting: deque[tuple[int, bytes]] = deque()
@@ -154,6 +163,8 @@ class Channel:
 
     def resume(self) -> None:
         """Redis was away, and whatever was on its way may be lost, in both directions."""
+        self._silent_beats = 0
+        self._unheard = -self._grace
         self._rewind()
         self._ask_again()
 
@@ -225,7 +236,9 @@ class Channel:
     def beat(self) -> None:
         """Say that this worker is there, and look whether the other one is."""
         self._silent_beats += 1
-        if self._silent_beats >= self._patience:
+        # Without Redis nobody is heard, and it has to be back in time, not this worker.
+        patience = self._patience if self._sender.healthy else self._patience + self._grace
+        if self._silent_beats >= patience:
             self._lose("nothing is heard of it")
             return
         heard = self._sender.ask(self.tag, self._pulse())

@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 from typing import Final
 
 import msgspec
 
-from nuncio.cluster.line import CONNECT_SECONDS
+from nuncio.cluster.line import CONNECT_SECONDS, LONGEST_DELAY
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.meeting import RedisMeeting
 from nuncio.cluster.redis.subscriber import CHANNEL
@@ -60,6 +61,8 @@ class RedisPlace:
         self._meeting = meeting
         # Of two beats one may come a little later than the other worker's.
         self._patience = max(2, int(pace.timeout / pace.interval))
+        # Redis is tried again so seldom, and it may have been lost just after a beat.
+        self._grace = math.ceil(LONGEST_DELAY / pace.interval) + 1
         self._channel = f"{meeting.prefix}:{VERSION}:{meeting.endpoint.database}#"
         self._bus: Bus | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -283,7 +286,7 @@ class RedisPlace:
             former.end()
         link = Link(self._mesh, called=called)
         link.greeted.add_done_callback(lambda _: self._greeted.set())
-        channel = Channel(self, link, tag, mine, theirs, self._patience)
+        channel = Channel(self, link, tag, mine, theirs, self._patience, self._grace)
         self._channels[mine] = self._linked[tag] = channel
         link.connected(channel)
         return channel
