@@ -429,6 +429,24 @@ async def promised(client: Wanderer, count: int) -> list[tuple[int, str]]:
     return found
 
 
+async def heartbeats(client: Wanderer, socket: nuncio.Socket) -> None:
+    """Two heartbeats come through, and a promised event behind each, which is acknowledged."""
+    for number in range(2):
+        socket.conn.expire(socket.conn.deadline)
+        socket.delivery("at-least-once").emit("beat", number)
+        ((id, _),) = await promised(client, 1)
+        await client.acknowledge(id)
+        await eventually(lambda: not socket._outbox)
+
+
+def settle(io: nuncio.Server, pid: str) -> None:
+    """So much time passes that a client is known to have what it missed elsewhere."""
+    log = adapter_of(io).log
+    past = log.past(pid)
+    assert past is not None
+    log.settle(pid, past)
+
+
 @run_async
 async def test_who_only_acknowledges_is_known_long_after_it_moved(crew: Start) -> None:
     async with team(crew, 3, delivery="at-least-once") as workers:
@@ -443,17 +461,8 @@ async def test_who_only_acknowledges_is_known_long_after_it_moved(crew: Start) -
         await workers.gone(client)
         assert await client.come_back(workers.ports[1]) == []
         socket = there.sockets.sockets[sid]
-        for number in range(3):
-            # A heartbeat, which has come through when what comes behind it has.
-            socket.conn.expire(socket.conn.deadline)
-            socket.emit("e", number)
-            ((id, _),) = await promised(client, 1)
-            await client.acknowledge(id)
-            await eventually(lambda: not socket._outbox)
-        log = adapter_of(there).log
-        past = log.past(client.pid)
-        assert past is not None
-        log.settle(client.pid, past)
+        await heartbeats(client, socket)
+        settle(there, client.pid)
         client.lose()
         await workers.gone(client)
         # As an official client, which knows no offset of what it acknowledges.
@@ -461,6 +470,35 @@ async def test_who_only_acknowledges_is_known_long_after_it_moved(crew: Start) -
         workers.servers[0].to(sid).emit("e", 3)
         await workers.heard(0)
         assert await client.come_back(workers.ports[2]) == [["e", 3]]
+        assert client.sid == sid
+        await client.leave()
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["lost", "ended"])
+@run_async
+async def test_who_has_heard_nothing_since_it_moved_is_known_by_what_it_heard_before(
+    crew: Start, ended: bool
+) -> None:
+    async with team(crew, 3) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid, there = client.sid, workers.servers[1]
+        workers.servers[0].to(sid).emit("one")
+        assert await client.next() == ["one"]
+        offset = client.offset
+        client.lose()
+        await workers.gone(client)
+        assert await client.come_back(workers.ports[1]) == []
+        socket = there.sockets.sockets[sid]
+        await heartbeats(client, socket)
+        settle(there, client.pid)
+        client.lose()
+        await workers.gone(client)
+        client.offset = offset
+        if ended:
+            await there.close()
+        workers.servers[2].to(sid).emit("two")
+        assert await client.come_back(workers.ports[2]) == [["two"]]
         assert client.sid == sid
         await client.leave()
 

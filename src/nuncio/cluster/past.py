@@ -34,6 +34,7 @@ class Past:
     """
 
     __slots__ = (
+        "_strange",
         "arrived",
         "entries",
         "epochs",
@@ -53,6 +54,16 @@ class Past:
         self.shared_offsets: dict[str, int] = {}
         self.offsets: dict[str, int] = {}
         self.epochs: dict[str, int] = {}
+        self._strange: frozenset[str] | None = None
+
+    def strange(self) -> frozenset[str]:
+        """How the offsets begin that a client may have which received all of this."""
+        found = self._strange
+        if found is None:
+            known = {*self.offsets, *self.shared_offsets}
+            epochs = {"".join(offset.partition(".")[:2]) for offset in known}
+            found = self._strange = frozenset(epochs | self.epochs.keys())
+        return found
 
     def all(self) -> list[tuple[int, Any]]:
         """All events, in order."""

@@ -90,6 +90,7 @@ class SavedSession:
         "rooms",
         "sid",
         "since",
+        "strange",
     )
 
     def __init__(
@@ -113,6 +114,7 @@ class SavedSession:
         self.offset = ""
         self.claimed = UNKNOWN
         self.ending = NOT_RECOVERED
+        self.strange: frozenset[str] = frozenset()
 
     @property
     def user(self) -> Any:
@@ -316,8 +318,14 @@ class RecoveryLog(Timer):
             number = past.number_of(offset)
         if number == UNKNOWN:
             number = self._number_here(offset)
-            if number == UNKNOWN or (past is not None and number <= past.arrived):
-                return UNKNOWN
+            if past is not None and number <= past.arrived:
+                number = UNKNOWN
+            if number == UNKNOWN:
+                epoch, dot, _ = offset.partition(".")
+                if epoch + dot not in session.strange:
+                    return UNKNOWN
+                # It has heard nothing for long.
+                number = session.since
         # An offset of an earlier session does not reach back before this one.
         number = max(number, session.since)
         if number > self.last:
@@ -440,6 +448,9 @@ class RecoveryLog(Timer):
         # an event that it was promised, which is sent again.
         session.since = number
         session.claimed = self.last
+        past = self._pasts.get(pid)
+        if past is not None:
+            session.strange |= past.strange()
         self._take(session)
         return session
 

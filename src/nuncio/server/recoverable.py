@@ -38,6 +38,7 @@ class Recoverable(Dispatcher):
         "_rooms",
         "_saved",
         "_since",
+        "_strange",
         "id",
         "pid",
         "recovered",
@@ -53,6 +54,8 @@ class Recoverable(Dispatcher):
         # The number of the last event that it surely has; and of the last before a heartbeat.
         self._since = 0
         self._before = 0
+        # How offsets begin that it may have of servers where it was; mostly the one empty set.
+        self._strange: frozenset[str] = frozenset()
         self._saved: SavedSession | None = None
         self._outbox: Outbox | None = None
         self._rooms: dict[Room, int] | None = None
@@ -80,6 +83,7 @@ class Recoverable(Dispatcher):
         self.recovered = True
         self.pid = session.pid
         self._since = self._before = session.since
+        self._strange = session.strange
         self._data = session.data
         if session.access is not None:
             self.access().restore(session.access)
@@ -98,6 +102,7 @@ class Recoverable(Dispatcher):
         self.id = id
         self.pid = ""
         self._since = self._before = 0
+        self._strange = frozenset()
         self._saved = None
         self._left_own = False
         self._data = None
@@ -180,7 +185,9 @@ class Recoverable(Dispatcher):
         outbox = self._outbox
         self._outbox = None
         access = None if self._access is None else self._access.saved()
-        return SavedSession(self.id, self.pid, rooms, self._since, self._data, access, outbox)
+        state = SavedSession(self.id, self.pid, rooms, self._since, self._data, access, outbox)
+        state.strange = self._strange
+        return state
 
     # What the adapter keeps here, so that removal costs only the socket's own rooms.
 

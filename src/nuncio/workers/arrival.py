@@ -67,6 +67,7 @@ class Arrival:
         pasts = self._pasts(shift, late)
         for told in self._part.sessions:
             session = saved_session(told, shift)
+            session.strange = frozenset(estate.pasts[told.past].strange)
             self._fill_outbox(session, told, shift, late)
             if not answered or forgotten:
                 session.ending = FORGOTTEN if answered else _UNANSWERED

@@ -127,13 +127,14 @@ class ToldPast(msgspec.Struct):
     """What clients have in common that come from the same place; see `Past`.
 
     `low` is the number from which on everything is told; everybody's events up to `skipped` are
-    not theirs.
+    not theirs. `strange` is how offsets begin that they may have from where they were long ago.
     """
 
     low: int
     skipped: int
     epochs: dict[str, int]
     offsets: dict[str, int]
+    strange: list[str] = []
 
 
 class Estate(msgspec.Struct):

@@ -45,6 +45,8 @@ class Legacy:
         for past, sessions in self._by_past(log):
             since = min(session.since for session in sessions)
             self._add_past(log, past, since)
+            strange = set[str]().union(*[session.strange for session in sessions])
+            estate.pasts[-1].strange = list(strange)
             lowest = min(lowest, since if past is None else max(since, past.arrived))
             self._places |= {session.pid: len(estate.pasts) - 1 for session in sessions}
         concerned = [
