@@ -17,7 +17,7 @@ import nuncio
 from nuncio.cluster import RedisMeeting
 from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.workers import estate, recovery
-from nuncio.workers.estate import ESTATE, SINCE
+from nuncio.workers.estate import ESTATE, NOTHING, SINCE
 from nuncio.workers.recovery import RecoveringWorkersAdapter
 from nuncio.workers.redis import RedisPlace
 from tests.support.aio import eventually, run_async, within
@@ -134,6 +134,44 @@ async def test_a_link_that_died_unnoticed_is_taken_over(crew: Start) -> None:
         # Its old connection stays open.
         assert await client.come_back(workers.ports[1]) == []
         assert client.sid == sid and workers.of(client) == 1
+        await client.leave()
+
+
+@run_async
+async def test_a_client_that_is_handed_over_while_it_is_looked_for_is_found(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with team(crew, 3) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        client.lose()
+        await workers.gone(client)
+        assert await client.come_back(workers.ports[1]) == []
+        client.lose()
+        await workers.gone(client)
+        # Where it began it is not. By the time that this is heard, its worker has left it there.
+        order = [worker_of(workers.servers[number]).mesh.tag for number in (0, 2)]
+        monkeypatch.setattr(random, "shuffle", lambda tags: tags.sort(key=order.index))
+        asking = adapter_of(workers.servers[2])
+        heard = asking._handlers[NOTHING]
+        ended: list[asyncio.Task[None]] = []
+
+        async def end(message: ClusterMessage) -> None:
+            await workers.servers[1].close()
+            await eventually(lambda: len(asking._tags()) == 1)
+            heard(message)
+
+        def nothing(message: ClusterMessage) -> None:
+            if ended:
+                heard(message)
+            else:
+                ended.append(asyncio.ensure_future(end(message)))
+
+        monkeypatch.setitem(asking._handlers, NOTHING, nothing)
+        assert await client.come_back(workers.ports[2]) == []
+        await ended[0]
+        assert (client.sid, workers.of(client)) == (sid, 2)
         await client.leave()
 
 

@@ -174,6 +174,10 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         known = {uid[:TAG_LENGTH] for uid in self._hearing.numbers}
         return [tag for tag in self._there() if tag in known]
 
+    def _met(self) -> dict[str, int]:
+        """Whom to ask for a client, and which meeting with each lasts."""
+        return {tag: self._meeting(tag) for tag in self._tags()}
+
     def _ask(self, kind: int, data: Callable[[str], Any], tags: list[str]) -> Question:
         """Ask some workers something."""
         question = self._questions.new(self.new_id(), tags)
@@ -238,18 +242,21 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     async def _search(self, pid: str, offset: str, connection: Any) -> None:
         """Ask the worker where the client began, then all others, and whoever they name."""
-        first = pid[:TAG_LENGTH]
-        tags = [first] if first in self._tags() else []
-        asked_all = False
+        there = self._met()
+        tags = [tag for tag in there if tag == pid[:TAG_LENGTH]]
+        asked: set[str] = set()
         for _ in range(MOST_ROUNDS):
             if not connection.session.is_open:
                 # Meanwhile it may be connected elsewhere.
                 return
+            before, there = there, self._met()
+            if before.items() - there.items():
+                # Who is gone may have handed it over to any of those who did not have it.
+                asked.clear()
+            tags = tags or list(there.keys() - asked)
             if not tags:
-                if asked_all:
-                    return
-                asked_all = True
-                tags = [tag for tag in self._tags() if tag != first]
+                return
+            asked.update(tags)
             question = self._ask(WANTED, lambda id: Wanted(id, pid, offset), tags)
             await self._answered(question)
             if question.found is not None:
