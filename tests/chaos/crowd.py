@@ -15,6 +15,7 @@ from typing import Any
 
 import nuncio
 from nuncio import ClientSocket, Manager
+from tests.chaos.kinds import Kind
 from tests.support.aio import within
 from tests.support.node import Clients
 
@@ -82,22 +83,20 @@ class Ours:
     Args:
         index: its number.
         url: where it connects.
-        promised: whether it takes part in what the servers promise.
-        options: more of the Manager's.
+        kind: of the servers.
     """
 
-    def __init__(self, index: int, url: str, promised: bool, **options: Any) -> None:
+    def __init__(self, index: int, url: str, kind: Kind) -> None:
         self.record = Record(f"ours-{index}", rooms_of(index), [[]])
         self._lost_at = 0.0
         self.manager = Manager(
             url,
-            transports=["websocket"],
+            transports=kind.way(index),
             reconnection_delay=0.05,
             reconnection_delay_max=0.5,
             timeout=10.0,
-            **options,
         )
-        delivery = "at-least-once" if promised else "at-most-once"
+        delivery = "at-least-once" if kind.keeps else "at-most-once"
         auth = {"name": self.record.name, "rooms": list(self.record.rooms)}
         self.socket: ClientSocket = self.manager.socket(
             "/", auth=auth, ack_timeout=5.0, delivery=delivery, **RETRIES
@@ -146,13 +145,13 @@ _BEGIN = """
 const { io } = require("socket.io-client");
 const [url, names] = args;
 const crowd = (globalThis.crowd = { running: false, members: [] });
-for (const [name, rooms] of names) {
+for (const [name, rooms, transports] of names) {
   const record = {
     name, rooms, spells: [[]], begun: [0], emitted: 0, answered: 0, losses: 0, recoveries: 0,
     longest: 0,
   };
   const socket = io(url, {
-    transports: ["websocket"], auth: { name, rooms }, forceNew: true, timeout: 10000,
+    transports, auth: { name, rooms }, forceNew: true, timeout: 10000,
     retries: 1000000, ackTimeout: 5000, reconnectionDelay: 50, reconnectionDelayMax: 500,
   });
   const seen = new Set();
@@ -211,12 +210,15 @@ class Theirs:
         clients: the process that they run in.
         url: where they connect.
         count: how many.
+        kind: of the servers.
     """
 
-    def __init__(self, clients: Clients, url: str, count: int) -> None:
+    def __init__(self, clients: Clients, url: str, count: int, kind: Kind) -> None:
         self._clients = clients
         self._url = url
-        self._names = [(f"theirs-{index}", rooms_of(index)) for index in range(count)]
+        self._names = [
+            (f"theirs-{index}", rooms_of(index), kind.way(index)) for index in range(count)
+        ]
 
     async def begin(self) -> None:
         """Connect."""

@@ -31,6 +31,8 @@ class Kind:
         keeps: whether what is emitted while a client is away is kept for it, on any server; and so
             whether it is promised.
         size: how many servers there are.
+        ways: the transports of one client after the other, each as the client's option.
+        ping_timeout: see the server's option.
         silent: how a question ends while the bus says nothing.
         away: how it ends while the bus is not there.
         options: more of the server's options.
@@ -42,9 +44,20 @@ class Kind:
     adapter: Callable[[str], Any] | None
     keeps: bool
     size: int = 3
+    ways: tuple[tuple[str, ...], ...] = (("websocket",),)
+    ping_timeout: float = 10.0
     silent: str = UNAVAILABLE
     away: str = UNAVAILABLE
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether what belongs to a session may come to any server, which others then depend on."""
+        return any("polling" in way for way in self.ways)
+
+    def way(self, index: int) -> list[str]:
+        """The transports of the client with this number."""
+        return list(self.ways[index % len(self.ways)])
 
 
 def _over(name: str, bus: type[Bus], adapter: Callable[[str], Any], **more: Any) -> Kind:
@@ -76,7 +89,8 @@ JETSTREAM = _over(
     options=LASTING,
 )
 
-# Two machines of two workers each. What they say to each other waits for Redis, questions too.
+# As two machines of two workers each; any request may come to any of them. What they say to each
+# other waits for Redis, questions too.
 WORKERS = Kind(
     "workers",
     RedisBus,
@@ -84,6 +98,9 @@ WORKERS = Kind(
     None,
     keeps=True,
     size=4,
+    ways=(("websocket",), ("polling", "websocket"), ("polling",)),
+    # Heartbeats that are passed on wait for Redis, too.
+    ping_timeout=20.0,
     silent=IN_VAIN,
     away=IN_VAIN,
     options=LASTING,

@@ -26,6 +26,9 @@ from tests.chaos.kinds import KINDS
 
 LOBBY = "lobby"
 
+# The state of a socket that listens, in /proc.
+_LISTEN = "0A"
+
 
 def tell(told: str, *args: Any) -> None:
     """Tell something that happened."""
@@ -43,7 +46,7 @@ def make_server(name: str, kind: str, url: str) -> Server:
     io = Server(
         **chosen.join(url),
         ping_interval=5.0,
-        ping_timeout=10.0,
+        ping_timeout=chosen.ping_timeout,
         presence={"beat": 0.5, "lost_after": 2.0, "leave_grace": 1.0},
         **chosen.options,
     )
@@ -82,16 +85,27 @@ def make_server(name: str, kind: str, url: str) -> Server:
     return io
 
 
+def connections_at(port: int) -> int:
+    """How many connections to a port this process has."""
+    with open("/proc/self/net/tcp") as file:
+        sockets = [line.split() for line in list(file)[1:]]
+    # A socket that nobody has any longer has no inode.
+    mine = [one for one in sockets if int(one[1].split(":")[1], 16) == port and one[9] != "0"]
+    return sum(one[3] != _LISTEN for one in mine)
+
+
 class Commands:
     """What it can be told to do.
 
     Args:
         io: the server.
+        port: where it listens.
         seconds: over which it drains.
     """
 
-    def __init__(self, io: Server, seconds: float) -> None:
+    def __init__(self, io: Server, port: int, seconds: float) -> None:
         self.io = io
+        self._port = port
         self._window = seconds
         self._ending: asyncio.Task[None] | None = None
 
@@ -147,21 +161,21 @@ class Commands:
         """How much there is of what could leak."""
         gc.collect()
         io, adapter = self.io, self.adapter
-        sessions = len(io.engine.sessions)
         sockets: Any = list(io.of("/").sockets.values())
         pages = int(open("/proc/self/statm").read().split()[1])  # noqa: ASYNC230, SIM115
         return {
-            "sessions": sessions,
+            "sessions": len(io.engine.sessions),
             "sockets": len(sockets),
             "handshakes": io.stats()["handshakes"],
-            # Those of connections and of this command do not count.
-            "descriptors": len(os.listdir("/proc/self/fd")) - sessions,
+            # Those of connections do not count.
+            "descriptors": len(os.listdir("/proc/self/fd")) - connections_at(self._port),
             "tasks": len(asyncio.all_tasks()),
             "running": io.stats()["tasks"],
             "requests": adapter.stats()["requests"],
             "promised": sum(len(one._outbox or ()) for one in sockets),
             "pending": len(getattr(adapter, "_pending", ())),
             "looking": len(getattr(adapter, "_looking", ())),
+            "moving": len(getattr(adapter, "_moving", ())) + len(getattr(adapter, "_giving", ())),
             "away": len(getattr(adapter, "_away", ())),
             "kilobytes": pages * os.sysconf("SC_PAGE_SIZE") // 1024,
         }
@@ -191,7 +205,7 @@ async def main(name: str, kind: str, url: str, port: int, drain: float) -> None:
     """Serve until told to end."""
     loop = asyncio.get_running_loop()
     io = make_server(name, kind, url)
-    commands = Commands(io, drain)
+    commands = Commands(io, port, drain)
     loop.add_signal_handler(signal.SIGTERM, commands.drain)
     try:
         listening = await io.listen(port)

@@ -55,9 +55,9 @@ async def chaos(kind: Kind, program: str, clients: Clients, folder: Path) -> str
     async with Cluster(kind, program, folder, trial.hear, trial.dice) as cluster:
         trial.cluster = cluster
         url = cluster.balancer.url
-        theirs = Theirs(clients, url, THEIRS)
+        theirs = Theirs(clients, url, THEIRS, kind)
         await theirs.begin()
-        ours = [Ours(index, url, kind.keeps) for index in range(OURS)]
+        ours = [Ours(index, url, kind) for index in range(OURS)]
         trial.crowd = Crowd(ours, theirs, random.Random(SEED + 1))
         try:
             await weather(trial)

@@ -254,7 +254,7 @@ class Trial:
 
             async def at_rest(node: Node = node) -> bool:
                 numbers = found[node.name] = await node.ask("inspect")
-                busy = ("handshakes", "requests", "promised", "pending", "looking")
+                busy = ("handshakes", "requests", "promised", "pending", "looking", "moving")
                 return not any(numbers[name] for name in busy)
 
             await self.until(at_rest, f"{node} is at rest")
