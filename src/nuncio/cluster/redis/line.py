@@ -9,12 +9,24 @@ from nuncio.cluster import line
 from nuncio.cluster.line import PULSE_SECONDS as PULSE_SECONDS
 from nuncio.cluster.line import Changed as Changed
 from nuncio.cluster.line import first_failure as first_failure
+from nuncio.cluster.line import seen
 
 
 class Line(line.DialledLine):
     """One connection to one of Redis' servers; see `nuncio.cluster.line.DialledLine`."""
 
     engine = "Redis"
+
+    async def disconnect(self, connection: Any) -> None:
+        """See `Line.disconnect`.
+
+        asyncio knows why the connection broke. As redis-py does not ask, it would tell the log.
+        """
+        stream = getattr(connection, "_writer", None)
+        await super().disconnect(connection)
+        ended = getattr(getattr(stream, "_protocol", None), "_closed", None)
+        if ended is not None:
+            ended.add_done_callback(seen)
 
 
 def _packed(command: tuple[Any, ...]) -> bytes:
