@@ -241,6 +241,20 @@ async def test_redis_may_be_away_for_as_long_as_a_worker_may_be_silent() -> None
 
 
 @run_async
+async def test_who_is_back_with_redis_and_dies_then_is_gone_as_soon_as_ever() -> None:
+    left, right = ends()
+    left.channel.resume()
+    right.channel.resume()
+    settle(left, right)
+    left.heard = 0
+    for _ in range(2):
+        assert not left.link.over
+        left.channel.beat()
+        await asyncio.sleep(0)
+    assert left.link.over
+
+
+@run_async
 async def test_redis_may_not_be_away_for_longer() -> None:
     left, _ = ends()
     left.healthy = False

@@ -184,7 +184,7 @@ class Channel:
         if frame.seen > self._made:
             self._lose("it has received what was never sent")
             return
-        self._silent_beats = 0
+        self._silent_beats = self._unheard = 0
         self._seen(frame.seen)
         if self._over:
             return
