@@ -351,6 +351,33 @@ async def test_while_redis_says_nothing_local_sessions_go_on(program: Callable[[
 
 
 @run_async
+async def test_while_redis_is_away_nobody_answers_for_all(program: Callable[[str], str]) -> None:
+    async with (
+        Redis(program("redis-server")) as redis,
+        starter(meeting_in(redis))(2) as workers,
+    ):
+        io = workers.servers[0]
+        local = await Polling.open(workers.ports[0])
+        await local.post("40")
+        await local.receive()
+        await redis.stop()
+        await eventually(lambda: not any(worker_of(io).mesh.others for io in workers.servers))
+        with pytest.raises(nuncio.ClusterUnavailable) as raised:
+            await io.fetch_sockets()
+        here: list[Any] = raised.value.responses
+        assert [socket.id for socket in here] == list(io.sockets.sockets)
+        with pytest.raises(nuncio.AckTimeout):
+            await io.server_side_emit_with_ack("anybody", timeout=5)
+        io.emit("alone")
+        assert await local.receive() == ['42["alone"]']
+        await redis.start()
+        await all_linked(workers)
+        adapter: Any = io.of("/").adapter
+        await eventually(lambda: adapter.healthy)
+        assert len(await io.fetch_sockets()) == 1
+
+
+@run_async
 async def test_clients_come_back_when_their_worker_is_cut_off(lasting_redis: Redis) -> None:
     start = starter(meeting_in(lasting_redis))
     async with start(2) as workers, balancer(workers.ports) as port:

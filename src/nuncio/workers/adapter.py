@@ -78,10 +78,13 @@ class WorkersAdapter(FollowingAdapter):
             for link in chosen:
                 self._joining[link] = self._joining.get(link, 0) + 1
 
-    def _chosen(self, options: BroadcastOptions) -> list[Link]:
+    def _chosen(self, options: BroadcastOptions) -> list[Link] | None:
         """See `ClusterAdapter._chosen`: the workers that may have somebody in one of the rooms."""
         links = self._mesh.with_namespace(self.nsp.name)
-        if not links or len(options.rooms) > MOST_ROOMS:
+        if not links:
+            # That is no answer while the place where workers meet is away.
+            return links if self.healthy else None
+        if len(options.rooms) > MOST_ROOMS:
             return links
         wanted = [self._places(room) for room in options.rooms] or [self._anybody]
         chosen = self._mesh.routes.leading_to(links, wanted)
@@ -92,8 +95,15 @@ class WorkersAdapter(FollowingAdapter):
         return chosen
 
     async def server_count(self) -> int:
-        """See `Adapter.server_count`."""
-        return 1 + len(self._mesh.with_namespace(self.nsp.name))
+        """See `Adapter.server_count`.
+
+        Raises:
+            ConnectionError: while the place where workers meet is away, and all of them are lost.
+        """
+        links = self._mesh.with_namespace(self.nsp.name)
+        if not links and not self.healthy:
+            raise ConnectionError("the other workers cannot be reached")
+        return 1 + len(links)
 
     def stats(self) -> dict[str, int]:
         """See `ClusterAdapter.stats`.
