@@ -811,6 +811,7 @@ class _Always(random.Random):
 # Workers that end.
 
 
+@pytest.mark.parametrize("meeting", ["folder", "redis"], indirect=True)
 @run_async
 async def test_what_a_worker_leaves_is_found_at_another(crew: Start) -> None:
     async with team(crew) as workers:
