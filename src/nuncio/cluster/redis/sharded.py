@@ -89,7 +89,8 @@ class ShardedAdapter(FollowingAdapter, BusAdapter):
         self._main = well_formed(f"{settings.channel_prefix}#{nsp.name}#")
         self._own = f"{self._main}{self.uid}#"
         self._mode = settings.subscription_mode
-        self._subscribed: set[Room] = set()
+        # Rooms by their channels: those of 42 and "42" are one, as Node knows strings only.
+        self._followed: dict[str, set[Room]] = {}
         self._begun = False
 
     # To other servers.
@@ -107,9 +108,9 @@ class ShardedAdapter(FollowingAdapter, BusAdapter):
     async def end(self) -> None:
         """See `BusAdapter.end`."""
         self._begun = False
-        for channel in (self._main, self._own, *map(self._channel, self._subscribed)):
+        for channel in (self._main, self._own, *self._followed):
             self.bus.unsubscribe(SHARD, channel)
-        self._subscribed.clear()
+        self._followed.clear()
 
     def publish(self, message: ClusterMessage) -> None:
         """See `ClusterAdapter.publish`."""
@@ -144,20 +145,22 @@ class ShardedAdapter(FollowingAdapter, BusAdapter):
 
     # Rooms and their channels.
 
-    def _channel(self, room: Room) -> str:
-        return well_formed(f"{self._main}{room}#")
-
     def follow(self, room: Room) -> asyncio.Future[None] | None:
         """See `FollowingAdapter.follow`: subscribe to the room's channel, or no longer."""
         if not self._begun or not has_channel(self._mode, room):
             return None
+        channel = _channel_of(self._main, room)
+        rooms = self._followed.get(channel)
         if self.has_room(room):
-            if room not in self._subscribed:
-                self._subscribed.add(room)
-                return self.bus.subscribe(SHARD, self._channel(room), self._arrived)
-        elif room in self._subscribed:
-            self._subscribed.discard(room)
-            self.bus.unsubscribe(SHARD, self._channel(room))
+            if rooms is None:
+                self._followed[channel] = {room}
+                return self.bus.subscribe(SHARD, channel, self._arrived)
+            rooms.add(room)
+        elif rooms is not None:
+            rooms.discard(room)
+            if not rooms:
+                del self._followed[channel]
+                self.bus.unsubscribe(SHARD, channel)
         return None
 
 
@@ -174,8 +177,12 @@ def channel_of(main: str, mode: str, message: ClusterMessage) -> str:
     if message.type == Kind.BROADCAST and told.request is None and len(told.opts.rooms) == 1:
         (room,) = told.opts.rooms
         if has_channel(mode, room):
-            return well_formed(f"{main}{room}#")
+            return _channel_of(main, room)
     return main
+
+
+def _channel_of(main: str, room: Room) -> str:
+    return well_formed(f"{main}{room}#")
 
 
 def _length(room: str) -> int:
