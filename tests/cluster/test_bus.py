@@ -61,6 +61,7 @@ class Wires(LineBus):
     Attributes:
         calls: what happened to it.
         gate: lines are connected once it is set.
+        leisure: what was said last has left once it is set.
         refusal: why they are not, then.
     """
 
@@ -71,6 +72,8 @@ class Wires(LineBus):
         self.calls: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
+        self.leisure = asyncio.Event()
+        self.leisure.set()
         self.refusal: str | None = None
         self.lines: list[Wire] = []
 
@@ -83,14 +86,18 @@ class Wires(LineBus):
 
     async def _settle(self) -> None:
         self.calls.append("settle")
+        await self.leisure.wait()
 
     def _lines(self) -> list[Wire]:
         return self.lines
 
     async def _close_lines(self) -> None:
-        lines, self.lines = self.lines, []
-        for line in lines:
+        for line in list(self.lines):
             await self._discard(line)
+        self._forget_lines()
+
+    def _forget_lines(self) -> None:
+        self.lines = []
 
 
 @run_async
@@ -162,15 +169,73 @@ async def test_after_a_failure_it_is_opened_anew() -> None:
 
 
 def test_what_a_former_event_loop_has_opened_is_opened_anew() -> None:
-    async def enter(bus: Wires) -> None:
-        await bus.enter(Member())
+    async def enter() -> None:
+        await bus.enter(member)
         assert bus.healthy
 
-    bus = Wires()
+    async def leave() -> None:
+        await bus.leave(member)
+
+    bus, member = Wires(), Member()
     for _ in range(2):
-        bus.lines.clear()
-        asyncio.run(enter(bus))
+        asyncio.run(enter())
+        assert [line._name for line in bus.lines] == ["one", "two"]
     assert bus.calls == ["connect", "connect"]
+    asyncio.run(leave())
+    # It ended with its loop, and cannot be closed in another one.
+    assert bus.calls == ["connect", "connect", "settle"]
+    assert not bus.lines
+
+
+@run_async
+async def test_who_enters_while_the_last_one_leaves_has_connections_of_his_own() -> None:
+    bus = Wires()
+    one, two = Member(), Member()
+    await bus.enter(one)
+    bus.leisure.clear()
+    leaving = asyncio.ensure_future(bus.leave(one))
+    await eventually(lambda: bus.calls == ["connect", "settle"])
+    entering = asyncio.ensure_future(bus.enter(two))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    bus.leisure.set()
+    await within(asyncio.gather(leaving, entering))
+    assert bus.calls == ["connect", "settle", "close one", "close two", "connect"]
+    assert [line.connected for line in bus.lines] == [True, True]
+    await bus.leave(two)
+
+
+@run_async
+async def test_who_leaves_while_he_waits_to_enter_leaves_nothing_behind() -> None:
+    bus = Wires()
+    one, two = Member(), Member()
+    await bus.enter(one)
+    bus.leisure.clear()
+    leaving = asyncio.ensure_future(bus.leave(one))
+    await eventually(lambda: bus.calls == ["connect", "settle"])
+    entering = asyncio.ensure_future(bus.enter(two))
+    await asyncio.sleep(0)
+    entering.cancel()
+    await asyncio.wait((entering,))
+    again = asyncio.ensure_future(bus.leave(two))
+    bus.leisure.set()
+    await within(asyncio.gather(leaving, again))
+    assert bus.calls == ["connect", "settle", "close one", "close two", "settle"]
+    assert not bus.lines
+
+
+@run_async
+async def test_it_is_closed_though_nobody_waits_for_that_any_longer() -> None:
+    bus = Wires()
+    member = Member()
+    await bus.enter(member)
+    bus.leisure.clear()
+    leaving = asyncio.ensure_future(bus.leave(member))
+    await eventually(lambda: bus.calls == ["connect", "settle"])
+    leaving.cancel()
+    await asyncio.wait((leaving,))
+    bus.leisure.set()
+    await eventually(lambda: bus.calls[2:] == ["close one", "close two"])
 
 
 @run_async

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -289,6 +290,26 @@ async def test_what_is_emitted_while_an_engine_is_away_fails(address: str, anywh
     await asyncio.to_thread(blocking)
     with nuncio.sync.Emitter(url) as other, pytest.raises(RuntimeError, match="event loop"):
         other.emit("e")
+
+
+# What is not closed in its own loop pymongo leaves open until it is forgotten, and complains.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("engine", ["redis", "postgres", "mongod", "nats"])
+def test_one_emitter_may_be_used_in_several_event_loops(
+    engine: str, request: pytest.FixtureRequest
+) -> None:
+    emitter = nuncio.Emitter(request.getfixturevalue(engine).url)
+
+    async def emit() -> None:
+        await within(emitter.emit("e"))
+
+    async def close() -> None:
+        await within(emitter.close())
+
+    for _ in range(2):
+        asyncio.run(emit())
+    asyncio.run(close())
+    gc.collect()
 
 
 @pytest.mark.parametrize("where", [5, None, "localhost", "http://localhost", object()])

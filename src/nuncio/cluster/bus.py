@@ -33,8 +33,8 @@ class Member(Protocol):
 class Bus:
     """What one server has to do with an engine.
 
-    A derived one gives `engine`, `_open` and `_close`, and calls `_tell` when the engine is lost or
-    there again.
+    A derived one gives `engine`, `_open`, `_close` and `_forget`, and calls `_tell` when the engine
+    is lost or there again.
 
     Attributes:
         engine: what it leads to, in words.
@@ -46,6 +46,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._members: set[Member] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.published = 0
         self.dropped = 0
 
@@ -55,6 +56,7 @@ class Bus:
         Raises:
             ConnectionError: when the engine cannot be reached.
         """
+        self._move()
         self._members.add(member)
         await self._open()
 
@@ -62,9 +64,17 @@ class Bus:
         """An adapter needs it no longer; after the last one it is closed, in order."""
         if member not in self._members:
             return
+        self._move()
         self._members.discard(member)
         if not self._members:
             await self._close()
+
+    def _move(self) -> None:
+        """Begin anew in another loop: what a former one has left can neither be used nor closed."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._forget()
 
     async def _open(self) -> None:
         """Be open, for one more member.
@@ -78,6 +88,10 @@ class Bus:
         """End the connections, once what was said last has left, or it has taken too long."""
         raise NotImplementedError
 
+    def _forget(self) -> None:
+        """Be as before `_open`, without closing anything."""
+        raise NotImplementedError
+
     def _tell(self, why: Exception | None) -> None:
         """Tell all members that the engine was lost, and why; or None: that it is there again."""
         if why is not None:
@@ -89,8 +103,8 @@ class Bus:
 class LineBus(Bus):
     """A bus of several lines, which is well while each of them is connected.
 
-    A derived one gives `_connect`, `_settle`, `_lines` and `_close_lines`, and has its lines call
-    `_changed`.
+    A derived one gives `_connect`, `_settle`, `_lines`, `_close_lines` and `_forget_lines`, and has
+    its lines call `_changed`.
 
     Attributes:
         failed: how many messages the engine refused, or were lost with a connection.
@@ -99,6 +113,7 @@ class LineBus(Bus):
     def __init__(self) -> None:
         super().__init__()
         self._opening: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._down: dict[Line, Exception] = {}
         self._losses = 0
         self.failed = 0
@@ -123,13 +138,17 @@ class LineBus(Bus):
         """`_discard` them all, and end what else was begun."""
         raise NotImplementedError
 
+    def _forget_lines(self) -> None:
+        """Have none any longer, nor what else was begun, without ending it."""
+        raise NotImplementedError
+
     # Life.
 
     async def _open(self) -> None:
         """See `Bus._open`: once for all members, and who waits no longer takes it from nobody."""
         opening = self._opening
-        if opening is None or opening.get_loop() is not asyncio.get_running_loop():
-            opening = asyncio.get_running_loop().create_task(self._begin())
+        if opening is None:
+            opening = asyncio.get_running_loop().create_task(self._begin(self._closing))
             self._opening = opening
         try:
             await asyncio.shield(opening)
@@ -138,25 +157,38 @@ class LineBus(Bus):
                 self._opening = None
             raise
 
-    async def _begin(self) -> None:
+    async def _begin(self, closing: asyncio.Task[None] | None) -> None:
+        if closing is not None:
+            # It closes whatever lines there are.
+            await asyncio.wait((closing,))
         try:
             await self._connect()
         except BaseException:
-            await self._end()
+            await self._close_lines()
             raise
 
     async def _close(self) -> None:
-        """See `Bus._close`."""
+        """See `Bus._close`: to the end, also when nobody waits for it any longer."""
         opening, self._opening = self._opening, None
+        ending = self._end(opening, self._closing)
+        self._closing = asyncio.get_running_loop().create_task(ending)
+        await asyncio.shield(self._closing)
+
+    async def _end(
+        self, opening: asyncio.Task[None] | None, closing: asyncio.Task[None] | None
+    ) -> None:
         if opening is not None and not opening.done():
             opening.cancel()
-            await asyncio.wait((opening,))
+        former = [task for task in (opening, closing) if task is not None]
+        if former:
+            await asyncio.wait(former)
         await self._settle()
-        await self._end()
-
-    async def _end(self) -> None:
         await self._close_lines()
-        # Nor is one that a former event loop has left behind.
+
+    def _forget(self) -> None:
+        """See `Bus._forget`."""
+        self._opening = self._closing = None
+        self._forget_lines()
         self._down.clear()
 
     async def _discard(self, line: Line) -> None:

@@ -107,11 +107,15 @@ class Bus(LineBus):
         """See `LineBus._close_lines`."""
         for line in self._lines():
             await self._discard(line)
-        self.read.interrupted()
-        self._reader = self._writer = None
-        opened, self._opened = self._opened, None
+        opened = self._opened
+        self._forget_lines()
         if opened is not None:
             await opened.end()
+
+    def _forget_lines(self) -> None:
+        """See `LineBus._forget_lines`."""
+        self.read.interrupted()
+        self._reader = self._writer = self._opened = None
 
     def _lines(self) -> list[Line]:
         return [line for line in (self._reader, self._writer) if line is not None]

@@ -33,7 +33,6 @@ class Bus(bus.Bus):
         self._endpoint = endpoint
         self._most_bytes = most_bytes
         self._link: Link | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._starters: list[Callable[[Any], Awaitable[None]]] = []
         self._ended: dict[str, int] = {}
 
@@ -42,10 +41,10 @@ class Bus(bus.Bus):
     async def _open(self) -> None:
         """See `Bus._open` of all engines."""
         link = self._link
-        if link is None or self._loop is not asyncio.get_running_loop():
+        if link is None:
             link = Link(self._dial, self._changed, self._most_bytes)
             link.starters = self._starters
-            self._link, self._loop = link, asyncio.get_running_loop()
+            self._link = link
         try:
             await link.open()
         except ConnectionError:
@@ -68,6 +67,10 @@ class Bus(bus.Bus):
         finally:
             # Also when there is no time for that.
             await self._end(link)
+
+    def _forget(self) -> None:
+        """See `Bus._forget` of all engines."""
+        self._link = None
 
     async def _end(self, link: Link) -> None:
         await link.close()

@@ -76,12 +76,15 @@ class Bus(LineBus):
 
     async def _close_lines(self) -> None:
         """See `LineBus._close_lines`."""
-        cleaning, self._cleaning = self._cleaning, None
-        if cleaning is not None:
-            cleaning.cancel()
+        if self._cleaning is not None:
+            self._cleaning.cancel()
         lines = self._lines()
-        self._link = self._receiver = None
+        self._forget_lines()
         await asyncio.gather(*[self._discard(line) for line in lines])
+
+    def _forget_lines(self) -> None:
+        """See `LineBus._forget_lines`."""
+        self._link = self._receiver = self._cleaning = None
 
     def _lines(self) -> list[Line]:
         return [line for line in (self._link, self._receiver) if line is not None]

@@ -50,7 +50,7 @@ class Bus(LineBus):
         self._places: dict[tuple[str, str], Address] = {}
         self._readers: list[StreamReader] = []
         self._refreshing: asyncio.Task[None] | None = None
-        self._closing: set[asyncio.Future[Any]] = set()
+        self._resending: set[asyncio.Future[Any]] = set()
 
     # Life.
 
@@ -90,13 +90,17 @@ class Bus(LineBus):
 
     async def _close_lines(self) -> None:
         """See `LineBus._close_lines`."""
-        refreshing, self._refreshing = self._refreshing, None
-        if refreshing is not None:
-            refreshing.cancel()
-        lines = self._lines()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        lines, resending = self._lines(), self._resending
+        self._forget_lines()
+        await asyncio.gather(*[self._discard(line) for line in lines], *resending)
+
+    def _forget_lines(self) -> None:
+        """See `LineBus._forget_lines`."""
         self._links, self._subscribers, self._readers = {}, {}, []
+        self._refreshing, self._resending = None, set()
         self._places.clear()
-        await asyncio.gather(*[self._discard(line) for line in lines], *self._closing)
 
     def _lines(self) -> list[Line]:
         return [*self._links.values(), *self._subscribers.values(), *self._readers]
@@ -255,8 +259,8 @@ class Bus(LineBus):
             return
         if commands:
             job = asyncio.ensure_future(self._send_again(commands))
-            self._closing.add(job)
-            job.add_done_callback(self._closing.discard)
+            self._resending.add(job)
+            job.add_done_callback(self._resending.discard)
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.get_running_loop().create_task(self._keep_refreshing())
 
