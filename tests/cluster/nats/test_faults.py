@@ -442,7 +442,9 @@ async def test_emitters_reach_servers_by_an_address(own: Nats) -> None:
         async with Emitter(own.url) as emitter:
             await emitter.emit("e", 1)
             await emitter.emit("e", "x" * 2_000_000)
-        await eventually(lambda: len(pair.ada.wire.messages) == 2)
+        async with Emitter(NatsAdapter(own.url, stream="without_jetstream")) as emitter:
+            await within(emitter.emit("e", 2))
+        await eventually(lambda: len(pair.ada.wire.messages) == 3)
 
         def blocking() -> None:
             with nuncio.sync.Emitter(own.url) as emitter:

@@ -258,6 +258,26 @@ async def test_what_an_emitter_says_can_be_recovered(home: NodeHome, nats: Nats)
 
 
 @run_async
+async def test_an_emitter_needs_no_stream_where_nobody_recovers(home: NodeHome, nats: Nats) -> None:
+    async with scene(nats, "streamless") as servers, Emitter(servers.adapter()) as emitter:
+        first = await servers.ours(connection_state_recovery=None)
+        client = Wanderer()
+        await client.connect(first.port)
+        said = [emitter.emit("e", number) for number in range(3)]
+        said.append(emitter.disconnect_sockets())
+        await within(asyncio.gather(*said))
+        assert [await client.next() for _ in range(3)] == [["e", 0], ["e", 1], ["e", 2]]
+        await client.leave()
+        # Whoever makes one is told by it from then on.
+        second, third = await servers.ours(), await servers.ours()
+        other = await servers.arrival(second)
+        await second.loses(other)
+        await within(emitter.emit("e", 3))
+        assert await other.come_back(third.port) == [["e", 3]]
+        await other.leave()
+
+
+@run_async
 async def test_a_server_without_recovery_may_stand_beside(home: NodeHome, nats: Nats) -> None:
     async with scene(nats, "beside") as servers:
         first = await servers.ours()

@@ -7,7 +7,7 @@ said in a room to the servers whom it concerns, and to no other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from nuncio.cluster.bus import OUTGOING_BYTES, BusFactory
@@ -18,7 +18,7 @@ from nuncio.cluster.heartbeats import (
     HeartbeatAdapter,
     Pace,
 )
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.endpoint import Endpoint
 from nuncio.cluster.nats.link import ENGINE
@@ -31,14 +31,6 @@ from nuncio.cluster.rooms import Room
 from nuncio.cluster.sending import BlockingSender
 from nuncio.cluster.signing import signer
 from nuncio.errors import PacketError
-
-# What changes something for clients, and so has its place among events where these have one.
-LOGGED: Final = (
-    Kind.BROADCAST,
-    Kind.SOCKETS_JOIN,
-    Kind.SOCKETS_LEAVE,
-    Kind.DISCONNECT_SOCKETS,
-)
 
 
 class NatsAdapter(BusFactory[Bus]):
@@ -61,7 +53,7 @@ class NatsAdapter(BusFactory[Bus]):
         outgoing_bytes: how much may wait to be sent while NATS is away; what is more is dropped.
         stream: the name of the stream with events that clients can recover. None for one that is
             named after `subject_prefix`; for emitters, to take no such way. The stream is made if
-            it is not there, and otherwise used as it is.
+            it is not there, and otherwise used as it is; emitters use one that is there.
         max_age: seconds for which it keeps an event.
         max_msgs: how many it keeps.
         max_bytes: how many bytes they may have together.
@@ -125,10 +117,6 @@ class NatsAdapter(BusFactory[Bus]):
     def blocking_sender(self) -> BlockingSender:
         """See `Target`."""
         return BlockingSender(self.sender, ENGINE)
-
-    def is_logged(self, message: ClusterMessage) -> bool:
-        """Whether what an emitter says goes into the stream."""
-        return self.logs_emitters and message.type in LOGGED
 
 
 class RoutedAdapter(FollowingAdapter, HeartbeatAdapter):

@@ -13,9 +13,10 @@ from typing import Any
 
 from nuncio.cluster.logged import LoggedAdapter
 from nuncio.cluster.messages import ClusterMessage
-from nuncio.cluster.nats.adapter import LOGGED, NatsAdapter, RoutedAdapter
+from nuncio.cluster.nats.adapter import NatsAdapter, RoutedAdapter
 from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.stream import Log
+from nuncio.cluster.nats.subjects import LOGGED
 from nuncio.cluster.numbered import Origin
 from nuncio.cluster.signing import Signer
 from nuncio.errors import LimitExceeded, PacketError

@@ -17,6 +17,14 @@ from nuncio.cluster.messages import ClusterMessage, Kind
 from nuncio.cluster.rooms import Room
 from nuncio.errors import OptionError
 
+# What changes something for clients, and so has its place among events where these have one.
+LOGGED: Final = (
+    Kind.BROADCAST,
+    Kind.SOCKETS_JOIN,
+    Kind.SOCKETS_LEAVE,
+    Kind.DISCONNECT_SOCKETS,
+)
+
 # NATS takes 4096 bytes for a whole line.
 LONGEST: Final = 128
 _LONGEST_PREFIX: Final = 64
