@@ -10,9 +10,9 @@ import pytest
 from bson import ObjectId
 
 from nuncio import OptionError
-from nuncio.cluster.mongo import answers, recent
+from nuncio.cluster.mongo import answers, recent, recovery
 from tests.cluster.mongo.scene import next_second, scene, sessions, wanderer
-from tests.support.aio import eventually, run_async, within
+from tests.support.aio import DEADLINE, eventually, run_async, within
 from tests.support.mongod.server import COLLECTION, DATABASE, Mongod
 from tests.support.nodeserver import NodeHome
 
@@ -262,6 +262,43 @@ async def test_nobody_waits_to_be_restored_while_mongodb_is_away(
         mongod.start()
         await eventually(lambda: adapter.healthy)
         await client.leave()
+
+
+@run_async
+async def test_what_others_were_given_early_is_for_who_comes_back_before_it_is_read(
+    home: NodeHome, mongod: Mongod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "_EARLY_SECONDS", DEADLINE)
+    async with scene(home, mongod) as servers:
+        place = await servers.ours()
+        adapter: Any = place.io.sockets.adapter
+        client, other = await servers.arrival(place), await servers.arrival(place)
+        await place.emit("e", 1)
+        assert await client.next() == await other.next() == ["e", 1]
+        await place.loses(client)
+        await servers.kept()
+        unread: list[Any] = []
+        reader = adapter.bus._reader
+        monkeypatch.setattr(reader, "_receiver", unread.append)
+        place.io.emit("e", 2)
+        assert await other.next() == ["e", 2]
+        # BSON cannot hold it, and nobody waits for that.
+        deep: list[Any] = []
+        for _ in range(150):
+            deep = [deep]
+        place.io.emit("deep", deep)
+        assert await other.next() == ["deep", deep]
+        coming = asyncio.ensure_future(client.come_back(place.port))
+        # Where it is let in without waiting, it comes back without it.
+        await asyncio.wait((coming,), timeout=0.3)
+        monkeypatch.undo()
+        for document in unread:
+            reader._receiver(document)
+        assert await within(coming) == [["e", 2]]
+        await place.loses(client)
+        assert await client.come_back(place.port) == []
+        for one in (client, other):
+            await one.leave()
 
 
 @run_async

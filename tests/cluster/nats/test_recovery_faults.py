@@ -63,3 +63,33 @@ async def test_what_is_promised_while_jetstream_says_nothing_has_names_of_its_ow
         place.io.emit("e", 4)
         await eventually(lambda: heard == [1, 2, 3, 4])
         await manager.close()
+
+
+@run_async
+async def test_what_others_were_given_early_is_for_who_comes_back_before_it_is_read(
+    home: NodeHome, program: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Nats(program("nats-server")) as nats, scene(nats, "unread") as servers:
+        place = await servers.ours()
+        adapter: Any = place.io.sockets.adapter
+        client, other = await arrival(place.port), await arrival(place.port)
+        await place.emit("e", 1)
+        assert await client.next() == await other.next() == ["e", 1]
+        await place.loses(client)
+        # It is read only once the client is there.
+        unread: list[tuple[Any, ...]] = []
+        consumer = adapter._stream._consumer
+        monkeypatch.setattr(consumer, "_arrived", lambda *entry: unread.append(entry))
+        nats.freeze()
+        place.io.emit("e", 2)
+        assert await other.next() == ["e", 2]
+        nats.thaw()
+        await eventually(lambda: unread)
+        assert await client.come_back(place.port) == [["e", 2]]
+        monkeypatch.undo()
+        for entry in unread:
+            consumer._arrived(*entry)
+        await place.emit("e", 3)
+        assert await client.next() == await other.next() == ["e", 3]
+        for one in (client, other):
+            await one.leave()

@@ -38,6 +38,9 @@ _PART: Final = 1000
 # A server reads what it says itself within this time.
 _BEGIN_SECONDS: Final = 1.0
 
+# Who comes back waits so long for what this server's clients have been given before it was read.
+_EARLY_SECONDS: Final = 2.0
+
 
 class RecoveringAdapter(LoggedAdapter, CollectionAdapter):
     """See `MongoAdapter`, with connection state recovery."""
@@ -70,6 +73,12 @@ class RecoveringAdapter(LoggedAdapter, CollectionAdapter):
         """See `LoggedAdapter.append`."""
         message.data.number = number
         return self.bus.call(message)
+
+    def _answered(self, number: int, answer: asyncio.Future[Any]) -> None:
+        super()._answered(number, answer)
+        if answer.cancelled() or answer.exception() is not None:
+            # MongoDB will not have it: what is not refused is tried again until it is there.
+            self._numbered.lost(number)
 
     def arrived(self, document: RawBSONDocument) -> None:
         """See `CollectionAdapter.arrived`."""
@@ -107,6 +116,8 @@ class RecoveringAdapter(LoggedAdapter, CollectionAdapter):
         self, told: Session, offset: str, known: bool
     ) -> tuple[int, list[tuple[int, Any]] | None]:
         """See `LoggedAdapter.read_for`."""
+        # Where that stands is known only then, and nobody is given it any more.
+        await self._numbered.caught_up(_EARLY_SECONDS)
         read, after = self.bus.read, offset or told.since
         found = None
         if _ID.fullmatch(after):

@@ -113,7 +113,9 @@ class RecoveringAdapter(LoggedAdapter, RoutedAdapter):
 
     async def read_after(self, position: int, known: bool) -> list[tuple[int, Any]] | None:
         """See `LoggedAdapter.read_after`."""
-        return await self._stream.read_after(position, self.subjects.log)
+        # What this server's clients have been given early, and it has not read yet, the stream has.
+        lately = not self._numbered
+        return await self._stream.read_after(position, self.subjects.log, lately)
 
     # Sessions.
 

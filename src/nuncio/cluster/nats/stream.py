@@ -218,15 +218,22 @@ class Log:
         """
         return stored(self._bus.request(subject, data, id))
 
-    async def read_after(self, position: int, subject: str) -> list[tuple[int, bytes]] | None:
+    async def read_after(
+        self, position: int, subject: str, lately: bool
+    ) -> list[tuple[int, bytes]] | None:
         """A namespace's entries after a place; None when some may have been forgotten.
+
+        Args:
+            position: the place.
+            subject: the namespace's.
+            lately: whether what this server has read lately is enough, if it reaches back so far.
 
         Raises:
             ConnectionError: when JetStream cannot be asked.
         """
         if position >> 64 != self._epoch:
             return None
-        recent = self._recent.after(position, subject.encode())
+        recent = self._recent.after(position, subject.encode()) if lately else None
         if recent is not None:
             return recent
         jetstream = self._bus.connection.jetstream()
