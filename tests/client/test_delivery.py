@@ -82,6 +82,22 @@ async def test_what_was_missed_comes_before_connect_and_only_once(transports: li
         await within(socket.close())
 
 
+@pytest.mark.parametrize("delivery", [None, "at-least-once"])
+@run_async
+async def test_ids_are_no_arguments_that_the_server_left_out(delivery: str | None) -> None:
+    async with scene(**PROMISES) as there:
+        options = {} if delivery is None else {"delivery": delivery}
+        socket = await there.client(transports=["websocket"], **options)
+        seen: list[Any] = []
+        socket.on("n", lambda value, extra=None: seen.append((value, extra)))
+        there.io.emit("n", 1)
+        there.io.emit("n", 2, "said")
+        there.io.volatile.emit("n", 3, "said")
+        await eventually(lambda: len(seen) == 3)
+        assert seen == [(1, None), (2, "said"), (3, "said")]
+        await within(socket.close())
+
+
 # Delivery at least once.
 
 

@@ -476,6 +476,49 @@ async def test_without_a_session_to_recover_no_offset_is_kept() -> None:
 
 
 @run_async
+async def test_an_offset_is_no_argument_that_the_server_left_out() -> None:
+    scene = Scene()
+    line = await scene.world.opened()
+    await line.join(pid="secret")
+    seen: list[Any] = []
+    scene.socket.on("e", lambda value, extra=None: seen.append((value, extra)))
+
+    @scene.socket.on("checked")
+    def checked(value: int, count: int = 7) -> None:
+        seen.append((value, count))
+
+    line.event("e", 1, "abcdefgh.1")
+    line.event("e", 2, "said", "abcdefgh.2")
+    line.event("checked", 3, "abcdefgh.3")
+    line.event("checked", 4, 5, "abcdefgh.4")
+    assert seen == [(1, None), (2, "said"), (3, 7), (4, 5)]
+    scene.socket.on("e", lambda value, offset: seen.append(offset))
+    line.event("e", 5, "abcdefgh.5")
+    assert seen[4:] == [(5, "abcdefgh.5"), "abcdefgh.5"]
+    await scene.close()
+
+
+@run_async
+async def test_the_last_text_of_an_event_without_an_offset_is_none() -> None:
+    scene = Scene()
+    line = await scene.world.opened()
+    await line.join(pid="secret")
+    seen: list[Any] = []
+    scene.socket.on("e", lambda value, extra=None: seen.append((value, extra)))
+    line.event("e", 1, "abcdefgh.1")
+    line.event("e", 2, "volatile")
+    line.event("tick")
+    assert seen == [(1, None), (2, "volatile")]
+    line.lose()
+    line = await scene.world.opened()
+    assert await line.join() == '{"pid":"secret","offset":"abcdefgh.1"}'
+    # Nor has anything an offset where nothing is recovered.
+    line.event("e", 3, "abcdefgh.2")
+    assert seen[2:] == [(3, "abcdefgh.2")]
+    await scene.close()
+
+
+@run_async
 async def test_events_that_wait_for_handlers_are_not_asked_for_again() -> None:
     """They have arrived, and will be handled."""
     scene = Scene(concurrency=1)

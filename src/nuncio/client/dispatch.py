@@ -109,8 +109,8 @@ class ClientDispatcher(Caller):
         """Whether acknowledgements of the server's are waited for."""
         raise NotImplementedError
 
-    def arrived(self, payload: list[Any]) -> None:
-        """An event has arrived, and will be handled."""
+    def arrived(self, payload: list[Any], id: int) -> None:
+        """An event has arrived, and will be handled; see `on_event`."""
         raise NotImplementedError
 
     def flooded(self) -> None:
@@ -124,7 +124,7 @@ class ClientDispatcher(Caller):
         if not self.connected:
             self._keep_early(payload, id)
             return
-        self.arrived(payload)
+        self.arrived(payload, id)
         if id >= 0:
             id = self._marked(id)
         if (
@@ -168,7 +168,7 @@ class ClientDispatcher(Caller):
         if early is not None:
             queue = self._waiting()
             for payload, id in early:
-                self.arrived(payload)
+                self.arrived(payload, id)
                 queue.append((payload, id if id < 0 else self._marked(id)))
         self.handle_waiting()
 

@@ -13,12 +13,14 @@ from typing import Any, Final, cast
 from nuncio.client.asker import ClientAsker
 from nuncio.client.http import OLD_SERVER
 from nuncio.client.inbox import EventStream, Inbox
+from nuncio.client.offsets import is_mistaken, is_offset
 from nuncio.client.operator import ClientOperator
 from nuncio.client.session import ClientSession
 from nuncio.client.waiting import SendBuffer
 from nuncio.engine.sent import Sent
 from nuncio.engine.wheel import TimerWheel
 from nuncio.errors import ConnectError, Disconnected, DisconnectReason, TransportError
+from nuncio.handlers.listeners import event_name
 from nuncio.options import seconds as checked_seconds
 from nuncio.protocol.engineio import Message
 from nuncio.protocol.parser import Parser
@@ -497,12 +499,24 @@ class ClientSocket(ClientAsker):
         assert self._retries is not None
         return self._retries.settled(self._runner.loop)
 
-    def arrived(self, payload: list[Any]) -> None:
+    def arrived(self, payload: list[Any], id: int) -> None:
         """See `ClientDispatcher.arrived`: remember where to go on after a lost connection."""
-        if self._pid:
+        if self._pid and len(payload) > 1:
             last = payload[-1]
             if isinstance(last, str):
-                self._offset = last
+                self._remember(last, payload, id)
+
+    def _remember(self, last: str, payload: list[Any], id: int) -> None:
+        known = is_offset(last)
+        if known or not is_offset(self._offset):
+            # Events that cannot be recovered have no offset, and may end with any text.
+            self._offset = last
+        own = self._listeners
+        if not known or own is None or (self._promised and id >= 0):
+            # Of promised events it is taken off in any case; see `_is_known`.
+            return
+        if is_mistaken(len(payload) - 2, own.get(event_name(payload[0]))):
+            del payload[-1]
 
     def flooded(self) -> None:
         """See `ClientDispatcher.flooded`."""

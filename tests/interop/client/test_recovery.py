@@ -53,6 +53,24 @@ async def test_id_and_rooms_are_kept_and_what_was_missed_is_delivered(
 
 
 @run_async
+async def test_an_offset_is_no_argument_that_the_server_left_out(
+    home: NodeHome, server: NodeServer
+) -> None:
+    async with ours(server.url) as clients:
+        client = await clients.connect()
+        seen: list[Any] = []
+        client.socket.on("news", lambda value, extra=None: seen.append((value, extra)))
+        # In one millisecond, so that some offsets are longer than others.
+        await server.run(
+            'for (const n of [1, 2, 3]) io.emit("news", n); io.emit("news", 4, "said")'
+        )
+        await server.run('io.volatile.emit("news", 5, "message")')
+        await server.emit("end")
+        await client.next("end")
+        assert seen == [(1, None), (2, None), (3, None), (4, "said"), (5, "message")]
+
+
+@run_async
 async def test_nothing_is_recovered_when_the_server_does_not_know_the_session(
     home: NodeHome, server: NodeServer
 ) -> None:
