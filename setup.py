@@ -50,6 +50,7 @@ COMPILED = [
     "src/nuncio/engine/forever.py",
     "src/nuncio/engine/framing.py",
     "src/nuncio/engine/listener.py",
+    "src/nuncio/engine/metered.py",
     "src/nuncio/engine/polling.py",
     "src/nuncio/engine/polling3.py",
     "src/nuncio/engine/probe.py",

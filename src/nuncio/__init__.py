@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING as _CHECKS_TYPES
 from typing import Any as _Any
 
+from nuncio import admin as admin
 from nuncio import auth as auth
 from nuncio import peers as peers
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
+from nuncio.admin.instrument import instrument as instrument
 from nuncio.client.connect import connect as connect
 from nuncio.client.inbox import Event as Event
 from nuncio.client.limits import ClientLimits as ClientLimits
@@ -122,11 +124,13 @@ __all__ = [
     "UndeliveredEvent",
     "WebRTCOptions",
     "__version__",
+    "admin",
     "auth",
     "build_info",
     "conflate",
     "connect",
     "event",
+    "instrument",
     "middleware",
     "peers",
     "sync",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nuncio.cluster.messages import RemoteDetails
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
-from nuncio.cluster.values import plain
+from nuncio.cluster.values import plain, unmarked
 from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import AckTimeout, Disconnected
 from nuncio.handlers.callbacks import bind_callback
@@ -52,6 +52,7 @@ class RemoteSocket:
         handshake: what was known when it connected.
         rooms: the rooms it was in when the other server was asked.
         data: the application's own, a copy; None when it cannot be sent.
+        mark: what its server tells admin pages of its connection; None where it tells nothing.
     """
 
     def __init__(self, nsp: Broadcaster, details: RemoteDetails) -> None:
@@ -65,7 +66,7 @@ class RemoteSocket:
         self.id = details.id
         self.handshake = RemoteHandshake(details.handshake)
         self.rooms: set[Room] = set(details.rooms)
-        self.data = details.data
+        self.data, self.mark = unmarked(details.data)
 
     def __repr__(self) -> str:
         return f"<RemoteSocket {self.id!r} of {self.nsp.name!r}>"
@@ -212,4 +213,7 @@ def details_of(socket: Any) -> RemoteDetails:
         # All the other sockets are to be found none the less.
         logger.debug("the data of socket %r stays on its server: %r", socket.id, error)
         data = None
+    admin = socket.nsp.server.admin
+    if admin is not None:
+        data = admin.marked(socket, data)
     return RemoteDetails(socket.id, told, list(socket.rooms), data)

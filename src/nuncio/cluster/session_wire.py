@@ -20,7 +20,7 @@ from nuncio.cluster.numbered import Early
 from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.travel import ToldAccess, saved_access, told_access
-from nuncio.cluster.values import converted, from_msgpack, plain, to_msgpack
+from nuncio.cluster.values import converted, from_msgpack, plain, to_msgpack, unmarked
 from nuncio.errors import PacketError
 
 # Before everything.
@@ -117,4 +117,5 @@ def saved(session: Session) -> SavedSession:
     joined += [0] * (len(session.rooms) - len(joined))
     rooms = dict(zip(session.rooms, joined, strict=False))
     access = saved_access(session.access)
-    return SavedSession(session.sid, session.pid, rooms, since, session.data, access)
+    data, _ = unmarked(session.data)
+    return SavedSession(session.sid, session.pid, rooms, since, data, access)

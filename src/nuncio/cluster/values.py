@@ -30,6 +30,9 @@ MAX_CONTAINERS: Final = 1_000_000
 # How MessagePack writes timestamps of 32, 64 and 96 bits, and JavaScript's dates.
 _MAY_BE_TIMESTAMP: Final = re.compile(rb"\xd6\xff|\xd7\xff|\xc7\x0c\xff|\xd7\x00").search
 
+# Under which key of a socket's data servers tell each other what admin pages show besides.
+ADMIN_MARK: Final = "_admin"
+
 # What most values are.
 _SIMPLE: Final = frozenset((str, int, float, bool, type(None)))
 
@@ -158,6 +161,13 @@ def from_msgpack(data: bytes) -> Any:
 def may_hold_dates(data: bytes) -> bool:
     """Whether something encoded may hold dates, as far as a glance tells."""
     return data[:1] != b"{" and _MAY_BE_TIMESTAMP(data) is not None
+
+
+def unmarked(data: Any) -> tuple[Any, Any]:
+    """A socket's data without what its server has added for admin pages, and that by itself."""
+    if not isinstance(data, dict) or ADMIN_MARK not in data:
+        return data, None
+    return {key: value for key, value in data.items() if key != ADMIN_MARK}, data[ADMIN_MARK]
 
 
 def converted(value: object, kind: type[T]) -> T:

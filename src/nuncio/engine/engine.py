@@ -28,6 +28,7 @@ from nuncio.engine.follow import follow_up
 from nuncio.engine.gates import Gates, Middleware
 from nuncio.engine.headers import HeaderEvents
 from nuncio.engine.listener import Listener
+from nuncio.engine.metered import MeteredSession, MeteredSession3, Traffic
 from nuncio.engine.options import EngineOptions
 from nuncio.engine.refusal import (
     BAD_HANDSHAKE_METHOD,
@@ -103,6 +104,8 @@ class Engine:
         self.new_id: Callable[[], str] = new_id
         self.worker: Worker | None = None
         self.stopping = False
+        self.traffic: Traffic | None = None
+        self._kinds: tuple[type[Session], type[Session]] = (Session, Session3)
         self.counters = Counters()
         self.hosts: list[Any] = []
         self._wind_down = WindDown(self.sessions)
@@ -485,7 +488,7 @@ class Engine:
             transport: what it opened.
             id: the session's.
         """
-        kind = Session if revision_of(request) == 4 else Session3
+        kind = self._kinds[revision_of(request) != 4]
         session = kind(self, self.config(), id, transport, request)
         self.sessions[id] = session
         self._door.opened(request)
@@ -530,6 +533,17 @@ class Engine:
             "maxPayload": options.max_http_buffer_size,
         }
         return b"," + msgspec.json.encode(handshake)[1:]
+
+    def meter(self) -> Traffic:
+        """Count what goes through the sessions that are opened from now on.
+
+        Returns:
+            The counts: whoever asks reads and clears them.
+        """
+        if self.traffic is None:
+            self.traffic = Traffic()
+            self._kinds = (MeteredSession, MeteredSession3)
+        return self.traffic
 
     # What sessions use.
 

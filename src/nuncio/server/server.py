@@ -124,6 +124,7 @@ class Server(Facade[D, U], Peering, Hints):
         self.threads.used = self.options.threads
         self._warned_undelivered = False
         self._presences: dict[str, Presence] = {}
+        self.admin: Any = None
 
     def __class_getitem__(cls, parameters: Any) -> Any:
         return subscripted(cls, parameters)
@@ -271,6 +272,12 @@ class Server(Facade[D, U], Peering, Hints):
             presence = Presence(nsp, presence_options(self.options.presence))
             self._presences[nsp.name] = presence
         return presence
+
+    def attach_admin(self, admin: Any) -> None:
+        """Let an admin page see this server; see `nuncio.instrument`."""
+        self.admin = admin
+        if self._participants.serving:
+            admin.begin()
 
     def make_adapter(self, nsp: Any) -> Adapter:
         """The adapter of a new namespace."""
@@ -507,6 +514,8 @@ class Server(Facade[D, U], Peering, Hints):
         await super().settle(seconds)
         for presence in self._presences.values():
             presence.end()
+        if self.admin is not None:
+            self.admin.end()
         await self._participants.leave(limit - loop.time())
         if self._worker is not None:
             await self._worker.stop()
@@ -517,6 +526,8 @@ class Server(Facade[D, U], Peering, Hints):
         await self._participants.start()
         for presence in self._presences.values():
             presence.begin()
+        if self.admin is not None:
+            self.admin.begin()
 
     def _stop(self) -> None:
         # Who reconnects while the last handlers end is told to come back later.
@@ -559,6 +570,8 @@ class Server(Facade[D, U], Peering, Hints):
         self.threads.bind(self.engine.config().loop)
         if not self._participants.serving:
             self._participants.begin()
+            if self.admin is not None:
+                self.admin.begin()
         self.handshakes += 1
         wheel = self.engine.config().wheel
         if session.protocol == 4:
