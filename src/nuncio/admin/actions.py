@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
+from nuncio.cluster.rooms import Room, is_room
 from nuncio.errors import LimitExceeded, OptionError
 
 logger = logging.getLogger("nuncio.admin")
@@ -43,11 +44,11 @@ class Actions:
 
     def join(self, page: Any, nsp: Any = None, room: Any = None, filter: Any = None) -> None:
         """Put sockets into a room."""
-        self._act(page, f"joins {room!r}", nsp, filter, lambda who: who.sockets_join(room))
+        self._act(page, f"joins {room!r}", nsp, filter, lambda who: who.sockets_join(_room(room)))
 
     def leave(self, page: Any, nsp: Any = None, room: Any = None, filter: Any = None) -> None:
         """Take sockets out of a room."""
-        self._act(page, f"leaves {room!r}", nsp, filter, lambda who: who.sockets_leave(room))
+        self._act(page, f"leaves {room!r}", nsp, filter, lambda who: who.sockets_leave(_room(room)))
 
     def disconnect(
         self, page: Any, nsp: Any = None, close: Any = False, filter: Any = None
@@ -64,9 +65,18 @@ class Actions:
         if nsp is None:
             logger.info("the admin page %s %s in %r, which is not there", page.id, what, name)
             return
-        where = "all" if filter in (None, "") else repr(filter)
+        everybody = filter is None or filter == ""
+        where = "all" if everybody else repr(filter)
         logger.info("the admin page %s %s: %s in %s", page.id, what, where, nsp.name)
         try:
-            action(nsp if filter in (None, "") else nsp.to(filter))
+            action(nsp if everybody else nsp.to(_room(filter)))
         except (LimitExceeded, OptionError, TypeError, ValueError) as error:
             logger.info("the admin page %s could not do that: %s", page.id, error)
+
+
+def _room(value: Any) -> Room:
+    """One room. Applications may give several, but a list of none would mean everybody."""
+    if not is_room(value):
+        raise OptionError(f"a room is a str or an int, not {value!r}")
+    found: Room = value
+    return found

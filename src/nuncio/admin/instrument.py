@@ -109,7 +109,7 @@ class Admin:
         server_id: str,
     ) -> None:
         self._io = io
-        self._development = development
+        self.development = development
         features = [] if read_only else list(FEATURES)
         self._features = [*features, "AGGREGATED_EVENTS", *(["ALL_EVENTS"] * development)]
         nsp.slow_consumer = "drop_oldest"
@@ -146,21 +146,22 @@ class Admin:
             socket: one of this server's.
             data: its data; None when that cannot be told.
         """
-        if not self._development or not (data is None or isinstance(data, dict)):
+        if not self.development or not (data is None or isinstance(data, dict)):
             return data
         return {**(data or {}), ADMIN_MARK: mark(socket)}
 
-    async def _arrived(self, socket: Any) -> None:
+    def _arrived(self, socket: Any) -> None:
         # What a page must have is not dropped, be it behind.
         page = socket.when_slow("disconnect")
         if isinstance(socket.user, str):
             # Only now: the page listens from the moment when it is connected.
             page.emit("session", socket.user)
         page.emit("config", {"supportedFeatures": self._features})
-        if self._development:
-            page.emit("all_sockets", await self._all_sockets())
+        if self.development:
+            # Other servers are asked for that, and the page can act meanwhile.
+            self._io.spawn(self._tell_all_sockets(page))
 
-    async def _all_sockets(self) -> list[dict[str, Any]]:
+    async def _tell_all_sockets(self, page: Any) -> None:
         found: list[dict[str, Any]] = []
         for nsp in served(self._io):
             try:
@@ -168,4 +169,4 @@ class Admin:
             except ClusterTimeout as error:
                 sockets = error.responses
             found += [shown(socket) for socket in sockets]
-        return found
+        page.emit("all_sockets", found)

@@ -70,5 +70,6 @@ def shown(socket: Any) -> dict[str, Any]:
             "url": handshake.url,
             "xdomain": handshake.xdomain,
         },
-        "rooms": list(socket.rooms),
+        # Its own first.
+        "rooms": sorted(socket.rooms, key=lambda room: room != socket.id),
     }
