@@ -9,7 +9,7 @@ from nuncio import peers as peers
 from nuncio._build import BuildInfo as BuildInfo
 from nuncio._build import __version__ as __version__
 from nuncio._build import build_info as build_info
-from nuncio.admin.instrument import instrument as instrument
+from nuncio.admin.instrumenting import instrument as instrument
 from nuncio.client.connect import connect as connect
 from nuncio.client.inbox import Event as Event
 from nuncio.client.limits import ClientLimits as ClientLimits

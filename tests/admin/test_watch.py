@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 import nuncio
 from nuncio.cluster import LocalBus
 from tests.support.aio import eventually, run_async
@@ -102,7 +104,30 @@ async def test_the_connections_of_sockets_are_told_apart_without_their_secret() 
     assert clients[0] != clients[1] == clients[2]
     assert not any(clients[0] in text or clients[1] in text for text in io.engine.sessions)
     assert user.sid == seen[0]["id"] and seen[0]["rooms"] == [user.sid]
-    assert "auth" not in seen[0]["handshake"]
+
+
+@run_async
+async def test_what_a_client_proves_itself_with_is_not_shown() -> None:
+    io = instrumented()
+    page = await opened(io)
+    headers = [(b"cookie", b"session=1"), (b"authorization", b"Bearer 2"), (b"x-one", b"3")]
+    Client(io, headers=headers).connect(auth={"token": "4"})
+    handshake = told(page, "socket_connected")[0][0]["handshake"]
+    assert handshake["headers"] == {"x-one": "3"} and "auth" not in handshake
+
+
+@run_async
+async def test_a_page_is_told_of_so_many_sockets_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("nuncio.admin.instrumenting.MOST_SHOWN", 2)
+    io = instrumented()
+    for _ in range(3):
+        Client.join(io)
+    page = Client.join(io, "/admin")
+    await eventually(lambda: told(page, "all_sockets"))
+    assert len(told(page, "all_sockets")[0][0]) == 2
+    assert "shows 2 of 4 sockets" in caplog.text
 
 
 @run_async

@@ -6,7 +6,7 @@ what comes and goes, and can emit, move sockets between rooms and disconnect the
 cluster, be they Nuncio's or Node's, are shown together.
 """
 
-from nuncio.admin.instrument import instrument as instrument
+from nuncio.admin.instrumenting import instrument as instrument
 from nuncio.admin.stores import MemoryStore as MemoryStore
 from nuncio.admin.stores import RedisStore as RedisStore
 from nuncio.admin.stores import Store as Store

@@ -6,12 +6,15 @@ import hashlib
 import logging
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from nuncio.cluster.remote import RemoteSocket
 from nuncio.cluster.values import plain
 
 logger = logging.getLogger("nuncio.admin")
+
+# With these, whoever sees the page could act as the client.
+SECRET_HEADERS: Final = frozenset(("authorization", "cookie", "proxy-authorization"))
 
 
 def timestamp() -> str:
@@ -62,7 +65,9 @@ def shown(socket: Any) -> dict[str, Any]:
         "data": ({} if socket.data is None else socket.data) if remote else told_data(socket),
         "handshake": {
             "address": address or handshake.address,
-            "headers": headers,
+            "headers": {
+                name: value for name, value in headers.items() if name not in SECRET_HEADERS
+            },
             "query": handshake.query,
             "issued": round(handshake.issued * 1000),
             "secure": handshake.secure,

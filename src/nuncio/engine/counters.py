@@ -13,7 +13,7 @@ class Counters:
             `handshakes`.
         refused_joins: attempts to join a namespace beyond `namespaces`, `dynamic_namespaces` or
             `joins_per_connection`.
-        refused_sign_ins: wrong or too many attempts to sign in to the console.
+        refused_sign_ins: wrong or too many attempts to sign in to the console or the admin page.
         refused_peers: offers to a peer that were refused: by the application, by a limit, or
             because there is nobody who can be connected to.
         refused_peer_messages: what browsers sent to peers, or about them, and was not passed on.

@@ -27,6 +27,7 @@ _INSTEAD: Final = {
     "connectTimeout": "it is an option, Server(connect_timeout=…)",
     "httpServer": _OWN,
     "http_server": _OWN,
+    "instrument": "write nuncio.instrument(io, auth=…)",
     "path": "it is an option, Server(path=…), and read as io.engine.path",
     "serveClient": "it is an option, Server(serve_client=…)",
     "write": "write io.send",

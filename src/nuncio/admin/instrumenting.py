@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nuncio.admin.actions import FEATURES, Actions
 from nuncio.admin.options import (
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("nuncio.admin")
 
+# Of how many sockets a page is told when it comes; browsers get slow with more.
+MOST_SHOWN: Final = 10_000
+
 
 def instrument(
     io: Server[Any, Any],
@@ -55,8 +58,8 @@ def instrument(
         auth: who may use the page: `username`, and `password` as a bcrypt hash; False lets
             everybody in.
         mode: `production` tells numbers only. `development` also tells every socket, its rooms and
-            data, and every event that is received or sent, which costs several times what the
-            events themselves do.
+            data, and every event that is received or sent, which costs more than the events
+            themselves.
         read_only: whether the page can only look.
         namespace: which the page asks for; it is made here.
         server_id: the name of this server there, other than that of all others; by default the
@@ -156,17 +159,20 @@ class Admin:
         if isinstance(socket.user, str):
             # Only now: the page listens from the moment when it is connected.
             page.emit("session", socket.user)
+            # It is a secret, and nobody else's.
+            socket.user = None
         page.emit("config", {"supportedFeatures": self._features})
         if self.development:
             # Other servers are asked for that, and the page can act meanwhile.
             self._io.spawn(self._tell_all_sockets(page))
 
     async def _tell_all_sockets(self, page: Any) -> None:
-        found: list[dict[str, Any]] = []
+        found: list[Any] = []
         for nsp in served(self._io):
             try:
-                sockets = await nsp.fetch_sockets()
+                found += await nsp.fetch_sockets()
             except ClusterTimeout as error:
-                sockets = error.responses
-            found += [shown(socket) for socket in sockets]
-        page.emit("all_sockets", found)
+                found += error.responses
+        if len(found) > MOST_SHOWN:
+            logger.warning("the admin page shows %d of %d sockets", MOST_SHOWN, len(found))
+        page.emit("all_sockets", [shown(socket) for socket in found[:MOST_SHOWN]])
