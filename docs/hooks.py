@@ -9,7 +9,7 @@ from typing import Any
 # Preformatted text and links stay as they are. A name in code is a class, with a member perhaps.
 _FOUND = re.compile(
     r"(?P<kept><pre\b.*?</pre>|<a\b.*?</a>|<autoref\b.*?</autoref>)"
-    r"|<code>(?:nuncio\.)?(?:auth\.|cluster\.|engine\.|sync\.|testing\.)?"
+    r"|<code>(?:nuncio\.)?(?:admin\.|auth\.|cluster\.|engine\.|sync\.|testing\.)?"
     r"(?P<name>[A-Z]\w+)(?P<member>\.\w+)?</code>",
     re.DOTALL,
 )

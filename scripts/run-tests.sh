@@ -40,7 +40,7 @@ compiled=$!
 lines=$compiled names=" compile"
 above=""
 if [ $# = 0 ]; then
-  for folder in browser chaos cli client cluster/mongo cluster/nats cluster/postgres cluster/redis \
+  for folder in admin browser chaos cli client cluster/mongo cluster/nats cluster/postgres cluster/redis \
     cluster/test_emitter.py cluster/test_matrix.py cluster/test_recovery_matrix.py docs examples faults \
     hostile hosts interop peers presence sync testing webrtc webtransport workers; do
     above="$above --ignore=tests/$folder"

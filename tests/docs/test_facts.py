@@ -114,6 +114,16 @@ def test_every_option_of_authentication_is_documented_with_its_default() -> None
         assert default == "" if needed else ast.literal_eval(default) == found, name
 
 
+def test_every_option_of_the_admin_page_is_documented() -> None:
+    table = rows(GUIDE / "admin.md", "The admin page")
+    parameters = inspect.signature(nuncio.instrument).parameters
+    assert [names(row[0])[0] for row in table] == list(parameters)[1:]
+    for row in table:
+        name, default = names(row[0])[0], names(row[1])
+        if name not in ("auth", "server_id", "store"):
+            assert ast.literal_eval(default[0]) == parameters[name].default, name
+
+
 def test_every_code_of_a_refusal_is_documented() -> None:
     page = (GUIDE / "authentication.md").read_text()
     codes = {value for name, value in vars(identity).items() if name.isupper()}

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+import nuncio
 from tests.hosts.process import python, running
 from tests.support.aio import eventually, run_async, within
 from tests.support.ports import free_port
@@ -34,6 +35,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 APPLICATIONS = [
+    "admin/app.py",
     "auth/app.py",
     "auth/django_app.py",
     "chat/app.py",
@@ -83,6 +85,27 @@ def test_an_example_of_one_page_and_one_file_runs_as_its_page_says(name: str) ->
     assert f"on http://localhost:{port}" in said
     assert "Traceback" not in said
     assert process.returncode in (0, 130, -signal.SIGINT)
+
+
+def test_the_example_of_the_admin_page_lets_it_in_and_has_visitors() -> None:
+    port = free_port()
+
+    async def look() -> None:
+        manager = nuncio.Manager(f"http://127.0.0.1:{port}", auto_connect=False)
+        page = manager.socket("/admin", auth={"username": "ops", "password": "changeit"})
+        shown: list[str] = []
+        page.on("all_sockets", lambda found: shown.extend(one["nsp"] for one in found))
+        page.on("socket_connected", lambda one, time: shown.append(one["nsp"]))
+        page.connect()
+        await eventually(lambda: {"/", "/admin"} <= set(shown))
+        await manager.close()
+
+    with running(python("examples/admin/app.py", "--port", str(port)), port) as process:
+        run_async(look)()
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+    assert f"connect to http://localhost:{port}" in said
+    assert "Traceback" not in said
 
 
 def load(path: Path, name: str) -> ModuleType:
