@@ -118,6 +118,39 @@ async def test_who_tries_too_often_has_to_wait(monkeypatch: pytest.MonkeyPatch) 
     await io.close(0.2)
 
 
+class Slow:
+    """A store that does not answer until it is let."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.go = asyncio.Event()
+
+    async def has(self, session: str) -> bool:
+        self.asked += 1
+        await self.go.wait()
+        return False
+
+    async def add(self, session: str) -> None:
+        """Nothing is kept."""
+
+
+@run_async
+async def test_a_store_is_not_asked_without_end() -> None:
+    io, store = nuncio.Server(), Slow()
+    nuncio.instrument(io, auth=AUTH, store=store)
+    waiting = [
+        asyncio.ensure_future(tries(io, {"sessionId": str(number)}))
+        for number in range(MOST_WAITING)
+    ]
+    await eventually(lambda: store.asked == MOST_WAITING)
+    assert "too many attempts" in await tries(io, {"sessionId": "one more"})
+    assert store.asked == MOST_WAITING
+    store.go.set()
+    assert set(await within(asyncio.gather(*waiting))) == {REFUSED}
+    assert await tries(io, {"sessionId": "again"}) == REFUSED
+    await io.close(0.2)
+
+
 @run_async
 async def test_a_session_stands_for_the_password() -> None:
     async with site(mode="production") as here:
@@ -168,3 +201,19 @@ async def test_auth_false_lets_everybody_in(caplog: pytest.LogCaptureFixture) ->
         await here.comes(here.page({"anything": 1}))
         await here.hears("config")
         assert not here.told("session")
+
+
+@run_async
+async def test_who_recovers_a_connection_is_checked_too() -> None:
+    io = nuncio.Server(connection_state_recovery=True, delivery="at-least-once")
+    nuncio.instrument(io, auth=AUTH)
+    page = Client(io)
+    page.send("0/admin," + json.dumps(CREDENTIALS))
+    await eventually(lambda: "config" in str(page.received))
+    told = next(str(one) for one in page.received if str(one).startswith("0/admin,"))
+    pid = json.loads(told[8:])["pid"]
+    offset = json.loads(str(page.received[-1])[8:])[-1]
+    page.lose()
+    lost = {"pid": pid, "offset": offset}
+    assert await tries(io, {**lost, "sessionId": "another"}) == REFUSED
+    await io.close(0.2)

@@ -7,8 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import nuncio
 from tests.admin.site import site
-from tests.support.aio import run_async
+from tests.support.aio import eventually, run_async
+from tests.support.memory import Client
 
 
 def shape(value: Any) -> Any:
@@ -47,3 +51,23 @@ async def test_numbers_have_the_shape_of_nodes_and_are_right() -> None:
             assert shape(stats.pop("namespaces")[0]) == {"name": "str", "socketsCount": "int"}
         assert shape(told) == shape(expected)
         assert told["serverId"] == "srv-1" and told["pid"] == os.getpid()
+
+
+@run_async
+async def test_numbers_come_until_the_server_ends_and_again_when_it_starts_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nuncio.admin.stats.REPORT_SECONDS", 0.05)
+    io = nuncio.Server()
+    nuncio.instrument(io, auth=False, mode="production")
+
+    async def counts() -> None:
+        page = Client.join(io, "/admin")
+        await eventually(lambda: str(page.received).count("server_stats") > 2)
+
+    # Nobody tells it that a host starts, so the first client does.
+    await counts()
+    await io.close(0.2)
+    await io.engine.start()
+    await counts()
+    await io.close(0.2)

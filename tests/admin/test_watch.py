@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from typing import Any
 
@@ -36,7 +37,10 @@ def told(page: Client, event: str) -> list[list[Any]]:
 
 
 @run_async
-async def test_changed_data_is_found_after_events_and_in_rounds() -> None:
+async def test_changed_data_is_found_after_events_and_in_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nuncio.admin.watch.REPORT_SECONDS", 0.1)
     io = instrumented()
 
     @io.event
@@ -141,6 +145,29 @@ async def test_who_joins_and_leaves_again_and_again_leaves_nothing_behind() -> N
         user.connect("/more")
         user.send("1/more,")
     assert len(session.events.listeners("upgrade")) == 1
+    await io.close(0.2)
+
+
+@run_async
+async def test_sockets_are_forgotten_even_if_the_application_takes_all_handlers_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nuncio.admin.watch.REPORT_SECONDS", 0.05)
+    io = instrumented()
+    await opened(io)
+    user = Client.join(io)
+    io.off()
+    user.lose()
+
+    def kept() -> list[Any]:
+        found = [one for one in gc.get_objects() if isinstance(one, nuncio.Socket)]
+        return [one for one in found if one.id == user.sid]
+
+    def forgotten() -> bool:
+        gc.collect()
+        return not kept()
+
+    await eventually(forgotten)
     await io.close(0.2)
 
 

@@ -115,6 +115,7 @@ class Admin:
         self.development = development
         features = [] if read_only else list(FEATURES)
         self._features = [*features, "AGGREGATED_EVENTS", *(["ALL_EVENTS"] * development)]
+        # A page that does not keep up loses the oldest of what it has not read.
         nsp.slow_consumer = "drop_oldest"
         # Pages acknowledge nothing.
         nsp.promised = False

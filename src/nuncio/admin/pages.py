@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Any
 
 from nuncio.cluster.base import ClusterAdapter
 
 logger = logging.getLogger("nuncio.admin")
-
-# A page that does not keep up loses the oldest of what it has not read.
-POLICY: Final = "drop_oldest"
 
 
 class Pages:

@@ -11,8 +11,9 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Final
 
 from nuncio.admin.options import Credentials
@@ -31,7 +32,7 @@ TOO_MANY: Final = "too many attempts"
 ATTEMPTS: Final = Rate(10, per=60)
 MOST_ADDRESSES: Final = 10_000
 
-# How many passwords are compared at once, and how many may wait for that.
+# How many passwords are compared at once, and how many attempts may wait for that or for the store.
 THREADS: Final = 2
 MOST_WAITING: Final = 16
 
@@ -92,8 +93,9 @@ class SignIn:
         auth = socket.handshake.auth
         session = auth.get("sessionId")
         if isinstance(session, str) and 0 < len(session) <= _MOST_SESSION:
-            if await self._store.has(session):
-                return
+            with self._turn():
+                if await self._store.has(session):
+                    return
         username, password = auth.get("username"), auth.get("password")
         if not isinstance(username, str) or not isinstance(password, str):
             raise ConnectError(REFUSED)
@@ -106,11 +108,11 @@ class SignIn:
         if attempts is None or attempts.wheel is not wheel:
             attempts = self._attempts = Buckets(ATTEMPTS, MOST_ADDRESSES, wheel)
         wait = attempts.wait(address, wheel.now())
-        if wait or self._waiting >= MOST_WAITING:
-            self._io.counters.refused_sign_ins += 1
-            raise ConnectError(TOO_MANY, rate_limited(max(wait, 1.0)))
+        if wait:
+            raise self._too_many(wait)
         right = hmac.compare_digest(_digest(username), self._username)
-        right &= await self._compare_password(password)
+        with self._turn():
+            right &= await self._compare_password(password)
         if not right:
             attempts.take(address, wheel.now())
             self._io.counters.refused_sign_ins += 1
@@ -122,11 +124,22 @@ class SignIn:
             self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="nuncio-admin")
         given = password.encode("utf-8", "surrogatepass")[:_MOST_BYTES]
         loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._check, given, self._password)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Something that takes its time, of which there may be so much."""
+        if self._waiting >= MOST_WAITING:
+            raise self._too_many(1.0)
         self._waiting += 1
         try:
-            return await loop.run_in_executor(self._executor, self._check, given, self._password)
+            yield
         finally:
             self._waiting -= 1
+
+    def _too_many(self, wait: float) -> ConnectError:
+        self._io.counters.refused_sign_ins += 1
+        return ConnectError(TOO_MANY, rate_limited(wait))
 
     async def _begin(self) -> str | None:
         session = secrets.token_hex(_SESSION_BYTES)

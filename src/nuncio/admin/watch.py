@@ -144,6 +144,10 @@ class Watch(Timer):
         """Tell the pages of a socket's data, if it is other than they know."""
         if socket not in self._known:
             return
+        if not socket.connected:
+            # The application has removed all handlers, ours among them.
+            del self._known[socket]
+            return
         data = told_data(socket)
         fingerprint = _fingerprint(data)
         if fingerprint != self._known[socket]:
