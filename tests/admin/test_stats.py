@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ async def test_numbers_come_until_the_server_ends_and_again_when_it_starts_again
     async def counts() -> None:
         page = Client.join(io, "/admin")
         await eventually(lambda: str(page.received).count("server_stats") > 2)
+        # No other process has this name.
+        assert f'"serverId":"{socket.gethostname()}#{os.getpid()}"' in str(page.received)
 
     # Nobody tells it that a host starts, so the first client does.
     await counts()

@@ -10,8 +10,8 @@ from nuncio.admin.options import (
     DEVELOPMENT,
     Auth,
     Mode,
+    check_server_id,
     checked_mode,
-    checked_server_id,
     checked_store,
     credentials,
 )
@@ -80,14 +80,14 @@ def instrument(
     name = checked_name(namespace)
     if name == "/":
         raise OptionError("namespace: '/' is the clients'; the page needs one of its own")
-    id = checked_server_id(server_id)
+    check_server_id(server_id)
     sign_in = None if who is None else SignIn(io, who, sessions)
     if sign_in is None:
         logger.warning("the admin page asks for no password: whoever reaches %s may use it", name)
     # Registered, so that it is no child of the application's dynamic namespaces.
     io.of("/")
     nsp = io.register(Namespace(name))
-    io.attach_admin(Admin(io, nsp, sign_in, mode_word == DEVELOPMENT, read_only, id))
+    io.attach_admin(Admin(io, nsp, sign_in, mode_word == DEVELOPMENT, read_only, server_id))
 
 
 class Admin:
@@ -109,7 +109,7 @@ class Admin:
         sign_in: SignIn | None,
         development: bool,
         read_only: bool,
-        server_id: str,
+        server_id: str | None,
     ) -> None:
         self._io = io
         self.development = development

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -98,14 +96,11 @@ def checked_store(store: Any) -> Store:
     return found
 
 
-def checked_server_id(server_id: object) -> str:
-    """The name under which the page shows this server; by default one that no other process has.
+def check_server_id(server_id: object) -> None:
+    """Check the name under which the page shows this server; None for one of its own.
 
     Raises:
         OptionError: for what is no name.
     """
-    if server_id is None:
-        return f"{socket.gethostname()}#{os.getpid()}"
-    if not isinstance(server_id, str) or not server_id:
+    if server_id is not None and (not isinstance(server_id, str) or not server_id):
         raise OptionError(f"server_id must be a str, not {server_id!r}")
-    return server_id

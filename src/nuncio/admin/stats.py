@@ -22,21 +22,29 @@ class Stats(Timer):
     Args:
         io: the server, whose sessions are counted from now on.
         pages: the pages.
-        server_id: the name under which they show it.
+        server_id: the name under which they show it; None for one that no other process has.
     """
 
-    def __init__(self, io: Any, pages: Pages, server_id: str) -> None:
+    def __init__(self, io: Any, pages: Pages, server_id: str | None) -> None:
         super().__init__()
         self._io = io
         self._pages = pages
         self._traffic: Traffic = io.engine.meter()
         self._began = time.monotonic()
-        self._who = {"serverId": server_id, "hostname": socket.gethostname(), "pid": os.getpid()}
+        self._server_id = server_id
+        self._who: dict[str, Any] = {}
         self._wheel: Any = None
 
     def begin(self) -> None:
         """The server serves: tell now, and from now on."""
         self.end()
+        # Only now, for a server that was made before its process was forked is another one.
+        host, pid = socket.gethostname(), os.getpid()
+        self._who = {
+            "serverId": self._server_id or f"{host}#{pid}",
+            "hostname": host,
+            "pid": pid,
+        }
         self._wheel = self._io.engine.config().wheel
         self.expire(0.0)
 
