@@ -6,12 +6,13 @@ import glob
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from nuncio._build import build_info
+from tests.support.eager import hurry
 
 # Machines may be slow and busy, so no example has a time limit. And the same sources meet the same
 # examples, so that a change is not refused for what somebody else's has done;
@@ -51,3 +52,11 @@ def find_program(name: str) -> str:
 def program() -> Callable[[str], str]:
     """`find_program`, as a fixture: `program("node")` is the path of Node."""
     return find_program
+
+
+@pytest.fixture(scope="session", autouse=True)
+def eager_uvicorn() -> Iterator[None]:
+    """Nobody waits for uvicorn longer than need be."""
+    with pytest.MonkeyPatch.context() as patch:
+        hurry(patch)
+        yield

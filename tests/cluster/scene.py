@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from nuncio import Server
 from tests.support.aio import until
-from tests.support.clusters import LEAVE
+from tests.support.clusters import LEAVE, knows
 from tests.support.nodeserver import NodeHome, NodeServer
 from tests.support.places import NodePlace, OurPlace, Place
 from tests.support.wanderer import OFFSET, Wanderer
@@ -84,14 +84,10 @@ class Scene:
     async def met(self) -> None:
         """Wait until all servers know all others, so that each hears what is said."""
         for place in self.places:
-            await until(functools.partial(self._count, place), len(self.places))
-
-    async def _count(self, place: Place) -> int:
-        if isinstance(place, OurPlace):
-            return await place.io.sockets.adapter.server_count()
-        assert isinstance(place, NodePlace)
-        count: int = await place.server.value('io.of("/").adapter.serverCount()')
-        return count
+            if isinstance(place, OurPlace):
+                await knows(place.io.sockets.adapter, len(self.places))
+            else:
+                await until(functools.partial(_count, place), len(self.places))
 
     def wanderer(self) -> Wanderer:
         """A client that has not connected yet."""
@@ -111,6 +107,12 @@ class Scene:
             elif isinstance(place, NodePlace):
                 await place.server.run(LEAVE)
                 await place.server.stop()
+
+
+async def _count(place: Place) -> int:
+    assert isinstance(place, NodePlace)
+    count: int = await place.server.value('io.of("/").adapter.serverCount()')
+    return count
 
 
 S = TypeVar("S", bound=Scene)

@@ -76,8 +76,8 @@ def joined(home: NodeHome, request: pytest.FixtureRequest) -> Iterator[Pair]:
 
     async def start() -> Pair:
         pair = Pair(kind, bus, await cluster.side(one), await cluster.side(two))
-        await until(pair.one.count, 2)
-        await until(pair.two.count, 2)
+        await pair.one.knows(2)
+        await pair.two.knows(2)
         return pair
 
     yield home.run(start())

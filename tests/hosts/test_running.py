@@ -18,6 +18,7 @@ from nuncio import OptionError, Server
 from nuncio.engine import Engine
 from tests.hosts.process import ROOT, python, running
 from tests.support.aio import eventually, run_async, within
+from tests.support.live import give_up
 from tests.support.node import POLLING, UPGRADED, WEBSOCKET, Node, Way
 from tests.support.ports import free_port
 
@@ -230,6 +231,7 @@ async def test_on_a_unix_socket() -> None:
             answer = await within(reader.read())
             assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b'\r\n\r\n0{"sid":' in answer
             writer.close()
+            give_up(io.engine)
 
 
 @pytest.mark.parametrize(("trusted", "address"), [("*", "203.0.113.9"), ("127.0.0.1", "")])
@@ -256,6 +258,7 @@ async def test_proxies_on_a_unix_socket(way: str, trusted: str, address: str) ->
             writer.write(head.encode() + b"\r\n")
             await eventually(lambda: found)
             writer.close()
+            give_up(io.engine)
     assert found == [(address, bool(address))]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from nuncio import OptionError, Server
 from tests.support.aio import eventually, run_async, within
+from tests.support.live import give_up
 from tests.support.rawclient import (
     CLOSE,
     Closed,
@@ -42,6 +43,7 @@ async def test_listening_is_a_context() -> None:
         waiting = asyncio.ensure_future(listening.wait())
         await asyncio.sleep(0)
         assert not waiting.done()
+        give_up(io.engine)
     await within(waiting)
     with pytest.raises(OSError):
         await fetch(listening.port, OPEN)
@@ -52,6 +54,7 @@ async def test_a_host_name_and_an_ipv6_address() -> None:
     io = Server()
     async with await io.listen(0, host="localhost") as listening:
         assert (await fetch(listening.port, OPEN)).status == 200
+        give_up(io.engine)
     if not has_ipv6():
         pytest.skip("no IPv6 here")
     async with await io.listen(0, host="::1") as listening:
@@ -255,6 +258,7 @@ async def test_the_servers_own_application_serves_beside() -> None:
         async with await io.listen(0, app=given) as listening:
             assert (await fetch(listening.port, "/")).text == "own"
             assert (await fetch(listening.port, OPEN)).text.startswith("0{")
+            give_up(io.engine)
 
 
 @run_async

@@ -16,6 +16,7 @@ from nuncio.engine.websocket import WebSocketTransport
 from nuncio.hosts.asgi import ASGIWebSocketTransport
 from nuncio.hosts.uvicorn import NuncioProtocol
 from tests.support.aio import SharedLoop, eventually, run_async, within
+from tests.support.live import give_up
 from tests.support.rawclient import (
     Peer,
     Polling,
@@ -211,6 +212,7 @@ async def test_proxies_are_believed_when_they_are_trusted(
             client = await Polling.open(port, headers=headers)
             await client.post("40")
             await client.receive()
+            give_up(io.engine)
     assert (found[0].address, found[0].secure) == (address, secure)
 
 
@@ -233,6 +235,7 @@ async def test_the_own_server_believes_proxies_on_this_machine_alone(way: str) -
                 client = await Polling.open(listening.port, headers=headers)
                 await client.post("40")
                 await client.receive()
+                give_up(io.engine)
     assert found == ["203.0.113.9", "127.0.0.1"]
 
 

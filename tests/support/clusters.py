@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nuncio import Server
-from tests.support.aio import within
+from nuncio.cluster.heartbeats import HeartbeatAdapter
+from tests.support.aio import eventually, until, within
 from tests.support.node import Seen
 from tests.support.nodeserver import NodeProgram, NodeServer
 from tests.support.ours import Client, Ours
@@ -69,6 +70,9 @@ class Side(Protocol):
     async def count(self) -> int:
         """How many servers there are."""
 
+    async def knows(self, count: int) -> None:
+        """Wait until there are so many."""
+
     async def rooms(self) -> set[str | int]:
         """The rooms of its client."""
 
@@ -77,6 +81,17 @@ class Side(Protocol):
 
     async def on_remote(self, id: str, method: str, *args: Any) -> Any:
         """Find one socket of the cluster, and call a method of it, by its JavaScript name."""
+
+
+async def knows(adapter: Any, count: int) -> None:
+    """Wait until a server of ours counts so many, itself among them.
+
+    Where all of them have said hello it need not wait whether others answer, too.
+    """
+    if isinstance(adapter, HeartbeatAdapter):
+        await eventually(lambda: len(adapter._heard) >= count - 1)
+        adapter._end_meeting()
+    await until(adapter.server_count, count)
 
 
 class OurSide:
@@ -172,6 +187,10 @@ class OurSide:
     async def count(self) -> int:
         """See `Side`."""
         return await self.io.sockets.adapter.server_count()
+
+    async def knows(self, count: int) -> None:
+        """See `Side`."""
+        await knows(self.io.sockets.adapter, count)
 
     async def rooms(self) -> set[str | int]:
         """See `Side`."""
@@ -288,6 +307,10 @@ class NodeSide:
         """See `Side`."""
         found: int = await self.server.value('io.of("/").adapter.serverCount()')
         return found
+
+    async def knows(self, count: int) -> None:
+        """See `Side`."""
+        await until(self.count, count)
 
     async def rooms(self) -> set[str | int]:
         """See `Side`."""

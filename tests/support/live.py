@@ -58,6 +58,12 @@ async def _shut_down(server: uvicorn.Server) -> None:
             await asyncio.sleep(0.05)
 
 
+def give_up(engine: Engine) -> None:
+    """End the sessions of clients that are gone, so that nobody waits until they say goodbye."""
+    for session in list(engine.sessions.values()):
+        session.give_up()
+
+
 class Home(SharedLoop):
     """A server that several tests share, in the loop they share.
 
@@ -91,6 +97,7 @@ class Home(SharedLoop):
         await eventually(lambda: transport.writable, "a poll waits")
 
     def close(self) -> None:
-        """Stop the server and end the loop."""
+        """Stop the server and end the loop; the clients are gone."""
+        self.runner.get_loop().call_soon(give_up, self.engine)
         self.run(self._listening.__aexit__(None, None, None))
         super().close()

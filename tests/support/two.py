@@ -12,6 +12,7 @@ import pytest
 
 from nuncio import AckTimeout, ClusterUnavailable, Server
 from tests.support.aio import eventually, until, within
+from tests.support.clusters import knows
 from tests.support.memory import Client
 
 
@@ -37,7 +38,7 @@ class Two:
 
         await within(attempts())
         assert f"2{heard}" in self.ada.take()
-        await until(self.adapter().server_count, 2)
+        await knows(self.adapter(), 2)
 
     def health(self) -> list[str]:
         """What the first server is told of its health from now on."""
@@ -71,6 +72,13 @@ class Two:
         """Wait until both servers reach each other again."""
         await eventually(lambda: self.adapter().healthy and self.adapter(self.two).healthy)
 
+    async def is_quiet(self) -> None:
+        """Wait until all has been written that the servers answer each other."""
+        adapters = self.adapter(), self.adapter(self.two)
+        await eventually(lambda: not any(adapter._answering for adapter in adapters))
+        self.one.emit("quiet")
+        await eventually(lambda: '2["quiet"]' in self.bob.take())
+
     async def second_leaves(self) -> None:
         """The second server leaves in order, with last words, and counts no longer."""
         await self.reaches("e")
@@ -84,7 +92,7 @@ class Two:
     async def second_returns(self) -> None:
         """It starts again."""
         await self.two.engine.start()
-        await until(self.adapter().server_count, 2)
+        await knows(self.adapter(), 2)
 
 
 @asynccontextmanager

@@ -1032,4 +1032,6 @@ async def _come_back_somewhere(client: Reliable, ports: list[int], chance: rando
             await client.come_back(chance.choice(ports))
             return
         except (Closed, Refused, ConnectionError):
+            # Or the server would wait for its goodbye.
+            client.lose()
             await asyncio.sleep(0.01)

@@ -74,6 +74,12 @@ def sessions(mongod: Mongod) -> list[dict[str, Any]]:
     return [one["data"] for one in mongod.documents() if one["type"] == 13]
 
 
+def leaves(mongod: Mongod, *uids: str) -> None:
+    """Have servers that wrote something leave, so that nobody asks them and waits."""
+    for uid in uids:
+        mongod.insert({"type": 2, "data": {"gone": uid}, "uid": "emitter", "nsp": "/"})
+
+
 def wanderer() -> Wanderer:
     """A client whose offsets are ids of documents."""
     return Wanderer(MongoScene.form)

@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from nuncio.cluster.mongo import recent
 from tests.cluster import captures
-from tests.cluster.mongo.scene import scene, sessions, wanderer
+from tests.cluster.mongo.scene import leaves, scene, sessions, wanderer
 from tests.support.aio import eventually, run_async
 from tests.support.mongod.server import Mongod
 from tests.support.nodeserver import NodeHome
@@ -101,6 +101,7 @@ async def test_the_captured_client_comes_back_once(
         place = await servers.ours()
         for action in ("emit_from_same_node", "transport_killed", "reconnect_on_B"):
             mongod.insert(*told_by(action))
+            leaves(mongod, *{one["uid"] for one in told_by(action)})
         (session,) = told_by("transport_killed")
         (tombstone,) = told_by("reconnect_on_B")
         client = wanderer()

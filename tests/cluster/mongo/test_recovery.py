@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from nuncio import OptionError
 from nuncio.cluster.mongo import answers, recent, recovery
-from tests.cluster.mongo.scene import next_second, scene, sessions, wanderer
+from tests.cluster.mongo.scene import leaves, next_second, scene, sessions, wanderer
 from tests.support.aio import DEADLINE, eventually, run_async, within
 from tests.support.mongod.server import COLLECTION, DATABASE, Mongod
 from tests.support.nodeserver import NodeHome
@@ -158,6 +158,7 @@ async def test_who_was_away_for_too_long_begins_afresh(home: NodeHome, mongod: M
                 "nsp": "/",
             }
         )
+        leaves(mongod, "other")
         late = wanderer()
         late.pid, late.offset = "p" * 20, client.offset
         await late.come_back(place.port)
@@ -196,6 +197,7 @@ async def test_a_session_that_is_none_restores_nobody(
     async with scene(home, mongod) as servers:
         place = await servers.ours()
         mongod.insert({"type": 13, "data": data, "uid": "other", "nsp": "/"})
+        leaves(mongod, "other")
         thief = wanderer()
         thief.pid = "p" * 20
         await thief.come_back(place.port)
