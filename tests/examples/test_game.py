@@ -234,7 +234,8 @@ async def test_an_orb_goes_where_it_is_steered(tame: ModuleType) -> None:
         for other in tame.arenas["here"].orbs.values():
             other.x, other.y = 200.0 * other.id, 100.0
         orb = tame.arenas["here"].orbs[ada.you]
-        orb.x, orb.y = 300.0, 450.0
+        # Where it appeared somebody may have pushed it.
+        orb.x, orb.y, orb.vx, orb.vy = 300.0, 450.0, 0.0, 0.0
         ada.socket.emit("steer", 70, 0.5, 0, False)
         await ada.sees(lambda: ada.orb["number"] == 70, "an answer")
         await ada.sees(lambda: ada.orb["x"] > 500, "it moves")
