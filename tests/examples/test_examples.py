@@ -19,6 +19,7 @@ import uvicorn
 import nuncio
 from tests.hosts.process import python, running
 from tests.support.aio import eventually, run_async, within
+from tests.support.live import give_up
 from tests.support.ports import free_port
 from tests.support.pytests import run_pytest
 from tests.support.rawclient import Peer, Polling, WebSocket, fetch, websocket_target
@@ -257,3 +258,4 @@ async def test_the_prices_of_the_ticker_example() -> None:
                 assert refused["error"]["code"] == "rate_limited"
             assert await peer.receive() == '42["disconnect_reason","rate limited"]'
             assert await peer.receive() == "41"
+        give_up(io.engine)

@@ -8,6 +8,7 @@ import pytest
 
 from nuncio import ConnectError, Limits, PacketError, Server, Socket
 from tests.support.aio import eventually, run_async, within
+from tests.support.live import give_up
 from tests.support.memory import Client, Refused
 from tests.support.rawclient import Polling
 
@@ -455,6 +456,7 @@ async def test_a_payload_is_answered_while_its_handlers_wait() -> None:
         assert (response.status, response.text, ended) == (200, "ok", [])
         gate.set()
         await eventually(lambda: ended == [1, 2])
+        give_up(io.engine)
 
 
 @run_async

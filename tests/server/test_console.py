@@ -17,7 +17,7 @@ from nuncio.server import console
 from nuncio.server.console import FILES, FORM_BYTES, ConsoleSite, below
 from tests.support.aio import eventually, run_async
 from tests.support.fakes import FakeExchange
-from tests.support.live import HOSTS, Home, listening
+from tests.support.live import HOSTS, Home, give_up, listening
 from tests.support.rawclient import Connection, Headers, Response, WebSocket, fetch, request
 
 ADA = Console(user="ada", password="correct horse", attempts=Rate(1000))
@@ -101,7 +101,8 @@ async def visiting(**options: Any) -> AsyncIterator[Visitor]:
 @pytest.mark.parametrize("host", HOSTS)
 @run_async
 async def test_it_is_off_unless_it_is_asked_for(host: str) -> None:
-    async with listening(Server(), host) as port:
+    io = Server()
+    async with listening(io, host) as port:
         for target in ("/socket.io/console", "/socket.io/console/", "/socket.io/console/main.js"):
             answer = await fetch(port, target)
             assert (answer.status, answer.text) == (404, "Not Found\n")
@@ -111,6 +112,7 @@ async def test_it_is_off_unless_it_is_asked_for(host: str) -> None:
         assert (await fetch(port, "/socket.io/console/", "POST", None, b"x")).json["code"] == 0
         opened = await fetch(port, "/socket.io/console/?EIO=4&transport=polling")
         assert opened.text.startswith("0{")
+        give_up(io.engine)
 
 
 # Signing in.

@@ -12,6 +12,7 @@ from nuncio import Limits, OptionError, Server, Socket
 from nuncio.cluster.memory import MemoryAdapter
 from nuncio.engine.refusal import ConnectionFailure
 from tests.support.aio import eventually, run_async, within
+from tests.support.live import give_up
 from tests.support.memory import Client, Refused
 from tests.support.rawclient import Closed, Peer, Polling, WebSocket, fetch, websocket_target
 
@@ -362,6 +363,7 @@ async def test_handshakes_that_wait_are_limited() -> None:
             assert response.header("retry-after") == "5"
         await eventually(lambda: io.handshakes == 0)
         await Polling.open(listening.port)
+        give_up(io.engine)
 
 
 @run_async
