@@ -138,6 +138,8 @@ def test_text_payloads_are_split(payload: str, packets: list[bytes]) -> None:
         (b"\x00\x02\xff\x04a", [GARBAGE]),
         (b"\x00\x02\xff4\xff", ["4\ufffd".encode()]),
         (b"\x00\x01\xff2\x00\x03\xff4", [b"2", GARBAGE]),
+        (b"\x00\x00\xff\x00", [GARBAGE]),
+        (b"\x01\x01\xff\x07\x00\x01\xff4", [GARBAGE]),
     ],
 )
 def test_binary_payloads_are_split(payload: bytes, packets: list[bytes]) -> None:

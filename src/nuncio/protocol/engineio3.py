@@ -207,7 +207,10 @@ def split_binary(body: bytes, max_packets: int) -> list[bytes]:
             return packets
         if len(packets) >= max_packets:
             raise PacketError("too many packets in one payload")
-        packets.append(_checked(body[position:end], kind))
+        packet = _checked(body[position:end], kind)
+        packets.append(packet)
+        if packet == GARBAGE:
+            return packets
         position = end
     if not size:
         packets.append(GARBAGE)
