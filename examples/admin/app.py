@@ -20,7 +20,8 @@ WORDS = ("Good morning!", "Is anybody here?", "I am looking for a book.", "See y
 VISITORS = 8
 
 # Of the password "changeit". A server of your own takes one from its environment, as this does.
-HASH = os.environ.get("ADMIN_HASH", "$2b$10$AFPLwNwIuVMxsJJ8052hIe7Q7nZTJ2hJ8HPKAuJLmAxLZWSdsePCG")
+USUAL = "$2b$10$AFPLwNwIuVMxsJJ8052hIe7Q7nZTJ2hJ8HPKAuJLmAxLZWSdsePCG"
+HASH = os.environ.get("ADMIN_HASH", USUAL)
 
 io = nuncio.Server(cors={"origin": "https://admin.socket.io", "credentials": True})
 nuncio.instrument(io, auth={"username": "ops", "password": HASH})
@@ -67,7 +68,10 @@ async def main() -> None:
     port = arguments.parse_args().port
     async with await io.listen(port):
         url = f"http://localhost:{port}"
-        print(f"Open https://admin.socket.io and connect to {url}; Ctrl-C stops", flush=True)
+        who = "ops, changeit" if HASH == USUAL else "ops, and your password"
+        print(
+            f"Open https://admin.socket.io and connect to {url} as {who}; Ctrl-C stops", flush=True
+        )
         await asyncio.gather(*(visit(url, number) for number in range(1, VISITORS + 1)))
 
 

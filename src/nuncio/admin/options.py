@@ -25,8 +25,8 @@ _SAY_WHO: Final = (
 )
 _NO_HASH: Final = (
     "auth: password must be a bcrypt hash, not the password itself. Make one: python -c "
-    "'import bcrypt, getpass; print(bcrypt.hashpw(getpass.getpass().encode(), bcrypt.gensalt()))'"
-    ", and write what stands between the quotes"
+    "'import bcrypt, getpass; print(bcrypt.hashpw(getpass.getpass().encode(), "
+    "bcrypt.gensalt()).decode())'"
 )
 
 
