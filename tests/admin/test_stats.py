@@ -58,7 +58,7 @@ async def test_numbers_have_the_shape_of_nodes_and_are_right() -> None:
 async def test_numbers_come_until_the_server_ends_and_again_when_it_starts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nuncio.admin.stats.REPORT_SECONDS", 0.05)
+    monkeypatch.setattr("nuncio.admin.rounds.REPORT_SECONDS", 0.05)
     io = nuncio.Server()
     nuncio.instrument(io, auth=False, mode="production")
 

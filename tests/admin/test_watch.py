@@ -40,7 +40,7 @@ def told(page: Client, event: str) -> list[list[Any]]:
 async def test_changed_data_is_found_after_events_and_in_rounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nuncio.admin.watch.REPORT_SECONDS", 0.1)
+    monkeypatch.setattr("nuncio.admin.rounds.REPORT_SECONDS", 0.1)
     io = instrumented()
 
     @io.event
@@ -152,7 +152,7 @@ async def test_who_joins_and_leaves_again_and_again_leaves_nothing_behind() -> N
 async def test_sockets_are_forgotten_even_if_the_application_takes_all_handlers_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nuncio.admin.watch.REPORT_SECONDS", 0.05)
+    monkeypatch.setattr("nuncio.admin.rounds.REPORT_SECONDS", 0.05)
     io = instrumented()
     await opened(io)
     user = Client.join(io)

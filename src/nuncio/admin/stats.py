@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import time
-from typing import Any, Final
+from typing import Any
 
 from nuncio.admin.pages import Pages
+from nuncio.admin.rounds import Rounds
 from nuncio.engine.metered import Traffic
-from nuncio.engine.wheel import Timer
 from nuncio.server.parent import ParentNamespace
 
-# The page takes a server that is silent for ten seconds for ill.
-REPORT_SECONDS: Final = 2.0
 
-
-class Stats(Timer):
+class Stats(Rounds):
     """Tells the pages `server_stats`.
 
     Args:
@@ -26,18 +23,15 @@ class Stats(Timer):
     """
 
     def __init__(self, io: Any, pages: Pages, server_id: str | None) -> None:
-        super().__init__()
-        self._io = io
+        super().__init__(io)
         self._pages = pages
         self._traffic: Traffic = io.engine.meter()
         self._began = time.monotonic()
         self._server_id = server_id
         self._who: dict[str, Any] = {}
-        self._wheel: Any = None
 
     def begin(self) -> None:
         """The server serves: tell now, and from now on."""
-        self.end()
         # Only now, for a server that was made before its process was forked is another one.
         host, pid = socket.gethostname(), os.getpid()
         self._who = {
@@ -45,19 +39,11 @@ class Stats(Timer):
             "hostname": host,
             "pid": pid,
         }
-        self._wheel = self._io.engine.config().wheel
-        self.expire(0.0)
+        super().begin()
+        self.round()
 
-    def end(self) -> None:
-        """The server ends."""
-        if self._wheel is not None:
-            self._wheel.cancel(self)
-            self._wheel = None
-
-    def expire(self, now: float) -> None:
-        """The wheel: it is time to tell."""
-        if self._wheel is not None:
-            self._wheel.arm(self, REPORT_SECONDS)
+    def round(self) -> None:
+        """See `Rounds.round`: it is time to tell."""
         events = self._events()
         if self._pages.any:
             self._pages.tell("server_stats", self.report(events))

@@ -15,9 +15,9 @@ from typing import Any, Final
 import msgspec
 
 from nuncio.admin.pages import Pages
+from nuncio.admin.rounds import Rounds
 from nuncio.admin.shown import shown, timestamp, told_data
-from nuncio.admin.stats import REPORT_SECONDS, served
-from nuncio.engine.wheel import Timer
+from nuncio.admin.stats import served
 from nuncio.handlers.binding import bind
 from nuncio.server.connection import Connection
 
@@ -25,7 +25,7 @@ from nuncio.server.connection import Connection
 MOST_LOOKS: Final = 500
 
 
-class Watch(Timer):
+class Watch(Rounds):
     """Tells what happens.
 
     Data is an object of the application's own, which nobody tells of changes. It is looked at after
@@ -37,10 +37,8 @@ class Watch(Timer):
     """
 
     def __init__(self, io: Any, pages: Pages) -> None:
-        super().__init__()
-        self._io = io
+        super().__init__(io)
         self._pages = pages
-        self._wheel: Any = None
         # What each socket's data was when it was last told; those looked at longest ago in front.
         self._known: dict[Any, int] = {}
         self._touched: set[Any] = set()
@@ -49,22 +47,8 @@ class Watch(Timer):
             self._watch(nsp)
         io.on("new_namespace", self._watch)
 
-    def begin(self) -> None:
-        """The server serves."""
-        self.end()
-        self._wheel = self._io.engine.config().wheel
-        self._wheel.arm(self, REPORT_SECONDS)
-
-    def end(self) -> None:
-        """The server ends."""
-        if self._wheel is not None:
-            self._wheel.cancel(self)
-            self._wheel = None
-
-    def expire(self, now: float) -> None:
-        """The wheel: another round."""
-        if self._wheel is not None:
-            self._wheel.arm(self, REPORT_SECONDS)
+    def round(self) -> None:
+        """See `Rounds.round`."""
         if not self._pages.any:
             return
         for socket in list(islice(self._known, MOST_LOOKS)):
