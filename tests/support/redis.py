@@ -19,7 +19,7 @@ from typing import Any, Self
 import hiredis
 import redis.asyncio
 
-from nuncio.cluster.redis.line import packed
+from nuncio.cluster.redis.connection import packed
 from tests.support.aio import DEADLINE, within
 from tests.support.ports import free_port
 

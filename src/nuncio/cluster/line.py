@@ -15,6 +15,9 @@ LONGEST_DELAY: Final = 2.0
 # A connection on which nothing has come for so long is asked whether it is there.
 PULSE_SECONDS: Final = 10.0
 
+# An engine, where nothing more is known of it.
+_UNNAMED: Final = "the engine"
+
 Changed = Callable[[Any, Exception | None], None]
 
 
@@ -123,37 +126,7 @@ class Line:
         """The connection was lost, or did not come about."""
 
 
-class DialledLine(Line):
-    """One connection that is made by a library, and knows how to connect and disconnect.
-
-    Args:
-        dial: makes a connection that is not connected yet.
-        changed: see `Line`.
-    """
-
-    engine = "the engine"
-
-    def __init__(self, dial: Callable[[], Any], changed: Changed) -> None:
-        super().__init__(changed)
-        self._dial = dial
-
-    async def connect(self) -> Any:
-        """See `Line.connect`."""
-        connection = self._dial()
-        try:
-            await connection.connect()
-        except BaseException:
-            with contextlib.suppress(Exception):
-                await self.disconnect(connection)
-            raise
-        return connection
-
-    async def disconnect(self, connection: Any) -> None:
-        """See `Line.disconnect`."""
-        await connection.disconnect(nowait=True)
-
-
-def as_connection_error(error: BaseException, engine: str = DialledLine.engine) -> ConnectionError:
+def as_connection_error(error: BaseException, engine: str = _UNNAMED) -> ConnectionError:
     """Any failure of an engine or the network, as Python's own exception."""
     if isinstance(error, ConnectionError):
         return error

@@ -1,45 +1,17 @@
-"""Commands, as Redis reads them; and how a connection ends."""
+"""How a connection to Redis ends."""
 
 from __future__ import annotations
 
 import asyncio
-import builtins
 import gc
 import socket
 import struct
-import sys
 from typing import Any
 
-import pytest
 from redis.asyncio.connection import Connection
 
 from nuncio.cluster.redis import line
 from tests.support.aio import eventually, run_async
-
-COMMANDS: list[tuple[Any, ...]] = [
-    ("PING",),
-    ("SET", "key", b"\x00\xff\r\n", "PX", 1_000),
-    ("XADD", "straße", "MAXLEN", "~", 10_000, "*", b"data", b""),
-]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_without_hiredis_commands_are_the_same(
-    command: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usual = line.packed(command)
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any) -> Any:
-        if name == "hiredis":
-            raise ImportError(name)
-        return real(name, *rest)
-
-    assert "hiredis" in sys.modules
-    monkeypatch.setattr(builtins, "__import__", without)
-    slower = line._quickest()
-    assert slower is not line.packed
-    assert slower(command) == usual
 
 
 @run_async
@@ -55,7 +27,7 @@ async def test_why_a_connection_broke_is_not_left_to_asyncios_log() -> None:
         # The second one finds that nobody is there.
         for _ in range(3):
             stream.write(b"x")
-        await line.Line(lambda: connection, lambda *_: None).disconnect(connection)
+        await line.hang_up(connection)
         await eventually(lambda: stream._protocol._closed.done(), "the connection has ended")
         assert isinstance(stream._protocol._closed._exception, OSError)
         # In a cycle it may go before what would look after it.

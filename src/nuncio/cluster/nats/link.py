@@ -8,13 +8,14 @@ bound; what is wanted is kept, and told again to each new connection before anyt
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from nuncio.cluster.line import CONNECT_SECONDS, Changed, DialledLine, first_failure, outcome
+from nuncio.cluster.line import CONNECT_SECONDS, Changed, Line, first_failure, outcome
 from nuncio.errors import LimitExceeded
 
 logger = logging.getLogger("nuncio.cluster")
@@ -68,7 +69,7 @@ class _Command:
         return len(self.data) + _OVERHEAD
 
 
-class Link(DialledLine):
+class Link(Line):
     """One server's connection to NATS.
 
     Args:
@@ -86,7 +87,8 @@ class Link(DialledLine):
     engine = ENGINE
 
     def __init__(self, dial: Dial, changed: Changed, most_bytes: int) -> None:
-        super().__init__(lambda: self._new(dial), changed)
+        super().__init__(changed)
+        self._dial = dial
         self._most_bytes = most_bytes
         self._connection: Any = None
         self._queue: deque[_Command] = deque()
@@ -108,10 +110,6 @@ class Link(DialledLine):
         self._slow = 0
         self._refused = 0
         self.subscribe(f"{self._inbox}.*", self._answered)
-
-    def _new(self, dial: Dial) -> Any:
-        self._connection = dial(self.receivers)
-        return self._connection
 
     @property
     def connection(self) -> Any:
@@ -243,6 +241,21 @@ class Link(DialledLine):
         return len(self._wanted)
 
     # The connection.
+
+    async def connect(self) -> Any:
+        """See `Line.connect`."""
+        connection = self._connection = self._dial(self.receivers)
+        try:
+            await connection.connect()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await self.disconnect(connection)
+            raise
+        return connection
+
+    async def disconnect(self, connection: Any) -> None:
+        """See `Line.disconnect`."""
+        await connection.disconnect(nowait=True)
 
     async def begin(self, connection: Any) -> None:
         """See `Line.begin`: all is subscribed to again."""

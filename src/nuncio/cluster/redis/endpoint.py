@@ -8,19 +8,20 @@ from typing import Any, Final
 from nuncio.cluster.line import CONNECT_SECONDS
 from nuncio.errors import OptionError
 
-MISSING: Final = "clusters over Redis need redis-py: pip install 'nuncio[redis]'"
+MISSING: Final = "clusters over Redis need redis-py and hiredis: pip install 'nuncio[redis]'"
 
 # The name and the port of one of Redis' servers.
 Address = tuple[str, int]
 
 
 def library() -> ModuleType:
-    """redis-py.
+    """redis-py, beside which hiredis is.
 
     Raises:
-        OptionError: when it is not installed, naming what to install.
+        OptionError: when one of them is not installed, naming what to install.
     """
     try:
+        import hiredis  # noqa: F401
         import redis.asyncio
     except ImportError as error:
         raise OptionError(MISSING) from error

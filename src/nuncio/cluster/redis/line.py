@@ -2,53 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any
 
 from nuncio.cluster import line
 from nuncio.cluster.line import PULSE_SECONDS as PULSE_SECONDS
 from nuncio.cluster.line import Changed as Changed
 from nuncio.cluster.line import first_failure as first_failure
 from nuncio.cluster.line import seen
+from nuncio.cluster.redis.connection import Connection
 
 
-class Line(line.DialledLine):
-    """One connection to one of Redis' servers; see `nuncio.cluster.line.DialledLine`."""
+class Line(line.Line):
+    """One connection to one of Redis' servers; see `nuncio.cluster.line.Line`.
+
+    Args:
+        dial: makes a connection of redis-py's that is not connected yet.
+        changed: see `Line`.
+    """
 
     engine = "Redis"
 
-    async def disconnect(self, connection: Any) -> None:
-        """See `Line.disconnect`.
+    def __init__(self, dial: Callable[[], Any], changed: Changed) -> None:
+        super().__init__(changed)
+        self._dial = dial
 
-        asyncio knows why the connection broke. As redis-py does not ask, it would tell the log.
-        """
-        stream = getattr(connection, "_writer", None)
-        await super().disconnect(connection)
-        ended = getattr(getattr(stream, "_protocol", None), "_closed", None)
-        if ended is not None:
-            ended.add_done_callback(seen)
+    async def connect(self) -> Connection:
+        """See `Line.connect`."""
+        dialled = self._dial()
+        try:
+            await dialled.connect()
+            return Connection(dialled, self)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await hang_up(dialled)
+            raise
+
+    async def disconnect(self, connection: Connection) -> None:
+        """See `Line.disconnect`."""
+        await hang_up(connection.dialled)
+
+    def replied(self, value: Any) -> None:
+        """See `Listener.replied`."""
+        raise NotImplementedError
+
+    def writable(self) -> None:
+        """See `Listener.writable`."""
+        raise NotImplementedError
 
 
-def _packed(command: tuple[Any, ...]) -> bytes:
-    parts = [b"*%d\r\n" % len(command)]
-    for part in command:
-        data = part if isinstance(part, bytes) else str(part).encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"".join(parts)
+async def hang_up(dialled: Any) -> None:
+    """Disconnect, without waiting for what may not answer.
 
-
-def _quickest() -> Callable[[tuple[Any, ...]], bytes]:
-    try:
-        import hiredis
-    except ImportError:
-        return _packed
-    found: Any = hiredis.pack_command
-    return cast("Callable[[tuple[Any, ...]], bytes]", found)
-
-
-# Makes of a command what Redis reads. It is a name and arguments: bytes, text or integers. redis-py
-# knows more kinds of arguments, and takes much longer.
-packed: Final = _quickest()
+    asyncio knows why the connection broke. As redis-py does not ask, it would tell the log.
+    """
+    stream = getattr(dialled, "_writer", None)
+    await dialled.disconnect(nowait=True)
+    ended = getattr(getattr(stream, "_protocol", None), "_closed", None)
+    if ended is not None:
+        ended.add_done_callback(seen)
 
 
 def as_connection_error(error: BaseException) -> ConnectionError:

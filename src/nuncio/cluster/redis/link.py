@@ -9,20 +9,13 @@ carried out twice.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from nuncio.cluster.order import Order
-from nuncio.cluster.redis.line import (
-    PULSE_SECONDS,
-    Changed,
-    Line,
-    as_connection_error,
-    first_failure,
-    packed,
-)
+from nuncio.cluster.redis.connection import MOVED, READ_ONLY, Connection, Refused, packed
+from nuncio.cluster.redis.line import PULSE_SECONDS, Changed, Line, first_failure
 
 # Redis says something within this time while it owes answers, or is taken for lost.
 ANSWER_SECONDS: Final = 5.0
@@ -91,8 +84,9 @@ class Link(Line):
         self._queue: deque[Command] = deque()
         self._queued_bytes = 0
         self._sent: deque[Command] = deque()
-        self._wake = asyncio.Event()
-        self._heard_at = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._connection: Connection | None = None
+        self._flushing = False
 
     def push(self, command: Command) -> bool:
         """Have a command sent; False when too much waits already."""
@@ -101,7 +95,9 @@ class Link(Line):
             return False
         self._queue.append(command)
         self._queued_bytes += command.size
-        self._wake.set()
+        if not self._flushing and self._connection is not None:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
         return True
 
     def withdraw(self) -> list[Command]:
@@ -111,62 +107,30 @@ class Link(Line):
         self._queued_bytes = 0
         return commands
 
-    async def use(self, connection: Any) -> None:
+    async def use(self, connection: Connection) -> None:
         """See `Line.use`."""
-        self._heard_at = asyncio.get_running_loop().time()
-        # Reading never stops, or nobody would notice that an idle connection is lost, and what is
-        # given next would be lost with it.
-        await first_failure(self._write(connection), self._read(connection), self._watch())
+        self._connection = connection
+        self._flush()
+        await first_failure(connection.ended(), self._watch(connection))
 
-    async def _write(self, connection: Any) -> None:
-        while True:
-            if not self._queue:
-                self._wake.clear()
-                await self._wake.wait()
+    def writable(self) -> None:
+        """See `Listener.writable`."""
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send what waits, as far as Redis keeps up."""
+        self._flushing = False
+        connection = self._connection
+        if connection is None:
+            return
+        while self._queue and not connection.behind and not connection.closed:
             batch = self._take()
             if not batch:
-                continue
-            data = b"".join([command.data for command in batch])
+                return
             if not self._sent:
-                self._heard_at = asyncio.get_running_loop().time()
+                connection.heard_at = self._loop.time()
             self._sent.extend(batch)
-            await connection.send_packed_command(data, check_health=False)
-
-    async def _read(self, connection: Any) -> None:
-        from redis.exceptions import MovedError, ReadOnlyError, ResponseError
-
-        loop = asyncio.get_running_loop()
-        sent = self._sent
-        while True:
-            try:
-                value = await connection.read_response(disable_decoding=True, timeout=math.inf)
-            except MovedError:
-                self._heard_at = loop.time()
-                command = sent.popleft()
-                command.moves += 1
-                self._moved(command)
-            except ResponseError as error:
-                refusal = as_connection_error(error)
-                command = sent.popleft()
-                command.fail(refusal)
-                self._failed(command, refusal)
-                if isinstance(error, ReadOnlyError):
-                    # The server has become a replica: a new connection may find the right one.
-                    raise
-            else:
-                self._heard_at = loop.time()
-                sent.popleft().succeed(value)
-
-    async def _watch(self) -> None:
-        """Notice when Redis says nothing any longer; ask it, where there was nothing to say."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(ANSWER_SECONDS / 4)
-            silence = loop.time() - self._heard_at
-            if self._sent and silence > ANSWER_SECONDS:
-                raise ConnectionError("Redis does not answer")
-            if not self._sent and silence > PULSE_SECONDS:
-                self.push(Command("", ("PING",)))
+            connection.write(b"".join([command.data for command in batch]))
 
     def _take(self) -> list[Command]:
         batch: list[Command] = []
@@ -180,8 +144,34 @@ class Link(Line):
         self._queued_bytes -= size
         return batch
 
+    def replied(self, value: Any) -> None:
+        """See `Listener.replied`: to the command that was sent first of those without."""
+        command = self._sent.popleft()
+        if not isinstance(value, Refused):
+            command.succeed(value)
+        elif value.word == MOVED:
+            command.moves += 1
+            self._moved(command)
+        else:
+            command.fail(value)
+            self._failed(command, value)
+            if value.word == READ_ONLY:
+                # The server has become a replica: a new connection may find the right one.
+                raise value
+
+    async def _watch(self, connection: Connection) -> None:
+        """Notice when Redis says nothing any longer; ask it, where there was nothing to say."""
+        while True:
+            await asyncio.sleep(ANSWER_SECONDS / 4)
+            silence = self._loop.time() - connection.heard_at
+            if self._sent and silence > ANSWER_SECONDS:
+                raise ConnectionError("Redis does not answer")
+            if not self._sent and silence > PULSE_SECONDS:
+                self.push(Command("", ("PING",)))
+
     def lost(self, error: ConnectionError) -> None:
         """See `Line.lost`; what may be sent again goes before all that waits."""
+        self._connection = None
         sent = list(self._sent)
         self._sent.clear()
         for command in reversed(sent):

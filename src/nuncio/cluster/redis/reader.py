@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable
 from typing import Any, Final
 
-from nuncio.cluster.redis.line import Changed, Line, first_failure, packed
+from nuncio.cluster.line import outcome
+from nuncio.cluster.redis.connection import Connection, Refused, packed
+from nuncio.cluster.redis.line import Changed, Line, first_failure
 from nuncio.cluster.session_wire import START
 
 logger = logging.getLogger("nuncio.cluster")
@@ -47,50 +48,66 @@ class StreamReader(Line):
         super().__init__(dial, changed)
         self._stream = stream
         self._receiver = receiver
-        self._count = count
         self._block = block
+        block_ms = max(round(block * 1000), 1)
+        self._question = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", stream)
+        self._loop = asyncio.get_running_loop()
+        self._connection: Connection | None = None
+        self._asked: asyncio.Future[Any] | None = None
         self.position = ""
-        self._heard_at = 0.0
 
-    async def begin(self, connection: Any) -> None:
+    async def begin(self, connection: Connection) -> None:
         """See `Line.begin`: at first from the end of the stream, then from where it was."""
-        last = await _command(connection, "XREVRANGE", self._stream, "+", "-", "COUNT", "1")
+        asked = self._asked = outcome()
+        connection.write(packed(("XREVRANGE", self._stream, "+", "-", "COUNT", "1")))
+        await first_failure(connection.ended(), asked)
+        last = asked.result()
         end = last[0][0].decode() if last else START
         if not self.position or order(end) < order(self.position):
             # The stream is another one, of a Redis that has forgotten what it had.
             self.position = end
 
-    async def use(self, connection: Any) -> None:
+    async def use(self, connection: Connection) -> None:
         """See `Line.use`."""
-        self._heard_at = asyncio.get_running_loop().time()
-        await first_failure(self._read(connection), self._watch())
+        self._connection = connection
+        self._read()
+        await first_failure(connection.ended(), self._watch(connection))
 
-    async def _read(self, connection: Any) -> None:
-        loop = asyncio.get_running_loop()
-        block = max(round(self._block * 1000), 1)
-        while True:
-            found = await _command(
-                connection,
-                *("XREAD", "COUNT", self._count, "BLOCK", block),
-                *("STREAMS", self._stream, self.position),
-            )
-            self._heard_at = loop.time()
-            for _, entries in found or ():
-                for id, fields in entries:
-                    self.position = id.decode()
-                    if fields is not None:
-                        self._take(self.position, fields)
+    def lost(self, error: ConnectionError) -> None:
+        """See `Line.lost`."""
+        self._connection = None
 
-            # What this turn of the loop adds to the stream itself is read with what others add.
-            await asyncio.sleep(0)
+    def _read(self) -> None:
+        """Ask for what comes next."""
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            connection.write(packed((*self._question, self.position)))
 
-    async def _watch(self) -> None:
+    def writable(self) -> None:
+        """See `Listener.writable`: there is never much to write."""
+
+    def replied(self, value: Any) -> None:
+        """See `Listener.replied`."""
+        if isinstance(value, Refused):
+            raise value
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.set_result(value)
+            return
+        for _, entries in value or ():
+            for id, fields in entries:
+                self.position = id.decode()
+                if fields is not None:
+                    self._take(self.position, fields)
+        # What this turn of the loop adds to the stream itself is read with what others add.
+        self._loop.call_soon(self._read)
+
+    async def _watch(self, connection: Connection) -> None:
         """Notice when Redis says nothing any longer: it was to answer when it had waited enough."""
-        loop = asyncio.get_running_loop()
         longest = self._block + _GRACE_SECONDS
         while True:
             await asyncio.sleep(longest / 4)
-            if loop.time() - self._heard_at > longest:
+            if self._loop.time() - connection.heard_at > longest:
                 raise ConnectionError("Redis does not answer")
 
     def _take(self, id: str, fields: list[bytes]) -> None:
@@ -109,8 +126,3 @@ def order(id: str) -> tuple[int, int]:
     """What an id is compared by."""
     moment, _, number = id.partition("-")
     return int(moment), int(number or 0)
-
-
-async def _command(connection: Any, *args: Any) -> Any:
-    await connection.send_packed_command(packed(args), check_health=False)
-    return await connection.read_response(disable_decoding=True, timeout=math.inf)

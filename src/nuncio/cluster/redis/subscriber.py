@@ -5,19 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import math
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from nuncio.cluster.line import outcome
-from nuncio.cluster.redis.line import (
-    PULSE_SECONDS,
-    Changed,
-    Line,
-    as_connection_error,
-    first_failure,
-    packed,
-)
+from nuncio.cluster.redis.connection import MOVED, Connection, Refused, packed
+from nuncio.cluster.redis.line import PULSE_SECONDS, Changed, Line, first_failure
 
 logger = logging.getLogger("nuncio.cluster")
 
@@ -53,19 +47,19 @@ class Subscriber(Line):
     def __init__(
         self, dial: Callable[[], Any], changed: Changed, moved: Callable[[], None]
     ) -> None:
-        from redis import exceptions
-
         super().__init__(dial, changed)
-        self._exceptions = exceptions
         self._moved = moved
         self.strayed: set[Name] = set()
         self._wanted: dict[Name, Receiver] = {}
-        self._confirmed: set[Name] = set()
         self._waiting: dict[Name, asyncio.Future[None]] = {}
-        self._changes: list[tuple[str, bytes]] = []
-        self._asked: list[Name] = []
-        self._wake = asyncio.Event()
-        self._heard = 0
+        self._loop = asyncio.get_running_loop()
+        self._connection: Connection | None = None
+        self._flushing = False
+        self._changes: list[Name] = []
+        self._asked: deque[Name] = deque()
+        # Those that a new connection is not of use without.
+        self._missing: set[Name] = set()
+        self._complete = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._wanted)
@@ -93,21 +87,23 @@ class Subscriber(Line):
         waiting = self._waiting.pop(name, None)
         if waiting is not None and not waiting.done():
             waiting.cancel()
-        self._confirmed.discard(name)
         self.strayed.discard(name)
+        self._settled(name)
         self._change(_UNSUBSCRIBE[kind], name)
 
     def _change(self, word: str, name: Name) -> None:
-        if self.connected:
+        if self._connection is not None:
             self._changes.append((word, name[1]))
-            self._wake.set()
+            if not self._flushing:
+                self._flushing = True
+                self._loop.call_soon(self._flush)
 
     def move(self, kind: str, channel: str, to: Subscriber) -> None:
         """Have another one receive what is published on a channel."""
         name = (kind, channel.encode())
         receiver = self._wanted.pop(name)
         waiting = self._waiting.pop(name, None)
-        self._confirmed.discard(name)
+        self._settled(name)
         if name in self.strayed:
             self.strayed.discard(name)
         else:
@@ -116,81 +112,61 @@ class Subscriber(Line):
         if waiting is not None:
             there.add_done_callback(functools.partial(_confirmed_there, waiting))
 
-    async def begin(self, connection: Any) -> None:
+    async def begin(self, connection: Connection) -> None:
         """See `Line.begin`: everything is subscribed to again."""
+        self._connection = connection
         self._changes.clear()
         self._asked.clear()
-        self._confirmed.clear()
         self.strayed.clear()
-        names = list(self._wanted)
-        if names:
-            await self._send(connection, names)
-        while any(name in self._wanted and name not in self._confirmed for name in names):
-            await self._receive(connection)
-        # What was wanted or no longer wanted meanwhile.
-        for name in self._wanted:
-            if name not in self._confirmed and name not in names:
-                self._changes.append(name)
-        for kind, channel in names:
-            if (kind, channel) not in self._wanted:
-                self._changes.append((_UNSUBSCRIBE[kind], channel))
-        self._wake.set()
+        self._missing = set(self._wanted)
+        if self._missing:
+            self._complete.clear()
+            self._changes += self._wanted
+            self._flush()
+            await first_failure(connection.ended(), self._complete.wait())
 
-    async def use(self, connection: Any) -> None:
+    async def use(self, connection: Connection) -> None:
         """See `Line.use`."""
-        await first_failure(self._read(connection), self._write(connection))
+        await first_failure(connection.ended(), self._watch(connection))
 
-    async def _read(self, connection: Any) -> None:
+    def lost(self, error: ConnectionError) -> None:
+        """See `Line.lost`."""
+        self._connection = None
+
+    async def _watch(self, connection: Connection) -> None:
+        """Ask now and then whether Redis is there."""
+        heard = -1.0
         while True:
-            await self._receive(connection)
+            await asyncio.sleep(PULSE_SECONDS)
+            if heard == connection.heard_at:
+                raise ConnectionError("Redis does not answer")
+            heard = connection.heard_at
+            connection.write(packed(("PING",)))
 
-    async def _write(self, connection: Any) -> None:
-        """Send changes of subscriptions; and now and then a question whether Redis is there."""
-        heard = -1
-        while True:
-            if not self._changes:
-                self._wake.clear()
-                try:
-                    async with asyncio.timeout(PULSE_SECONDS):
-                        await self._wake.wait()
-                except TimeoutError:
-                    if heard == self._heard:
-                        raise ConnectionError("Redis does not answer") from None
-                    heard = self._heard
-                    ping = packed(("PING",))
-                    await connection.send_packed_command(ping, check_health=False)
-                    continue
-            changes, self._changes = self._changes, []
-            await self._send(connection, changes)
+    def writable(self) -> None:
+        """See `Listener.writable`."""
+        self._flush()
 
-    async def _send(self, connection: Any, changes: list[tuple[str, bytes]]) -> None:
+    def _flush(self) -> None:
+        """Send changes of subscriptions, as far as Redis keeps up."""
+        self._flushing = False
+        connection = self._connection
+        if connection is None or connection.behind or connection.closed or not self._changes:
+            return
+        changes, self._changes = self._changes, []
         self._asked += [(word, channel) for word, channel in changes if word in _UNSUBSCRIBE]
-        written = b"".join([packed(change) for change in changes])
-        await connection.send_packed_command(written, check_health=False)
+        connection.write(b"".join([packed(change) for change in changes]))
 
-    async def _receive(self, connection: Any) -> None:
-        exceptions = self._exceptions
-        try:
-            told = await connection.read_response(disable_decoding=True, timeout=math.inf)
-        except exceptions.MovedError:
-            self._heard += 1
-            if self._asked:
-                name = self._asked.pop(0)
-                self._confirmed.add(name)
-                self.strayed.add(name)
-            self._moved()
-            return
-        except exceptions.ResponseError as error:
-            self._heard += 1
-            self._refused(error)
-            return
-        self._heard += 1
-        if isinstance(told, list) and len(told) >= 3:
-            kind = _MESSAGE_OF.get(told[0])
+    def replied(self, value: Any) -> None:
+        """See `Listener.replied`."""
+        if isinstance(value, list) and len(value) >= 3:
+            kind = _MESSAGE_OF.get(value[0])
             if kind is not None:
-                self._deliver(kind, told)
+                self._deliver(kind, value)
             else:
-                self._confirm(told)
+                self._confirm(value)
+        elif isinstance(value, Refused):
+            self._refused(value)
 
     def _deliver(self, kind: str, told: list[Any]) -> None:
         receiver = self._wanted.get((kind, told[1]))
@@ -202,13 +178,19 @@ class Subscriber(Line):
             # The bus goes on, whatever an application's listener does.
             logger.exception("a message of the cluster could not be handled")
 
+    def _settled(self, name: Name) -> None:
+        """Redis has answered, or need not any longer."""
+        self._missing.discard(name)
+        if not self._missing:
+            self._complete.set()
+
     def _confirm(self, told: list[Any]) -> None:
         word, channel = told[0].decode(), told[1]
         name = (word, channel)
         if word in _UNSUBSCRIBE:
             if name in self._asked:
                 self._asked.remove(name)
-            self._confirmed.add(name)
+            self._settled(name)
             waiting = self._waiting.get(name)
             if waiting is not None and not waiting.done():
                 waiting.set_result(None)
@@ -217,14 +199,20 @@ class Subscriber(Line):
             self.strayed.add((SHARD, channel))
             self._moved()
 
-    def _refused(self, error: Exception) -> None:
+    def _refused(self, refusal: Refused) -> None:
+        if refusal.word == MOVED:
+            if self._asked:
+                name = self._asked.popleft()
+                self._settled(name)
+                self.strayed.add(name)
+            self._moved()
+            return
         if not self._asked:
             return
-        name = self._asked.pop(0)
-        refusal = as_connection_error(error)
-        logger.error("Redis refused %s %r: %s", *name, error)
+        name = self._asked.popleft()
+        logger.error("Redis refused %s %r: %s", *name, refusal)
         # As if it were there: waiting for it would help nobody.
-        self._confirmed.add(name)
+        self._settled(name)
         waiting = self._waiting.pop(name, None)
         if waiting is not None and not waiting.done():
             waiting.set_exception(refusal)
