@@ -25,10 +25,9 @@ from nuncio.cluster.messages import (
     Flags,
     Kind,
     Options,
-    from_wire,
-    to_wire,
 )
 from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.recipients import from_wire, to_wire
 from nuncio.slow import policy_of
 from tests.support.aio import eventually, run_async, within
 from tests.support.memory import Client

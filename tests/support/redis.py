@@ -26,8 +26,13 @@ from tests.support.ports import free_port
 
 def read_command(command: tuple[Any, ...]) -> list[bytes]:
     """The parts of a command as Redis reads them."""
+    return read_packed(packed(command))
+
+
+def read_packed(data: bytes) -> list[bytes]:
+    """As `read_command`, of one as it is sent."""
     reader = hiredis.Reader()
-    reader.feed(packed(command))
+    reader.feed(data)
     found: Any = reader.gets()
     return list(found)
 

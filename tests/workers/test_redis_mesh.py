@@ -13,7 +13,7 @@ import pytest
 import nuncio
 from nuncio.cluster import RedisAdapter, RedisMeeting
 from nuncio.cluster.redis import endpoint
-from nuncio.cluster.redis.subscriber import CHANNEL
+from nuncio.cluster.redis.subscriptions import CHANNEL
 from nuncio.errors import OptionError
 from nuncio.workers import frames
 from nuncio.workers.frames import Answer, Bye, Call, Here, Part, Pulse

@@ -1,4 +1,4 @@
-"""What all adapters of clusters have in common: operations, requests and their answers.
+"""What all adapters of clusters have in common: operations, requests and their answers. [compiled]
 
 An adapter for an engine derives from `ClusterAdapter` and says how messages travel: `publish`,
 `reply` and `server_count`; and it hands what arrives to `received`. What concerns this server's own
@@ -15,8 +15,9 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import msgspec
+from mypy_extensions import mypyc_attr
 
-from nuncio.cluster.memory import MemoryAdapter
+from nuncio.cluster.following import FollowingAdapter
 from nuncio.cluster.messages import (
     Broadcast,
     ClientAck,
@@ -29,10 +30,9 @@ from nuncio.cluster.messages import (
     ServerAnswer,
     ServerSideEmit,
     SocketsRooms,
-    from_wire,
-    to_wire,
 )
 from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.recipients import from_wire, to_wire
 from nuncio.cluster.remote import RemoteSocket, details_of
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import plain, with_text_dates
@@ -56,7 +56,8 @@ S = TypeVar("S")
 REQUEST_SECONDS = 5.0
 
 
-class ClusterAdapter(MemoryAdapter):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ClusterAdapter(FollowingAdapter):
     """One server's part in a cluster, for one namespace.
 
     Args:
@@ -430,6 +431,7 @@ class ClusterAdapter(MemoryAdapter):
             request.gathering.answer(told.packet)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _Request:
     """A question that waits for the other servers."""
 
@@ -441,6 +443,7 @@ class _AckRequest(_Request):
         self.gathering = gathering
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class CountedRequest(_Request):
     """A question that each other server answers once."""
 

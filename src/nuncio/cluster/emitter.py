@@ -19,9 +19,9 @@ from nuncio.cluster.messages import (
     Kind,
     ServerSideEmit,
     SocketsRooms,
-    to_wire,
 )
 from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.recipients import to_wire
 from nuncio.cluster.rooms import Room, rooms_of
 from nuncio.cluster.values import plain
 from nuncio.errors import OptionError

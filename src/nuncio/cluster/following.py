@@ -1,4 +1,4 @@
-"""For adapters whose messages take ways that depend on who is here: which rooms there are is kept.
+"""Which rooms there are, for adapters whose messages take ways that depend on it. [compiled]
 
 Rooms of clients that are away for a moment are among them, for what is said there is theirs, too.
 """
@@ -9,7 +9,9 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from nuncio.cluster.base import ClusterAdapter
+from mypy_extensions import mypyc_attr
+
+from nuncio.cluster.memory import MemoryAdapter
 from nuncio.cluster.recovery import RecoveryLog, SavedSession
 from nuncio.cluster.rooms import Room
 
@@ -17,23 +19,26 @@ if TYPE_CHECKING:
     from nuncio.server.socket import Socket
 
 
-class FollowingAdapter(ClusterAdapter):
-    """An adapter that learns of each room that there may now be a first or a last member of.
+@mypyc_attr(allow_interpreted_subclasses=True)
+class FollowingAdapter(MemoryAdapter):
+    """An adapter that may learn of each room that there is now a first or no last member of.
 
     Args:
         nsp: see `Adapter`.
-        more: what the class beside it needs, where there are two.
+
+    Attributes:
+        follows: whether it does; a derived one that wants to sets it, and gives `follow`.
     """
 
-    def __init__(self, nsp: Any, *more: Any) -> None:
-        super().__init__(nsp, *more)
+    def __init__(self, nsp: Any) -> None:
+        super().__init__(nsp)
+        self.follows = False
         self._session_lost = nsp.session_lost
         if self.log is not None:
             self.log = RecoveryLog(nsp.server.recovery, self._lost)
 
     def follow(self, room: Room) -> Any:
         """Somebody came into a room, or left it: `has_room` says whether anybody is there now."""
-        raise NotImplementedError
 
     def follow_all(self, rooms: Iterable[Room]) -> None:
         """As `follow`, of several."""
@@ -43,10 +48,14 @@ class FollowingAdapter(ClusterAdapter):
     def entered(self, socket: Socket) -> None:
         """See `Adapter.entered`."""
         super().entered(socket)
-        self.follow(socket.id)
+        if self.follows:
+            self.follow(socket.id)
 
     def add_all(self, socket: Socket, rooms: Iterable[Room]) -> None:
         """See `Adapter.add_all`."""
+        if not self.follows:
+            super().add_all(socket, rooms)
+            return
         listed = list(rooms)
         try:
             super().add_all(socket, listed)
@@ -56,10 +65,14 @@ class FollowingAdapter(ClusterAdapter):
     def remove(self, socket: Socket, room: Room) -> None:
         """See `Adapter.remove`."""
         super().remove(socket, room)
-        self.follow(room)
+        if self.follows:
+            self.follow(room)
 
     def remove_all(self, socket: Socket) -> None:
         """See `Adapter.remove_all`."""
+        if not self.follows:
+            super().remove_all(socket)
+            return
         left = list(socket.joined_rooms() or ())
         super().remove_all(socket)
         self.follow_all(left)
@@ -69,4 +82,5 @@ class FollowingAdapter(ClusterAdapter):
     def _lost(self, session: SavedSession) -> None:
         """A client that was away will not come back."""
         self._session_lost(session)
-        self.follow_all(session.rooms)
+        if self.follows:
+            self.follow_all(session.rooms)

@@ -27,11 +27,12 @@ import msgspec
 from nuncio.cluster import session_wire
 from nuncio.cluster.away import Away
 from nuncio.cluster.base import ClusterAdapter
-from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind, from_wire, to_wire
+from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind
 from nuncio.cluster.numbered import Early, Numbered, Origin
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.outbox import FORGOTTEN, OVERFLOW, Outbox
 from nuncio.cluster.pending import Pending
+from nuncio.cluster.recipients import from_wire, to_wire
 from nuncio.cluster.recovery import SavedSession
 from nuncio.cluster.replay import Replay
 from nuncio.cluster.rooms import Room

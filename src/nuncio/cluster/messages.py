@@ -8,21 +8,15 @@ anything.
 from __future__ import annotations
 
 from enum import IntEnum
-from math import isfinite
 from typing import Any, Final
 
 import msgspec
 
-from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
-from nuncio.cluster.values import plain, to_msgpack
-from nuncio.slow import POLICIES, conflate
+from nuncio.cluster.values import to_msgpack
 
 # The one name under which messages may come from somebody who is no server.
 EMITTER: Final = "emitter"
-
-# Nobody waits longer for what another server asks.
-MOST_SECONDS: Final = 86_400.0
 
 
 class Kind(IntEnum):
@@ -63,8 +57,8 @@ class Flags(msgspec.Struct, omit_defaults=True):
     data: Any = None
 
 
-# Of most operations nothing else is said.
-_USUAL: Final = Flags()
+# Of most operations nothing else is said. Nobody changes it.
+USUAL: Final = Flags()
 
 
 class Options(msgspec.Struct, rename={"excepted": "except"}):
@@ -202,50 +196,3 @@ SHAPES: Final[dict[int, type[msgspec.Struct]]] = {
 def encode(message: ClusterMessage) -> bytes:
     """The message as MessagePack; see `to_msgpack`."""
     return to_msgpack(message)
-
-
-def to_wire(options: BroadcastOptions) -> Options:
-    """Recipients and flags, as other servers are told them."""
-    flags = Flags(
-        volatile=options.volatile,
-        compress=options.compress,
-        single=options.single,
-        timeout=round(options.timeout * 1000),
-        promised=options.promised,
-    )
-    slow = options.slow
-    if slow is not None:
-        flags.slow = slow.word
-        key = slow.key
-        # Any other key is as good in words: it is compared with its likes only.
-        flags.key = key if isinstance(key, (str, int)) else repr(key)
-    if options.reason is not None:
-        flags.reason = options.reason
-        flags.data = plain(options.data)
-    return Options(list(options.rooms), list(options.excepted), flags)
-
-
-def from_wire(options: Options) -> BroadcastOptions:
-    """Recipients and flags that another server meant.
-
-    Raises:
-        ValueError: for a time-out that is none.
-    """
-    found = BroadcastOptions(frozenset(options.rooms or ()), frozenset(options.excepted or ()))
-    flags = options.flags
-    if flags is None or flags == _USUAL:
-        return found
-    found.volatile = bool(flags.volatile)
-    found.compress = flags.compress is None or bool(flags.compress)
-    if flags.timeout is not None:
-        if not isinstance(flags.timeout, (int, float)) or not isfinite(flags.timeout):
-            raise ValueError("a time-out that is no number")
-        found.timeout = min(max(flags.timeout / 1000, 0.0), MOST_SECONDS)
-    found.reason = flags.reason
-    found.data = flags.data
-    found.promised = flags.promised
-    if flags.slow == "conflate":
-        found.slow = conflate(flags.key)
-    elif flags.slow in POLICIES:
-        found.slow = POLICIES[flags.slow]
-    return found

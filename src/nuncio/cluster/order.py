@@ -1,11 +1,14 @@
-"""What an engine is to do for a server, and who waits for what becomes of it."""
+"""What an engine is to do for a server, and who waits for it. [compiled]"""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+from mypy_extensions import mypyc_attr
 
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Order:
     """One thing that is to be sent; a derived one sets the attributes.
 

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from nuncio.cluster.following import FollowingAdapter
+from nuncio.cluster.base import ClusterAdapter
 from nuncio.cluster.messages import ClusterMessage, Kind, encode
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
@@ -27,7 +27,7 @@ JOINED: Final = 120
 MOST_ROOMS: Final = 64
 
 
-class WorkersAdapter(FollowingAdapter):
+class WorkersAdapter(ClusterAdapter):
     """One worker's part in them, for one namespace.
 
     A message goes to those workers that may have somebody it is for, see `nuncio.workers.rooms`.
@@ -50,6 +50,7 @@ class WorkersAdapter(FollowingAdapter):
         self._sent = 0
         self._spared = 0
         self._received = 0
+        self.follows = True
 
     # To other workers.
 

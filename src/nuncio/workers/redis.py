@@ -22,7 +22,7 @@ import msgspec
 from nuncio.cluster.line import CONNECT_SECONDS, LONGEST_DELAY
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.meeting import RedisMeeting
-from nuncio.cluster.redis.subscriber import CHANNEL
+from nuncio.cluster.redis.subscriptions import CHANNEL
 from nuncio.errors import PacketError
 from nuncio.workers import frames
 from nuncio.workers.channel import Channel
@@ -104,7 +104,7 @@ class RedisPlace:
         """Take a tag that nobody has."""
         while True:
             key, life = self._claimed
-            if await bus.call(key, "SET", key, b"", "NX", "PX", life) is not None:
+            if await bus.outgoing.call(key, ("SET", key, b"", "NX", "PX", life)) is not None:
                 return
             self._mesh.rename()
 
@@ -135,7 +135,7 @@ class RedisPlace:
             link.close()
         for channel in list(self._channels.values()):
             channel.abort()
-        bus.send(self._claimed[0], "DEL", self._claimed[0])
+        bus.outgoing.send(self._claimed[0], ("DEL", self._claimed[0]))
         self._bus = None
         self._called.clear()
         self._offered.clear()
@@ -163,8 +163,8 @@ class RedisPlace:
         self._called = {tag: one for tag, one in self._called.items() if one[-1] > oldest}
         self._offered = {key: one for key, one in self._offered.items() if one[-1] > oldest}
         key, life = self._claimed
-        bus.send(key, "SET", key, b"", "PX", life)
-        bus.send("", "PUBLISH", self._channel, self._written(Here(self._mesh.tag)))
+        bus.outgoing.send(key, ("SET", key, b"", "PX", life))
+        bus.outgoing.send("", ("PUBLISH", self._channel, self._written(Here(self._mesh.tag))))
 
     def stats(self) -> dict[str, int]:
         """See `Place.stats`."""
@@ -191,14 +191,14 @@ class RedisPlace:
         """See `Sender.publish`."""
         bus = self._bus
         if bus is not None and bus.healthy:
-            bus.send("", "PUBLISH", self._channel_of(tag), self._written(frame))
+            bus.outgoing.send("", ("PUBLISH", self._channel_of(tag), self._written(frame)))
 
     def ask(self, tag: str, frame: Frame) -> asyncio.Future[int] | None:
         """See `Sender.ask`: Redis Cluster counts at one of its servers only."""
         bus = self._bus
         if bus is None or not bus.healthy:
             return None
-        heard = bus.call("", "PUBLISH", self._channel_of(tag), self._written(frame))
+        heard = bus.outgoing.call("", ("PUBLISH", self._channel_of(tag), self._written(frame)))
         return None if bus.clustered else heard
 
     def forget(self, channel: Channel) -> None:

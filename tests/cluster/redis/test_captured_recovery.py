@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from nuncio.cluster import envelope
-from nuncio.cluster.redis.reader import mapped
+from nuncio.cluster.redis.entries import mapped
 from tests.cluster import captures
 from tests.cluster.cases import native
 from tests.cluster.redis.scene import scene

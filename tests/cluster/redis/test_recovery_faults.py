@@ -119,7 +119,7 @@ async def test_what_redis_did_not_take_is_added_when_it_is_there_again(
         way.stall()
         promise(lonely.io, 1, 2)
         links = adapter_of(lonely).bus._links
-        await eventually(lambda: not any(link._queue for link in links.values()))
+        await eventually(lambda: not any(link.commands._queue for link in links.values()))
         way.cut()
         way.resume()
         assert [await client.next(), await client.next()] == [["e", 1], ["e", 2]]

@@ -91,7 +91,7 @@ async def test_everything_goes_through_whatever_server_of_redis_has_it(
 def settled(adapter: Any) -> bool:
     """Whether Redis has confirmed every subscription."""
     lines = adapter.bus._subscribers.values()
-    return all(done.done() for line in lines for done in line._waiting.values())
+    return all(done.done() for line in lines for done in line.subscriptions._waiting.values())
 
 
 @run_async

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
+from nuncio.cluster.redis.commands import Command, Commands
+from nuncio.cluster.redis.connection import packed
 from nuncio.cluster.redis.hub import Hub
-from nuncio.cluster.redis.streams import StreamsAdapter
+from nuncio.cluster.redis.outgoing import Outgoing
+from nuncio.cluster.redis.streams_adapter import StreamsAdapter
 from tests.cluster import captures
 from tests.cluster.acting import act
 from tests.cluster.cases import people, settled
 from tests.cluster.replaying import Said, Stage, replay
 from tests.support.aio import run_async
-from tests.support.redis import read_command
+from tests.support.redis import read_packed
 
 MAKERS: dict[str, Any] = {
     "redis-classic": RedisAdapter("redis://localhost"),
@@ -46,7 +49,8 @@ class FakeBus:
     def __init__(self) -> None:
         self.receivers: dict[tuple[str, str], Any] = {}
         self.listener: Any = None
-        self.said: list[tuple[Any, ...]] = []
+        self.commands = Commands(_lost, _lost, 1 << 30)
+        self.outgoing = Outgoing(lambda key: self.commands)
 
     async def enter(self, member: Any) -> None:
         """See `Bus.enter`."""
@@ -65,9 +69,10 @@ class FakeBus:
         """See `Bus.unsubscribe`."""
         self.receivers.pop((kind, channel), None)
 
-    def send(self, key: str, *args: Any) -> None:
-        """See `Bus.send`."""
-        self.said.append(args)
+    @property
+    def said(self) -> list[bytes]:
+        """Commands as they would be sent."""
+        return [command.data for command in self.commands._queue]
 
     def stats(self) -> dict[str, int]:
         """See `Bus.stats`."""
@@ -83,6 +88,10 @@ class FakeBus:
             matches = channel.startswith(name[:-1]) if kind == "psubscribe" else channel == name
             if matches:
                 receiver(channel.encode(), data)
+
+
+def _lost(command: Command, *why: Any) -> None:
+    raise AssertionError(command.name)
 
 
 class SilentHub(Hub):
@@ -111,6 +120,7 @@ class RedisStage(Stage):
         """See `Stage.adapter`."""
         adapter: Any = MAKERS[self.case["adapter"]](nsp)
         adapter.bus = self.bus
+        adapter.outgoing = self.bus.outgoing
         if isinstance(adapter, StreamsAdapter):
             adapter.hub = self.hub
         return adapter
@@ -124,18 +134,18 @@ class RedisStage(Stage):
 
     def said(self) -> list[Said]:
         """See `Stage.said`."""
-        return [_said(*args) for args in self.bus.said]
+        return [_said(data) for data in self.bus.said]
 
     def recorded(self, one: dict[str, Any]) -> Said:
         """See `Stage.recorded`."""
         if one["command"] == "XADD":
             fields = [part for pair in one["fields"].items() for part in pair]
-            return _said("XADD", one["channel"], *LIMIT, *fields)
+            return _said(packed(("XADD", one["channel"], *LIMIT, *fields)))
         return one["command"], one["channel"], one["payload_hex"]
 
     def forget(self) -> None:
         """See `Stage.forget`."""
-        self.bus.said.clear()
+        self.bus.commands.withdraw()
 
     def hear(self, one: dict[str, Any]) -> None:
         """See `Stage.hear`."""
@@ -149,10 +159,10 @@ class RedisStage(Stage):
             self.bus.publish(channel, self.ours(bytes.fromhex(one["payload_hex"])))
 
 
-def _said(*args: Any) -> Said:
+def _said(command: bytes) -> Said:
     """The last argument is what is said; the others say where."""
-    command, *where, data = read_command(args)
-    return command.decode(), b" ".join(where).decode(), data.hex()
+    name, *where, data = read_packed(command)
+    return name.decode(), b" ".join(where).decode(), data.hex()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['adapter']}-{case['action']}")

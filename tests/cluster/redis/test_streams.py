@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nuncio.cluster.redis.streams import stream_of
+from nuncio.cluster.redis.streams_adapter import stream_of
 
 
 # Found at Node's servers; a negative one is read by none of them.

@@ -11,7 +11,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from nuncio.cluster.bus import OUTGOING_BYTES, BusFactory
-from nuncio.cluster.following import FollowingAdapter
 from nuncio.cluster.heartbeats import (
     HEARTBEAT_INTERVAL,
     HEARTBEAT_TIMEOUT,
@@ -119,7 +118,7 @@ class NatsAdapter(BusFactory[Bus]):
         return BlockingSender(self.sender, ENGINE)
 
 
-class RoutedAdapter(FollowingAdapter, HeartbeatAdapter):
+class RoutedAdapter(HeartbeatAdapter):
     """See `NatsAdapter`.
 
     Args:
@@ -136,6 +135,7 @@ class RoutedAdapter(FollowingAdapter, HeartbeatAdapter):
         self._own = self.subjects.server(self.uid)
         self._parts = Parts()
         self._followed: set[Room] = set()
+        self.follows = True
         self._begun = False
 
     async def init(self) -> None:

@@ -13,12 +13,16 @@ import logging
 from typing import Any, Final
 
 from nuncio.cluster.bus import LAST_SECONDS, LineBus
-from nuncio.cluster.line import Line, outcome, seen
+from nuncio.cluster.line import Line, seen
+from nuncio.cluster.redis.commands import Command, Commands
 from nuncio.cluster.redis.endpoint import Address, Endpoint
-from nuncio.cluster.redis.link import Command, Link
-from nuncio.cluster.redis.reader import Receiver as EntryReceiver
+from nuncio.cluster.redis.entries import Entries
+from nuncio.cluster.redis.entries import Receiver as EntryReceiver
+from nuncio.cluster.redis.link import Link
+from nuncio.cluster.redis.outgoing import Outgoing
 from nuncio.cluster.redis.reader import StreamReader
-from nuncio.cluster.redis.subscriber import SHARD, Receiver, Subscriber
+from nuncio.cluster.redis.subscriber import Subscriber
+from nuncio.cluster.redis.subscriptions import SHARD, Receiver, Subscriptions
 from nuncio.cluster.redis.topology import SEED, Topology, topology_of
 
 logger = logging.getLogger("nuncio.cluster")
@@ -36,6 +40,9 @@ class Bus(LineBus):
     Args:
         endpoint: where Redis is.
         most_bytes: how much may wait to be sent to one of Redis' servers.
+
+    Attributes:
+        outgoing: takes commands.
     """
 
     engine = Link.engine
@@ -44,6 +51,7 @@ class Bus(LineBus):
         super().__init__()
         self._endpoint = endpoint
         self._most_bytes = most_bytes
+        self.outgoing = Outgoing(self._commands_for)
         self._topology = Topology([])
         self._links: dict[Address, Link] = {}
         self._subscribers: dict[Address, Subscriber] = {}
@@ -58,10 +66,12 @@ class Bus(LineBus):
         """See `LineBus._connect`."""
         await self._link(SEED).open()
         self._topology = await self._look(self._link(SEED))
-        if self._topology.clustered:
-            await self._discard(self._links.pop(SEED))
-            for address in self._topology.nodes:
-                await self._link(address).open()
+        if not self._topology.clustered:
+            self.outgoing.direct = self._link(SEED).commands
+            return
+        await self._discard(self._links.pop(SEED))
+        for address in self._topology.nodes:
+            await self._link(address).open()
 
     async def _look(self, link: Link) -> Topology:
         """Which servers there are, as one of them says."""
@@ -79,6 +89,7 @@ class Bus(LineBus):
 
     async def _settle(self) -> None:
         """See `LineBus._settle`."""
+        self.outgoing.direct = None
         # Answered after everything that was said before.
         links = [link for link in self._links.values() if link.connected]
         last = [asyncio.ensure_future(self._ask(link, "PING")) for link in links]
@@ -98,6 +109,7 @@ class Bus(LineBus):
 
     def _forget_lines(self) -> None:
         """See `LineBus._forget_lines`."""
+        self.outgoing.direct = None
         self._links, self._subscribers, self._readers = {}, {}, []
         self._refreshing, self._resending = None, set()
         self._places.clear()
@@ -114,7 +126,12 @@ class Bus(LineBus):
 
     def stats(self) -> dict[str, int]:
         """See `LineBus.stats`."""
-        return {**super().stats(), "subscriptions": len(self._places)}
+        return {
+            **super().stats(),
+            "published": self.outgoing.published,
+            "dropped_outgoing": self.outgoing.dropped,
+            "subscriptions": len(self._places),
+        }
 
     def _changed(self, line: Line, error: Exception | None) -> None:
         """See `LineBus._changed`; with Redis Cluster another of its servers may have taken over."""
@@ -124,34 +141,6 @@ class Bus(LineBus):
 
     # Commands.
 
-    def send(self, key: str, *args: Any, again: tuple[Any, ...] | None = None) -> None:
-        """Give a command whose answer nobody needs.
-
-        Args:
-            key: the key or sharded channel that it concerns; empty for none.
-            args: its name and arguments.
-            again: what is sent when a connection is lost before the answer came, and perhaps after
-                the command was carried out; None when that must not be.
-        """
-        self._push(Command(key, args, None, again))
-
-    def call(
-        self, key: str, *args: Any, again: tuple[Any, ...] | None = None
-    ) -> asyncio.Future[Any]:
-        """Give a command.
-
-        Args:
-            key: see `send`.
-            args: its name and arguments.
-            again: see `send`.
-
-        Returns:
-            Its answer, or ConnectionError.
-        """
-        answer = outcome()
-        self._push(Command(key, args, answer, again))
-        return answer
-
     async def count(self, channel: str, sharded: bool) -> int:
         """How many are subscribed to a channel.
 
@@ -159,29 +148,29 @@ class Bus(LineBus):
             ConnectionError: when Redis cannot be asked.
         """
         if sharded:
-            return int((await self.call(channel, "PUBSUB", "SHARDNUMSUB", channel))[1])
+            asked = ("PUBSUB", "SHARDNUMSUB", channel)
+            return int((await self.outgoing.call(channel, asked))[1])
         links = [self._link(address) for address in self._topology.nodes]
-        asked = [self._ask(link, "PUBSUB", "NUMSUB", channel) for link in links]
-        return sum([int(counts[1]) for counts in await asyncio.gather(*asked)])
+        found = [self._ask(link, "PUBSUB", "NUMSUB", channel) for link in links]
+        return sum([int(counts[1]) for counts in await asyncio.gather(*found)])
 
-    def _push(self, command: Command) -> None:
-        self.published += 1
-        if self._opening is None or not self._link(self._topology.node_of(command.key)).push(
-            command
-        ):
-            self.dropped += 1
-            command.fail(ConnectionError("this server takes no part in the cluster"))
+    def _commands_for(self, key: str) -> Commands | None:
+        """See `Outgoing`."""
+        if self._opening is None:
+            return None
+        return self._link(self._topology.node_of(key)).commands
 
     async def _ask(self, link: Link, *args: Any) -> Any:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        link.push(Command("", args, answer))
+        link.commands.push(Command("", args, answer))
         return await answer
 
     def _link(self, address: Address) -> Link:
         link = self._links.get(address)
         if link is None:
             dial = functools.partial(self._dial, address)
-            link = Link(dial, self._changed, self._failed, self._moved, self._most_bytes)
+            commands = Commands(self._failed, self._moved, self._most_bytes)
+            link = Link(dial, self._changed, commands)
             self._links[address] = link
             link.start()
         return link
@@ -210,13 +199,13 @@ class Bus(LineBus):
         """
         place = self._place(kind, channel)
         self._places[kind, channel] = place
-        return self._subscriber(place).add(kind, channel, receiver)
+        return self._subscriber(place).subscriptions.add(kind, channel, receiver)
 
     def unsubscribe(self, kind: str, channel: str) -> None:
         """Receive no more."""
         place = self._places.pop((kind, channel), None)
         if place is not None and place in self._subscribers:
-            self._subscribers[place].remove(kind, channel)
+            self._subscribers[place].subscriptions.remove(kind, channel)
 
     def _place(self, kind: str, channel: str) -> Address:
         return self._topology.node_of(channel if kind == SHARD else "")
@@ -225,7 +214,7 @@ class Bus(LineBus):
         subscriber = self._subscribers.get(address)
         if subscriber is None:
             dial = functools.partial(self._dial, address)
-            subscriber = Subscriber(dial, self._changed, self._refresh)
+            subscriber = Subscriber(dial, self._changed, Subscriptions(self._refresh))
             self._subscribers[address] = subscriber
             subscriber.start()
         return subscriber
@@ -238,7 +227,8 @@ class Bus(LineBus):
         def dial() -> Any:
             return self._dial(self._topology.node_of(stream))
 
-        reader = StreamReader(dial, self._changed, stream, receiver, count, block)
+        entries = Entries(stream, receiver, count, block)
+        reader = StreamReader(dial, self._changed, entries, block)
         self._readers.append(reader)
         reader.start()
         return reader
@@ -269,7 +259,7 @@ class Bus(LineBus):
         if self._refreshing is not None:
             await asyncio.wait((self._refreshing,), timeout=_REFRESH_SECONDS)
         for command in commands:
-            self._push(command)
+            self.outgoing.push(command)
 
     async def _keep_refreshing(self) -> None:
         """Look until every connection is there."""
@@ -284,7 +274,9 @@ class Bus(LineBus):
                         continue
                     await self._follow(topology_of(told, self._endpoint.host))
                     break
-            if not self._down and not any(one.strayed for one in self._subscribers.values()):
+            if not self._down and not any(
+                one.subscriptions.strayed for one in self._subscribers.values()
+            ):
                 return
             await asyncio.sleep(_REFRESH_SECONDS)
 
@@ -296,14 +288,14 @@ class Bus(LineBus):
         nodes = topology.nodes
         for (kind, channel), place in list(self._places.items()):
             present = self._place(kind, channel)
-            former = self._subscribers[place]
+            former = self._subscribers[place].subscriptions
             if present != place or (kind, channel.encode()) in former.strayed:
                 self._places[kind, channel] = present
-                former.move(kind, channel, self._subscriber(present))
+                former.move(kind, channel, self._subscriber(present).subscriptions)
         for address in [one for one in self._links if one not in nodes]:
             link = self._links.pop(address)
-            for command in link.withdraw():
-                self._link(topology.node_of(command.key)).push(command)
+            for command in link.commands.withdraw():
+                self._link(topology.node_of(command.key)).commands.push(command)
             await self._discard(link)
         for address in [one for one in self._subscribers if one not in nodes]:
             await self._discard(self._subscribers.pop(address))

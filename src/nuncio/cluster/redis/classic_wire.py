@@ -1,4 +1,4 @@
-"""What servers say to each other by way of the npm package @socket.io/redis-adapter, as bytes.
+"""What servers say by way of the npm package @socket.io/redis-adapter, as bytes. [compiled]
 
 This family is older than the messages that the others share, and has its own numbers and shapes.
 Here they become the common ones, and back:

@@ -1,4 +1,4 @@
-"""An open connection to one of Redis' servers: bytes go out, and replies are told as they come.
+"""An open connection to one of Redis' servers: bytes go out, replies come in. [compiled]
 
 redis-py connects: addresses, TLS, credentials and all its other settings are its business. Then the
 transport is taken from its streams, for they read a reply at a time, in a coroutine each, which
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, Final, Protocol
+
+from mypy_extensions import mypyc_attr
 
 from nuncio.cluster.line import outcome
 
@@ -29,6 +31,7 @@ _NEW_READER: Final[Any] = getattr(_hiredis(), "Reader", None)
 packed: Final[Any] = getattr(_hiredis(), "pack_command", None)
 
 
+@mypyc_attr(native_class=False)
 class Refused(ConnectionError):
     """Redis' answer to a command that it does not carry out.
 

@@ -1,12 +1,15 @@
-"""The streams of one server: each is read once, for all namespaces that are in it."""
+"""The streams of one server: each is read once, for all namespaces in it. [compiled]"""
 
 from __future__ import annotations
 
 import logging
 from typing import Protocol
 
+from mypy_extensions import mypyc_attr
+
 from nuncio.cluster.redis.bus import Bus
-from nuncio.cluster.redis.reader import Fields, StreamReader
+from nuncio.cluster.redis.entries import Fields
+from nuncio.cluster.redis.reader import StreamReader
 
 logger = logging.getLogger("nuncio.cluster")
 
@@ -18,6 +21,7 @@ class Listener(Protocol):
         """An entry for its namespace."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Hub:
     """Reads streams for adapters.
 
@@ -65,4 +69,4 @@ class Hub:
     def position(self, stream: str) -> str:
         """The id of the last entry that was read; empty before there is one."""
         reader = self._readers.get(stream)
-        return "" if reader is None else reader.position
+        return "" if reader is None else reader.entries.position

@@ -7,11 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from nuncio.cluster import line
-from nuncio.cluster.line import PULSE_SECONDS as PULSE_SECONDS
-from nuncio.cluster.line import Changed as Changed
-from nuncio.cluster.line import first_failure as first_failure
-from nuncio.cluster.line import seen
-from nuncio.cluster.redis.connection import Connection
+from nuncio.cluster.line import Changed, seen
+from nuncio.cluster.redis.connection import Connection, Listener
 
 
 class Line(line.Line):
@@ -20,20 +17,22 @@ class Line(line.Line):
     Args:
         dial: makes a connection of redis-py's that is not connected yet.
         changed: see `Line`.
+        listener: told what comes.
     """
 
     engine = "Redis"
 
-    def __init__(self, dial: Callable[[], Any], changed: Changed) -> None:
+    def __init__(self, dial: Callable[[], Any], changed: Changed, listener: Listener) -> None:
         super().__init__(changed)
         self._dial = dial
+        self._listener = listener
 
     async def connect(self) -> Connection:
         """See `Line.connect`."""
         dialled = self._dial()
         try:
             await dialled.connect()
-            return Connection(dialled, self)
+            return Connection(dialled, self._listener)
         except BaseException:
             with contextlib.suppress(Exception):
                 await hang_up(dialled)
@@ -42,14 +41,6 @@ class Line(line.Line):
     async def disconnect(self, connection: Connection) -> None:
         """See `Line.disconnect`."""
         await hang_up(connection.dialled)
-
-    def replied(self, value: Any) -> None:
-        """See `Listener.replied`."""
-        raise NotImplementedError
-
-    def writable(self) -> None:
-        """See `Listener.writable`."""
-        raise NotImplementedError
 
 
 async def hang_up(dialled: Any) -> None:

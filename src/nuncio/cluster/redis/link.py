@@ -1,193 +1,60 @@
-"""Commands to one of Redis' servers: sent in the order in which they are given, many at a time.
-
-Who gives a command never waits. What was given in one turn of the loop leaves in one write. While
-Redis is away commands wait, up to a bound; what was sent and not answered when a connection is lost
-has failed, for nobody knows whether it was carried out; unless its giver has said that it may be
-carried out twice.
-"""
+"""The connection for commands to one of Redis' servers; see `nuncio.cluster.redis.commands`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from nuncio.cluster.order import Order
-from nuncio.cluster.redis.connection import MOVED, READ_ONLY, Connection, Refused, packed
-from nuncio.cluster.redis.line import PULSE_SECONDS, Changed, Line, first_failure
+from nuncio.cluster.line import PULSE_SECONDS, Changed, first_failure
+from nuncio.cluster.redis.commands import Command, Commands
+from nuncio.cluster.redis.connection import Connection
+from nuncio.cluster.redis.line import Line
 
 # Redis says something within this time while it owes answers, or is taken for lost.
 ANSWER_SECONDS: Final = 5.0
 
-_MOST_BYTES: Final = 1 << 20
-_MOST_COMMANDS: Final = 1000
-
-# What a command costs beside its bytes.
-_OVERHEAD: Final = 100
-
-
-class Command(Order):
-    """One command.
-
-    Attributes:
-        key: what decides which of Redis' servers it goes to; empty for any.
-        name: its own.
-        data: it, as Redis reads it.
-        again: its name and arguments if it may be sent once more, when a connection is lost before
-            the answer came; None when it may not.
-        moves: how often it was sent to the wrong server.
-    """
-
-    __slots__ = ("again", "data", "key", "moves", "name")
-
-    def __init__(
-        self,
-        key: str,
-        args: tuple[Any, ...],
-        answer: asyncio.Future[Any] | None = None,
-        again: tuple[Any, ...] | None = None,
-    ) -> None:
-        data = packed(args)
-        self.key = key
-        self.name = args[0]
-        self.data = data
-        self.answer = answer
-        self.again = again
-        self.size = len(data) + _OVERHEAD
-        self.moves = 0
-
 
 class Link(Line):
-    """The commands of one connection.
+    """Keeps it.
 
     Args:
         dial: see `Line`.
         changed: see `Line`.
-        failed: told of each command that Redis refused, or that was lost, and why.
-        moved: told of each command that another server must be sent.
-        most_bytes: how much may wait to be sent.
+        commands: what is sent over it.
     """
 
-    def __init__(
-        self,
-        dial: Callable[[], Any],
-        changed: Changed,
-        failed: Callable[[Command, Exception], None],
-        moved: Callable[[Command], None],
-        most_bytes: int,
-    ) -> None:
-        super().__init__(dial, changed)
-        self._failed = failed
-        self._moved = moved
-        self._most_bytes = most_bytes
-        self._queue: deque[Command] = deque()
-        self._queued_bytes = 0
-        self._sent: deque[Command] = deque()
-        self._loop = asyncio.get_running_loop()
-        self._connection: Connection | None = None
-        self._flushing = False
-
-    def push(self, command: Command) -> bool:
-        """Have a command sent; False when too much waits already."""
-        if self._queued_bytes + command.size > self._most_bytes:
-            command.fail(ConnectionError("too much waits for Redis"))
-            return False
-        self._queue.append(command)
-        self._queued_bytes += command.size
-        if not self._flushing and self._connection is not None:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-        return True
-
-    def withdraw(self) -> list[Command]:
-        """Take back what has not been sent."""
-        commands = list(self._queue)
-        self._queue.clear()
-        self._queued_bytes = 0
-        return commands
+    def __init__(self, dial: Callable[[], Any], changed: Changed, commands: Commands) -> None:
+        super().__init__(dial, changed, commands)
+        self.commands = commands
 
     async def use(self, connection: Connection) -> None:
         """See `Line.use`."""
-        self._connection = connection
-        self._flush()
+        self.commands.begin(connection)
+        # Also of an idle connection it must be noticed that it is lost, or what is given next would
+        # be lost with it.
         await first_failure(connection.ended(), self._watch(connection))
-
-    def writable(self) -> None:
-        """See `Listener.writable`."""
-        self._flush()
-
-    def _flush(self) -> None:
-        """Send what waits, as far as Redis keeps up."""
-        self._flushing = False
-        connection = self._connection
-        if connection is None:
-            return
-        while self._queue and not connection.behind and not connection.closed:
-            batch = self._take()
-            if not batch:
-                return
-            if not self._sent:
-                connection.heard_at = self._loop.time()
-            self._sent.extend(batch)
-            connection.write(b"".join([command.data for command in batch]))
-
-    def _take(self) -> list[Command]:
-        batch: list[Command] = []
-        size = 0
-        queue = self._queue
-        while queue and size < _MOST_BYTES and len(batch) < _MOST_COMMANDS:
-            command = queue.popleft()
-            size += command.size
-            if not command.abandoned:
-                batch.append(command)
-        self._queued_bytes -= size
-        return batch
-
-    def replied(self, value: Any) -> None:
-        """See `Listener.replied`: to the command that was sent first of those without."""
-        command = self._sent.popleft()
-        if not isinstance(value, Refused):
-            command.succeed(value)
-        elif value.word == MOVED:
-            command.moves += 1
-            self._moved(command)
-        else:
-            command.fail(value)
-            self._failed(command, value)
-            if value.word == READ_ONLY:
-                # The server has become a replica: a new connection may find the right one.
-                raise value
 
     async def _watch(self, connection: Connection) -> None:
         """Notice when Redis says nothing any longer; ask it, where there was nothing to say."""
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(ANSWER_SECONDS / 4)
-            silence = self._loop.time() - connection.heard_at
-            if self._sent and silence > ANSWER_SECONDS:
-                raise ConnectionError("Redis does not answer")
-            if not self._sent and silence > PULSE_SECONDS:
-                self.push(Command("", ("PING",)))
+            silence = loop.time() - connection.heard_at
+            if self.commands.unanswered:
+                if silence > ANSWER_SECONDS:
+                    raise ConnectionError("Redis does not answer")
+            elif silence > PULSE_SECONDS:
+                self.commands.push(Command("", ("PING",)))
 
     def lost(self, error: ConnectionError) -> None:
-        """See `Line.lost`; what may be sent again goes before all that waits."""
-        self._connection = None
-        sent = list(self._sent)
-        self._sent.clear()
-        for command in reversed(sent):
-            if command.again is not None:
-                command.data = packed(command.again)
-                self._queue.appendleft(command)
-                self._queued_bytes += command.size
-        for command in sent:
-            if command.again is None:
-                command.fail(error)
-                self._failed(command, error)
+        """See `Line.lost`."""
+        self.commands.lost(error)
 
     async def close(self) -> None:
         """See `Line.close`; what was not sent is lost."""
         await super().close()
         ended = ConnectionError("the server has left the cluster")
-        self.lost(ended)
-        for command in self.withdraw():
+        self.commands.lost(ended)
+        for command in self.commands.withdraw():
             command.fail(ended)

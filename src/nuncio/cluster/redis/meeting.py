@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from nuncio.cluster.heartbeats import Pace
-from nuncio.cluster.redis.classic import prefix as checked_prefix
 from nuncio.cluster.redis.endpoint import Endpoint
+from nuncio.cluster.redis.factory import prefix as checked_prefix
 from nuncio.cluster.signing import signer
 
 HEARTBEAT_INTERVAL: Final = 2.0

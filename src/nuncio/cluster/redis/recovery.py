@@ -15,10 +15,11 @@ from nuncio.cluster.logged import MOST_MISSED, LoggedAdapter
 from nuncio.cluster.messages import ClusterMessage
 from nuncio.cluster.numbered import Origin
 from nuncio.cluster.redis.bus import Bus
+from nuncio.cluster.redis.entries import Fields, mapped
 from nuncio.cluster.redis.hub import Hub
-from nuncio.cluster.redis.reader import Fields, mapped
 from nuncio.cluster.redis.repeated import Repeated
-from nuncio.cluster.redis.streams import RedisStreamsAdapter, StreamsAdapter
+from nuncio.cluster.redis.streams import RedisStreamsAdapter
+from nuncio.cluster.redis.streams_adapter import StreamsAdapter
 from nuncio.cluster.session_wire import START, id_of, position_of
 
 # What clients missed is asked for in parts.
@@ -60,7 +61,7 @@ class RecoveringAdapter(LoggedAdapter, StreamsAdapter):
         fields = envelope.to_fields(message, self.settings.only_plaintext)
         fields += [_NUMBER, b"%d" % number]
         again = self.entry([*fields, _AGAIN, b"1"]) if promised else None
-        return self.bus.call(self.stream, *self.entry(fields), again=again)
+        return self.outgoing.call(self.stream, self.entry(fields), again)
 
     def entry_read(self, id: str, fields: Fields) -> None:
         """See `StreamsAdapter.entry_read`."""
@@ -96,14 +97,14 @@ class RecoveringAdapter(LoggedAdapter, StreamsAdapter):
 
     async def read_after(self, position: int, known: bool) -> list[tuple[int, Any]] | None:
         """See `LoggedAdapter.read_after`; that place itself must still be there, too."""
-        stream, call = self.stream, self.bus.call
+        stream, call = self.stream, self.outgoing.call
         after = id_of(position)
         moment, _, number = after.partition("-")
         begin = f"{moment}-{int(number) + 1}"
-        first = call(stream, "XRANGE", stream, after, after)
+        first = call(stream, ("XRANGE", stream, after, after))
         found: list[tuple[int, Any]] = []
         for _ in range(_MOST_PARTS):
-            part = await call(stream, "XRANGE", stream, begin, "+", "COUNT", str(_PART))
+            part = await call(stream, ("XRANGE", stream, begin, "+", "COUNT", str(_PART)))
             found += [(position_of(id.decode()), mapped(fields)) for id, fields in part]
             if len(part) < _PART:
                 break
@@ -127,7 +128,7 @@ class RecoveringAdapter(LoggedAdapter, StreamsAdapter):
         key = self._key(pid)
         kept = self.settings.signer.sign(data, self._place(key))
         command = ("SET", key, kept, "PX", str(round(seconds * 1000)))
-        return self.bus.call(key, *command, again=command)
+        return self.outgoing.call(key, command, command)
 
     async def take_session(
         self, pid: str, wanted: Callable[[bytes], bool] | None = None
@@ -135,10 +136,10 @@ class RecoveringAdapter(LoggedAdapter, StreamsAdapter):
         """See `LoggedAdapter.take_session`."""
         key = self._key(pid)
         if wanted is not None:
-            present = self._verified(key, await self.bus.call(key, "GET", key))
+            present = self._verified(key, await self.outgoing.call(key, ("GET", key)))
             if present is None or not wanted(present):
                 return None
-        return self._verified(key, await self.bus.call(key, "GETDEL", key))
+        return self._verified(key, await self.outgoing.call(key, ("GETDEL", key)))
 
     def _verified(self, key: str, kept: bytes | None) -> bytes | None:
         return None if kept is None else self.settings.signer.verify(kept, self._place(key))

@@ -34,7 +34,7 @@ class LoopSender(sending.LoopSender[Bus]):
     def give(self, prepared: tuple[str, tuple[Any, ...]]) -> Awaitable[Any]:
         """See `LoopSender.give` of all engines."""
         key, command = prepared
-        return self.bus.call(key, *command)
+        return self.bus.outgoing.call(key, command)
 
 
 class BlockingSender:

@@ -1,7 +1,7 @@
-"""The adapter over streams, as @socket.io/redis-streams-adapter 0.3: what was missed can be read.
+"""The family over streams, as @socket.io/redis-streams-adapter 0.3: what was missed can be read.
 
-What changes something for clients goes over a stream; questions and answers over publish and
-subscribe, for nobody needs them later.
+What changes something for clients goes over a stream, where it can be read later; questions and
+answers over publish and subscribe, for nobody needs them then.
 """
 
 from __future__ import annotations
@@ -10,23 +10,16 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from nuncio.cluster import envelope
-from nuncio.cluster.glance import rooms_of_entry
-from nuncio.cluster.messages import ClusterMessage, Kind
-from nuncio.cluster.redis.adapter import OUTGOING_BYTES, BusAdapter, RedisFactory
-from nuncio.cluster.redis.bus import Bus
-from nuncio.cluster.redis.classic import prefix
+from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.redis.entries import Fields, mapped
+from nuncio.cluster.redis.factory import OUTGOING_BYTES, RedisFactory, prefix
 from nuncio.cluster.redis.hub import Hub
-from nuncio.cluster.redis.reader import Fields, mapped
-from nuncio.cluster.redis.subscriber import CHANNEL, SHARD
+from nuncio.cluster.redis.streams_adapter import StreamsAdapter, stream_of
 from nuncio.cluster.signing import framed
-from nuncio.cluster.values import well_formed
-from nuncio.errors import PacketError
 from nuncio.options import seconds, whole
 
 # The field of an entry that vouches for all others.
 SIGNATURE: Final = b"sig"
-
-_TO_STREAM = (Kind.BROADCAST, Kind.SOCKETS_JOIN, Kind.SOCKETS_LEAVE, Kind.DISCONNECT_SOCKETS)
 
 
 class RedisStreamsAdapter(RedisFactory):
@@ -88,18 +81,19 @@ class RedisStreamsAdapter(RedisFactory):
         self.block_time = seconds("block_time", block_time, most=60.0)
         self.session_key_prefix = prefix("session_key_prefix", session_key_prefix)
         self.only_plaintext = only_plaintext
-        self._hubs: WeakKeyDictionary[Bus, Hub] = WeakKeyDictionary()
+        self._hubs: WeakKeyDictionary[Any, Hub] = WeakKeyDictionary()
 
     def __call__(self, nsp: Any) -> StreamsAdapter:
         """The adapter of one server's namespace."""
         from nuncio.cluster.redis.recovery import RecoveringAdapter
 
-        bus = self.bus_of(nsp.server)
-        hub = self._hubs.get(bus)
+        server = nsp.server
+        bus = self.bus_of(server)
+        hub = self._hubs.get(server)
         if hub is None:
             hub = Hub(bus, self.read_count, self.block_time)
-            self._hubs[bus] = hub
-        kind = StreamsAdapter if nsp.server.recovery is None else RecoveringAdapter
+            self._hubs[server] = hub
+        kind = StreamsAdapter if server.recovery is None else RecoveringAdapter
         return kind(nsp, bus, hub, self)
 
     def order(self, message: ClusterMessage) -> tuple[str, tuple[Any, ...]]:
@@ -129,105 +123,3 @@ class RedisStreamsAdapter(RedisFactory):
 def _all_of(fields: Fields) -> bytes:
     """An entry as it is signed."""
     return framed(*[part for one in sorted(fields.items()) for part in one])
-
-
-def stream_of(name: str, count: int, nsp: str) -> str:
-    """The stream of a namespace, as Node finds it: also where it finds one of a negative number."""
-    if count == 1:
-        return name
-    code = 0
-    units = nsp.encode("utf-16-le", "surrogatepass")
-    for low, high in zip(units[::2], units[1::2], strict=True):
-        code = (code * 31 + (high << 8 | low)) & 0xFFFFFFFF
-    if code >= 1 << 31:
-        code -= 1 << 32
-    index = code % count if code >= 0 else -(-code % count)
-    return f"{name}-{index}"
-
-
-class StreamsAdapter(BusAdapter):
-    """See `RedisStreamsAdapter`."""
-
-    def __init__(self, nsp: Any, bus: Bus, hub: Hub, settings: RedisStreamsAdapter) -> None:
-        super().__init__(nsp, bus)
-        self.hub = hub
-        self.settings = settings
-        self.stream = stream_of(settings.stream_name, settings.stream_count, nsp.name)
-        self._sharded = settings.use_sharded_pub_sub
-        self._publish = "SPUBLISH" if self._sharded else "PUBLISH"
-        self._main = well_formed(f"{settings.channel_prefix}#{nsp.name}#")
-        self._own = f"{self._main}{self.uid}#"
-
-    async def begin(self) -> None:
-        """See `BusAdapter.begin`."""
-        kind = SHARD if self._sharded else CHANNEL
-        await self.hub.listen(self.stream, well_formed(self.nsp.name), self)
-        await self.bus.subscribe(kind, self._own, self._arrived)
-        # The last, for it is by this one that servers are counted.
-        await self.bus.subscribe(kind, self._main, self._arrived)
-
-    async def end(self) -> None:
-        """See `BusAdapter.end`."""
-        kind = SHARD if self._sharded else CHANNEL
-        self.bus.unsubscribe(kind, self._main)
-        self.bus.unsubscribe(kind, self._own)
-        await self.hub.forget(self.stream, well_formed(self.nsp.name))
-
-    def publish(self, message: ClusterMessage) -> None:
-        """See `ClusterAdapter.publish`."""
-        if message.type in _TO_STREAM and getattr(message.data, "request", None) is None:
-            fields = envelope.to_fields(message, self.settings.only_plaintext)
-            self.bus.send(self.stream, *self.entry(fields))
-        else:
-            self._post(self._main, message)
-
-    def entry(self, fields: list[bytes]) -> tuple[Any, ...]:
-        """The command that adds an entry to the stream."""
-        return self.settings.entry(self.stream, fields)
-
-    def reply(self, uid: str, message: ClusterMessage) -> None:
-        """See `ClusterAdapter.reply`."""
-        self._post(f"{self._main}{uid}#", message)
-
-    def _post(self, channel: str, message: ClusterMessage) -> None:
-        key = channel if self._sharded else ""
-        data = self.settings.signed(channel, envelope.encode_packed(message))
-        self.bus.send(key, self._publish, channel, data)
-
-    async def server_count(self) -> int:
-        """See `Adapter.server_count`.
-
-        Raises:
-            ConnectionError: when Redis cannot be asked.
-        """
-        return await self.bus.count(self._main, self._sharded)
-
-    def _arrived(self, channel: bytes, data: bytes) -> None:
-        try:
-            message = envelope.decode_packed(self.settings.verified(channel, data))
-        except PacketError as error:
-            self.drop(str(error))
-        else:
-            self.received(message)
-
-    def entry_arrived(self, id: str, fields: Fields) -> None:
-        """An entry of the stream for this namespace."""
-        try:
-            self.settings.verify_entry(self.stream, fields)
-        except PacketError as error:
-            self.drop(str(error))
-        else:
-            self.entry_read(id, fields)
-
-    def entry_read(self, id: str, fields: Fields) -> None:
-        """An entry of a server of this cluster, or an emitter."""
-        if fields.get(b"uid") == self.uid.encode():
-            return
-        if self.pass_over(rooms_of_entry(fields)):
-            return
-        try:
-            message = envelope.from_fields(fields)
-        except PacketError as error:
-            self.drop(str(error))
-        else:
-            self.received(message)
