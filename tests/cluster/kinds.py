@@ -72,10 +72,11 @@ def _nats(name: str, stream: str | None = None) -> Kind:
     )
 
 
-# The collection is there before Node's server watches it: ours makes it, or nobody need.
+# The collection is there before Node's server watches it: ours makes it, or nobody need. One of the
+# connections listens. With several others Node's servers keep no order at all.
 NODE_COLLECTION = """
 const { MongoClient } = require("mongodb");
-const client = new MongoClient(args[0]);
+const client = new MongoClient(args[0], { maxPoolSize: 2 });
 await client.connect();
 io.lines.push({ quit: () => client.close() });
 const collection = client.db().collection(NAME);

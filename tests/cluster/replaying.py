@@ -162,7 +162,7 @@ class Stage:
             self.rename(adapter, uid)
         requests = [found for one in self.own if (found := request_of(one))]
         if self.place == "A" and requests:
-            adapter.new_id = lambda: requests[0]
+            adapter.request_id = lambda: requests[0]
         return adapter
 
     def rename(self, adapter: Any, uid: str) -> None:

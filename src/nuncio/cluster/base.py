@@ -68,11 +68,13 @@ class ClusterAdapter(FollowingAdapter):
         healthy: whether the other servers can be reached, as far as is known.
         dropped: how many messages were no messages.
         request_seconds: how long other servers may take to say who is there.
+        request_id: makes the id of a request.
     """
 
     def __init__(self, nsp: Any) -> None:
         super().__init__(nsp)
         self.uid = self.new_id()
+        self.request_id: Callable[[], str] = self.new_id
         self.healthy = True
         self.dropped = 0
         self.request_seconds = REQUEST_SECONDS
@@ -304,7 +306,7 @@ class ClusterAdapter(FollowingAdapter):
         return CountedRequest(others)
 
     def _new_request(self, request: _Request) -> str:
-        id = self.new_id()
+        id = self.request_id()
         self._requests[id] = request
         return id
 
