@@ -377,11 +377,14 @@ async def test_what_was_promised_on_one_server_is_kept_on_the_other() -> None:
         assert message.startswith('20["e",1,"')
 
 
+ALL_KINDS = range(Kind.INITIAL_HEARTBEAT, Kind.ADAPTER_CLOSE + 1)
+
+
 def messages(nsp: str = "/") -> list[Any]:
     """What is no message, though it may look like one."""
     data: list[Any] = [None, 5, "x", [], {}, {"opts": 5}]
     found: list[Any] = [
-        {"uid": "x", "nsp": nsp, "type": kind, "data": one} for kind in Kind for one in data
+        {"uid": "x", "nsp": nsp, "type": kind, "data": one} for kind in ALL_KINDS for one in data
     ]
     found += [
         {"uid": "x", "nsp": nsp, "type": 99},

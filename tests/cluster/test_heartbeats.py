@@ -25,7 +25,7 @@ class Bus:
     def __init__(self, pace: Pace = STEADY) -> None:
         self.pace = pace
         self.adapters: list[Beating] = []
-        self.said: list[tuple[str, Kind]] = []
+        self.said: list[tuple[str, int]] = []
         self.cut: set[Beating] = set()
 
     def __call__(self, nsp: Any) -> Beating:
@@ -33,7 +33,7 @@ class Bus:
 
     def post(self, sender: Beating | None, message: ClusterMessage) -> None:
         """Carry a message to all others."""
-        self.said.append((message.uid, Kind(message.type)))
+        self.said.append((message.uid, message.type))
         data = encode(message)
         if sender in self.cut:
             return
@@ -41,7 +41,7 @@ class Bus:
             if adapter is not sender and adapter not in self.cut:
                 asyncio.get_running_loop().call_soon(adapter.received, _decoder.decode(data))
 
-    def kinds(self, uid: str) -> list[Kind]:
+    def kinds(self, uid: str) -> list[int]:
         """What somebody has said."""
         return [kind for name, kind in self.said if name == uid]
 
@@ -97,7 +97,7 @@ def adapter(server: Server) -> Any:
     return server.sockets.adapter
 
 
-def stranger(uid: str, kind: Kind | int, data: Any = None, nsp: str = "/") -> ClusterMessage:
+def stranger(uid: str, kind: int, data: Any = None, nsp: str = "/") -> ClusterMessage:
     """A message of somebody else."""
     return ClusterMessage(uid, nsp, kind, data)
 

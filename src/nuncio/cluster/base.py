@@ -36,7 +36,7 @@ from nuncio.cluster.recipients import from_wire, to_wire
 from nuncio.cluster.remote import RemoteSocket, details_of
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import plain, with_text_dates
-from nuncio.engine.sent import Sent
+from nuncio.engine.sent import TAKEN, Sent
 from nuncio.errors import (
     AckTimeout,
     ClusterTimeout,
@@ -114,7 +114,7 @@ class ClusterAdapter(FollowingAdapter):
         """
         return None
 
-    def _tell(self, kind: Kind, data: Any, chosen: Collection[Any] | None = None) -> None:
+    def _tell(self, kind: int, data: Any, chosen: Collection[Any] | None = None) -> None:
         """Send a message to all other servers, or to those that are chosen."""
         self.publish(ClusterMessage(self.uid, self.nsp.name, kind, data))
 
@@ -167,7 +167,7 @@ class ClusterAdapter(FollowingAdapter):
 
     # Operations: here at once, and elsewhere.
 
-    def _answer(self, uid: str, kind: Kind, data: Any) -> None:
+    def _answer(self, uid: str, kind: int, data: Any) -> None:
         self.reply(uid, ClusterMessage(self.uid, self.nsp.name, kind, data))
 
     def broadcast(self, payload: list[Any], options: BroadcastOptions) -> Sent:
@@ -185,7 +185,16 @@ class ClusterAdapter(FollowingAdapter):
             except Exception as error:
                 # The clients of this server are not to miss it, too.
                 self.nsp.server.report(error, None, str(payload[0]))
+        if self.log is None and self._is_elsewhere(options.rooms):
+            return TAKEN
         return self.deliver(payload, options)
+
+    def _is_elsewhere(self, rooms: frozenset[Room]) -> bool:
+        """Whether an operation on these rooms, or on everybody, concerns nobody here."""
+        for room in rooms:
+            if self.has_room(room):
+                return False
+        return bool(rooms)
 
     def broadcast_with_ack(
         self, payload: list[Any], options: BroadcastOptions, gathering: Any

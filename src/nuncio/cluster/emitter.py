@@ -233,7 +233,7 @@ class Emitting(Generic[R_co]):
         _check_no_callback(args)
         return self._say(Kind.SERVER_SIDE_EMIT, ServerSideEmit(packet=plain([event, *args])))
 
-    def _say(self, kind: Kind, told: Any) -> R_co:
+    def _say(self, kind: int, told: Any) -> R_co:
         return self._sender.send(ClusterMessage(EMITTER, self._nsp, kind, told))
 
 

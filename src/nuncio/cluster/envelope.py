@@ -11,8 +11,9 @@ import binascii
 from collections.abc import Mapping
 from typing import Final
 
-from nuncio.cluster.messages import Broadcast, ClusterMessage, Envelope, Kind
+from nuncio.cluster.messages import Broadcast, BroadcastEnvelope, ClusterMessage, Envelope, Kind
 from nuncio.cluster.values import (
+    Typed,
     converted,
     from_bytes,
     from_msgpack,
@@ -37,8 +38,11 @@ _MAY_HOLD_BINARY: Final = frozenset(
 )
 
 
+_broadcasts: Final = Typed(BroadcastEnvelope)
+
+
 def _envelope(message: ClusterMessage) -> Envelope:
-    return Envelope(type=int(message.type), data=message.data, uid=message.uid, nsp=message.nsp)
+    return Envelope(type=message.type, data=message.data, uid=message.uid, nsp=message.nsp)
 
 
 def _is_binary(message: ClusterMessage) -> bool:
@@ -72,7 +76,7 @@ def decode(data: bytes) -> ClusterMessage:
     Raises:
         PacketError: when it is no message.
     """
-    return _message(from_bytes(data), data)
+    return _broadcast(_broadcasts.read(data), data) or _message(from_bytes(data), data)
 
 
 def decode_packed(data: bytes) -> ClusterMessage:
@@ -81,7 +85,13 @@ def decode_packed(data: bytes) -> ClusterMessage:
     Raises:
         PacketError: when it is no message.
     """
-    return _message(from_msgpack(data), data)
+    return _broadcast(_broadcasts.unpack(data), data) or _message(from_msgpack(data), data)
+
+
+def _broadcast(told: BroadcastEnvelope | None, data: bytes) -> ClusterMessage | None:
+    if told is None:
+        return None
+    return ClusterMessage(told.uid, told.nsp, told.type, told.data, may_hold_dates(data))
 
 
 def _message(value: object, data: bytes) -> ClusterMessage:

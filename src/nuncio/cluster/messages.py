@@ -7,8 +7,7 @@ anything.
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -19,22 +18,22 @@ from nuncio.cluster.values import to_msgpack
 EMITTER: Final = "emitter"
 
 
-class Kind(IntEnum):
+class Kind:
     """The types of messages."""
 
-    INITIAL_HEARTBEAT = 1
-    HEARTBEAT = 2
-    BROADCAST = 3
-    SOCKETS_JOIN = 4
-    SOCKETS_LEAVE = 5
-    DISCONNECT_SOCKETS = 6
-    FETCH_SOCKETS = 7
-    FETCH_SOCKETS_RESPONSE = 8
-    SERVER_SIDE_EMIT = 9
-    SERVER_SIDE_EMIT_RESPONSE = 10
-    BROADCAST_CLIENT_COUNT = 11
-    BROADCAST_ACK = 12
-    ADAPTER_CLOSE = 13
+    INITIAL_HEARTBEAT: Final = 1
+    HEARTBEAT: Final = 2
+    BROADCAST: Final = 3
+    SOCKETS_JOIN: Final = 4
+    SOCKETS_LEAVE: Final = 5
+    DISCONNECT_SOCKETS: Final = 6
+    FETCH_SOCKETS: Final = 7
+    FETCH_SOCKETS_RESPONSE: Final = 8
+    SERVER_SIDE_EMIT: Final = 9
+    SERVER_SIDE_EMIT_RESPONSE: Final = 10
+    BROADCAST_CLIENT_COUNT: Final = 11
+    BROADCAST_ACK: Final = 12
+    ADAPTER_CLOSE: Final = 13
 
 
 class Flags(msgspec.Struct, omit_defaults=True):
@@ -176,6 +175,24 @@ class Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
     data: Any = None
     uid: str
     nsp: str
+
+
+class BroadcastEnvelope(msgspec.Struct):
+    """An event as it arrives, read in one go."""
+
+    # Of `Kind.BROADCAST`.
+    type: Literal[3]
+    data: Broadcast
+    uid: str
+    nsp: str
+
+
+class ClassicBroadcast(msgspec.Struct, array_like=True):
+    """The same in the classic family of Redis."""
+
+    uid: str
+    packet: dict[str, Any]
+    opts: Options | None
 
 
 # What the data of each kind of message is.

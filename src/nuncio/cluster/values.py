@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from math import inf
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
 from nuncio.errors import PacketError
-from nuncio.protocol.json import dumps, unknown
+from nuncio.protocol.json import check_bounds, dumps, unknown
 from nuncio.protocol.json import loads as loads_bounded
+from nuncio.protocol.msgpack import decoder_of
 from nuncio.protocol.msgpack import unpack as unpack_bounded
 
 T = TypeVar("T")
@@ -43,6 +44,12 @@ def plain(value: object) -> Any:
     Raises:
         TypeError: for what cannot be sent, naming its type.
     """
+    if isinstance(value, list):
+        for item in value:
+            if type(item) not in _SIMPLE:
+                break
+        else:
+            return value
     return msgspec.to_builtins(value, builtin_types=_KEPT, str_keys=True, enc_hook=unknown)
 
 
@@ -158,10 +165,45 @@ def from_msgpack(data: bytes) -> Any:
     return unpack_bounded(data, MAX_CONTAINERS)
 
 
+class Typed(Generic[T]):
+    """Reads values of a type that most are of, in one go.
+
+    Args:
+        kind: the type.
+    """
+
+    def __init__(self, kind: type[T]) -> None:
+        self._json: Any = msgspec.json.Decoder(kind).decode
+        self._msgpack: Any = decoder_of(kind)
+
+    def read(self, data: bytes) -> T | None:
+        """A value in JSON or MessagePack, which are told apart as in `from_bytes`.
+
+        Returns:
+            None when it is another value or none at all, as `from_bytes` will tell.
+        """
+        try:
+            if data[:1] != b"{":
+                return self.unpack(data)
+            check_bounds(data, MAX_CONTAINERS)
+            found: T = self._json(data)
+        except (PacketError, msgspec.DecodeError, ValueError, RecursionError):
+            return None
+        return found
+
+    def unpack(self, data: bytes) -> T | None:
+        """As `read`, of MessagePack only."""
+        try:
+            found: T = unpack_bounded(data, MAX_CONTAINERS, self._msgpack)
+        except PacketError:
+            return None
+        return found
+
+
 def may_hold_dates(data: bytes) -> bool:
     """Whether something encoded may hold dates, as far as a glance tells."""
     # Two looks for one byte are much cheaper than the one for all of them.
-    if b"\xff" not in data and b"\xd7" not in data:
+    if 0xFF not in data and 0xD7 not in data:
         return False
     return data[:1] != b"{" and _MAY_BE_TIMESTAMP(data) is not None
 

@@ -111,12 +111,7 @@ def loads(data: bytes, max_containers: int) -> Any:
     Raises:
         PacketError: when it is not JSON, nested too deeply, or holds too much.
     """
-    # A comparison is all that it costs most messages.
-    if len(data) > max_containers and _holds_more(data, max_containers):
-        raise PacketError(TOO_MANY_CONTAINERS)
-    # Each level takes two bytes.
-    if len(data) > 2 * MAX_READ_DEPTH and _is_too_deep(data):
-        raise PacketError(TOO_DEEP_TO_READ)
+    check_bounds(data, max_containers)
     try:
         return _decode(data)
     except msgspec.DecodeError as error:
@@ -125,6 +120,20 @@ def loads(data: bytes, max_containers: int) -> Any:
         raise PacketError("invalid payload") from error
     except (RecursionError, UnicodeDecodeError) as error:
         raise PacketError("invalid payload") from error
+
+
+def check_bounds(data: bytes, max_containers: int) -> None:
+    """Look whether JSON would cost too much, before any of it is made.
+
+    Raises:
+        PacketError: when it is nested too deeply, or holds too much; see `loads`.
+    """
+    # A comparison is all that it costs most messages.
+    if len(data) > max_containers and _holds_more(data, max_containers):
+        raise PacketError(TOO_MANY_CONTAINERS)
+    # Each level takes two bytes.
+    if len(data) > 2 * MAX_READ_DEPTH and _is_too_deep(data):
+        raise PacketError(TOO_DEEP_TO_READ)
 
 
 def _holds_more(data: bytes, most: int) -> bool:

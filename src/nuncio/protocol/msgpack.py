@@ -249,17 +249,23 @@ def decode(data: bytes, max_containers: int) -> Packet:
     return Packet(kind, nsp, number, checked_payload(kind, envelope.data), 0)
 
 
-def unpack(data: bytes, max_containers: int) -> Any:
+def unpack(data: bytes, max_containers: int, decode: Any = None) -> Any:
     """Read one value, which need not be a packet; extensions are those of packets.
 
     Args:
         data: the value.
         max_containers: how many lists and maps it may hold.
+        decode: made by `decoder_of`; None for a value of any type.
 
     Raises:
         PacketError: when it is none, or would cost too much.
     """
-    return _decoded(data, max_containers, _decode_any)
+    return _decoded(data, max_containers, _decode_any if decode is None else decode)
+
+
+def decoder_of(kind: Any) -> Any:
+    """What makes a value of a type of bytes, by `unpack`."""
+    return msgspec.msgpack.Decoder(kind, ext_hook=_value_of).decode
 
 
 def _decoded(data: bytes, max_containers: int, decode: Any) -> Any:

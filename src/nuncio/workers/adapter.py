@@ -71,7 +71,7 @@ class WorkersAdapter(ClusterAdapter):
             for link in links:
                 link.write(data)
 
-    def _tell(self, kind: Kind, data: Any, chosen: Collection[Any] | None = None) -> None:
+    def _tell(self, kind: int, data: Any, chosen: Collection[Any] | None = None) -> None:
         if chosen is None:
             chosen = self._mesh.with_namespace(self.nsp.name)
         self._post(chosen, ClusterMessage(self.uid, self.nsp.name, kind, data))

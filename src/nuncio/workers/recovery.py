@@ -128,7 +128,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     # Numbers.
 
-    def _tell(self, kind: Kind, data: Any, *rest: Any) -> None:
+    def _tell(self, kind: int, data: Any, *rest: Any) -> None:
         """Say the number of an event that is logged here next."""
         if kind == Kind.BROADCAST and data.request is None and not data.opts.flags.volatile:
             data.number = self.log.last + 1

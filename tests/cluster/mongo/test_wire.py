@@ -19,7 +19,7 @@ from nuncio.cluster.mongo import wire
 from nuncio.errors import OptionError, PacketError
 
 
-def sent(value: Any, kind: Kind = Kind.SERVER_SIDE_EMIT) -> ClusterMessage:
+def sent(value: Any, kind: int = Kind.SERVER_SIDE_EMIT) -> ClusterMessage:
     """What arrives of something that was sent."""
     message = ClusterMessage("u", "/", kind, {"packet": ["e", value]})
     return wire.decode(wire.encode(message, ObjectId(), False))

@@ -80,7 +80,7 @@ def test_subjects_of_namespaces_are_apart() -> None:
     assert Subjects("nuncio", "/").all == "nuncio.=.all"
 
 
-def said(kind: Kind, *rooms: Any, request: str | None = None) -> ClusterMessage:
+def said(kind: int, *rooms: Any, request: str | None = None) -> ClusterMessage:
     """A message to rooms."""
     told = Broadcast(packet={}, opts=Options(rooms=list(rooms)), request=request)
     return ClusterMessage("x", "/", kind, told)

@@ -25,7 +25,7 @@ def message(size: int = 0) -> ClusterMessage:
 def payload(found: ClusterMessage | None) -> object:
     """What was broadcast."""
     assert found is not None
-    return found.data["packet"]["data"]
+    return found.data.packet["data"]
 
 
 @pytest.mark.parametrize("signer", [UNSIGNED, Signer(SECRET)], ids=["unsigned", "signed"])

@@ -25,7 +25,7 @@ def again(captured: dict[str, Any]) -> bytes:
     data = bytes.fromhex(captured["payload_hex"])
     kind, nsp = captured["channel"].split("#")[:2]
     if kind == "socket.io":
-        message = typed(wire.decode_broadcast(data, nsp))
+        message = typed(wire.decode_broadcast(data))
         assert message.nsp == nsp
         return wire.encode_broadcast(message.uid, nsp, message.data)
     if kind == "socket.io-request":
@@ -49,7 +49,7 @@ def test_channels_are_those_of_the_captures() -> None:
         channels = wire.Channels("socket.io", nsp)
         if kind == "socket.io":
             data = bytes.fromhex(captured["payload_hex"])
-            rooms = typed(wire.decode_broadcast(data, nsp)).data.opts.rooms
+            rooms = typed(wire.decode_broadcast(data)).data.opts.rooms
             assert channels.for_rooms(rooms) == captured["channel"]
             expected = str(rooms[0]) if len(rooms) == 1 else None
             assert channels.room_of(captured["channel"]) == expected
@@ -85,7 +85,7 @@ def test_ids_are_as_nodes() -> None:
 )
 def test_what_is_no_broadcast_is_told(data: bytes) -> None:
     with pytest.raises(PacketError):
-        wire.decode_broadcast(data, "/")
+        wire.decode_broadcast(data)
 
 
 @pytest.mark.parametrize(

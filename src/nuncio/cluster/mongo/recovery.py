@@ -159,9 +159,9 @@ class RecoveringAdapter(LoggedAdapter, CollectionAdapter):
         collection = self.bus.collection()
         wanted: dict[str, Any] = {"_id": after}
         if known:
-            wanted["type"] = int(Kind.BROADCAST)
+            wanted["type"] = Kind.BROADCAST
         named = [after, *[ObjectId(id) for id in marks if _ID.fullmatch(id)]]
-        events = {"type": int(Kind.BROADCAST), "nsp": self._name}
+        events = {"type": Kind.BROADCAST, "nsp": self._name}
         filter = {"$or": [events, {"_id": {"$in": named}}]}
         found: list[RawBSONDocument] = []
         try:

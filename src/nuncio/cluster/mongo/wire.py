@@ -67,7 +67,7 @@ def encode(message: ClusterMessage, id: ObjectId, created: bool) -> RawBSONDocum
         OptionError: for what is larger.
         TypeError: for what cannot be sent.
     """
-    document: dict[str, Any] = {"type": int(message.type)}
+    document: dict[str, Any] = {"type": message.type}
     if message.data is not None:
         data = plain(message.data)
         if message.uid == EMITTER and message.type in _WITHOUT_FLAGS and not data["opts"]["flags"]:

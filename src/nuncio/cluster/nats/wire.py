@@ -70,7 +70,7 @@ class Wire:
     def encode_entry(self, message: ClusterMessage, subject: str, number: int = 0) -> bytes:
         """A message for the log."""
         entry = _Entry(
-            type=int(message.type), data=message.data, uid=message.uid, nsp=message.nsp, n=number
+            type=message.type, data=message.data, uid=message.uid, nsp=message.nsp, n=number
         )
         return self._signer.sign(to_msgpack(entry), subject.encode())
 

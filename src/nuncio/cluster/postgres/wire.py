@@ -83,7 +83,7 @@ class Wire:
 
     def header(self, message: ClusterMessage, row: int) -> str:
         """The notification of an attachment."""
-        header = Header(message.uid, int(message.type), str(row))
+        header = Header(message.uid, message.type, str(row))
         return self._signer.sign(dumps(header)).decode()
 
     def ending(self, uid: str, nsp: str) -> str:

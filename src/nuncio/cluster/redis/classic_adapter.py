@@ -37,6 +37,7 @@ class ClassicAdapter(BusAdapter):
         self._specific = settings.publish_on_specific_response_channel
         self._own_channel = f"{self._channels.response}{self.uid}#"
         self.request_seconds = settings.requests_timeout
+        self._own_beginning = wire.beginning_of(self.uid)
         self._handlers[wire.LIST_SOCKETS] = self._on_list_sockets
         self._handlers[wire.LIST_ROOMS] = self._on_list_rooms
         self._handlers[wire.LISTED_ROOMS] = self._on_listed_rooms
@@ -106,7 +107,9 @@ class ClassicAdapter(BusAdapter):
                 self.passed_over += 1
                 return
             data = self.verified(channel, data)
-            message = wire.decode_broadcast(data, self.nsp.name)
+            if data.startswith(self._own_beginning):
+                return
+            message = wire.decode_broadcast(data)
         except (PacketError, UnicodeDecodeError) as error:
             self.drop(str(error))
         else:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from nuncio.cluster.messages import (
     Broadcast,
+    ClassicBroadcast,
     ClientAck,
     ClientCount,
     ClusterMessage,
@@ -34,8 +35,8 @@ from nuncio.cluster.messages import (
 )
 from nuncio.cluster.rooms import Room
 from nuncio.cluster.values import (
+    Typed,
     from_bytes,
-    from_msgpack,
     may_hold_dates,
     to_json,
     to_msgpack,
@@ -60,6 +61,8 @@ LIST_SOCKETS: Final = 100
 LIST_ROOMS: Final = 101
 LISTED_ROOMS: Final = 102
 OF_ONE_SOCKET: Final = 103
+
+_broadcasts: Final = Typed(ClassicBroadcast)
 
 EMITTER: Final = "emitter"
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -182,25 +185,24 @@ def encode_response(message: ClusterMessage) -> bytes:
 # What others say.
 
 
-def decode_broadcast(data: bytes, nsp: str) -> ClusterMessage:
+def decode_broadcast(data: bytes) -> ClusterMessage:
     """A broadcast that arrived.
-
-    Args:
-        data: the message.
-        nsp: the namespace of its channel.
 
     Raises:
         PacketError: when it is none.
     """
-    told = from_msgpack(data)
-    if not isinstance(told, list) or len(told) < 3:
-        raise PacketError("a broadcast that is no list of three")
-    uid, packet, opts = told[:3]
-    if not isinstance(uid, str) or not isinstance(packet, dict):
-        raise PacketError("a broadcast without an event")
-    shared = {"packet": packet, "opts": {} if opts is None else opts}
-    kind = Kind.BROADCAST
-    return ClusterMessage(uid, packet.get("nsp") or "/", kind, shared, may_hold_dates(data))
+    told = _broadcasts.unpack(data)
+    if told is None:
+        raise PacketError("no broadcast")
+    packet = told.packet
+    nsp = packet.get("nsp") or "/"
+    shared = Broadcast(packet=packet, opts=told.opts or Options())
+    return ClusterMessage(told.uid, nsp, Kind.BROADCAST, shared, may_hold_dates(data))
+
+
+def beginning_of(uid: str) -> bytes:
+    """What broadcasts of one server begin with."""
+    return b"\x93" + to_msgpack(uid)
 
 
 def decode_request(data: bytes, nsp: str) -> ClusterMessage:

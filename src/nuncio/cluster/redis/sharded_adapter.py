@@ -34,6 +34,8 @@ class ShardedAdapter(BusAdapter):
         super().__init__(nsp, bus, settings)
         self._main = well_formed(f"{settings.channel_prefix}#{nsp.name}#")
         self._own = f"{self._main}{self.uid}#"
+        # On all other channels is only what somebody here wants.
+        self._common = self._main.encode()
         self._mode = settings.subscription_mode
         # Rooms by their channels: those of 42 and "42" are one, as Node knows strings only.
         self._followed: dict[str, set[Room]] = {}
@@ -82,7 +84,7 @@ class ShardedAdapter(BusAdapter):
     def _arrived(self, channel: bytes, data: bytes) -> None:
         try:
             data = self.verified(channel, data)
-            if self.pass_over(rooms_of_message(data)):
+            if channel == self._common and self.pass_over(rooms_of_message(data)):
                 return
             message = envelope.decode(data)
         except PacketError as error:
