@@ -340,7 +340,9 @@ class ClusterAdapter(FollowingAdapter):
     # What other servers ask.
 
     def _on_broadcast(self, message: ClusterMessage) -> None:
-        told = msgspec.convert(message.data, Broadcast)
+        told = message.data
+        if type(told) is not Broadcast:
+            told = msgspec.convert(told, Broadcast)
         payload = self._payload(told, message.dated)
         options = from_wire(told.opts)
         if told.request is None:

@@ -7,7 +7,8 @@ from typing import Any, Final
 from nuncio.cluster.rooms import Room
 from nuncio.slow import SlowConsumer
 
-_NOBODY: Final[frozenset[Room]] = frozenset()
+# No rooms.
+NOBODY: Final[frozenset[Room]] = frozenset()
 
 
 class BroadcastOptions:
@@ -44,9 +45,7 @@ class BroadcastOptions:
         "volatile",
     )
 
-    def __init__(
-        self, rooms: frozenset[Room] = _NOBODY, excepted: frozenset[Room] = _NOBODY
-    ) -> None:
+    def __init__(self, rooms: frozenset[Room] = NOBODY, excepted: frozenset[Room] = NOBODY) -> None:
         self.rooms = rooms
         self.excepted = excepted
         self.volatile = False

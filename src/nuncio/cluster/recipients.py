@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Final
 
 from nuncio.cluster.messages import USUAL, Flags, Options
-from nuncio.cluster.options import BroadcastOptions
+from nuncio.cluster.options import NOBODY, BroadcastOptions
 from nuncio.cluster.values import plain
 from nuncio.slow import POLICIES, conflate
 
@@ -16,7 +16,8 @@ MOST_SECONDS: Final = 86_400.0
 
 def to_wire(options: BroadcastOptions) -> Options:
     """Recipients and flags, as other servers are told them."""
-    return Options(list(options.rooms), list(options.excepted), _flags_of(options))
+    excepted = options.excepted
+    return Options(list(options.rooms), list(excepted) if excepted else [], _flags_of(options))
 
 
 def _flags_of(options: BroadcastOptions) -> Flags:
@@ -52,7 +53,10 @@ def from_wire(options: Options) -> BroadcastOptions:
     Raises:
         ValueError: for a time-out that is none.
     """
-    found = BroadcastOptions(frozenset(options.rooms or ()), frozenset(options.excepted or ()))
+    rooms, excepted = options.rooms, options.excepted
+    found = BroadcastOptions(
+        frozenset(rooms) if rooms else NOBODY, frozenset(excepted) if excepted else NOBODY
+    )
     flags = options.flags
     if flags is None or flags == USUAL:
         return found

@@ -81,7 +81,9 @@ class Connection:
         self.closed = False
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        self._reader: Any = _NEW_READER(replyError=Refused)
+        reader: Any = _NEW_READER(replyError=Refused)
+        self._feed: Any = reader.feed
+        self._gets: Any = reader.gets
         self._ended = outcome()
         self.heard_at = self._loop.time()
         # Nothing else of redis-py's is touched, and it is all that it takes.
@@ -116,11 +118,11 @@ class Connection:
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes arrived."""
         self.heard_at = self._loop.time()
-        reader, listener = self._reader, self._listener
+        gets, listener = self._gets, self._listener
         try:
-            reader.feed(data)
+            self._feed(data)
             # As hiredis says that there is no whole reply.
-            while (reply := reader.gets()) is not False:
+            while (reply := gets()) is not False:
                 listener.replied(reply)
         except Exception as error:
             self.give_up(error)
