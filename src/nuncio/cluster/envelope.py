@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from nuncio.cluster.messages import Broadcast, BroadcastEnvelope, ClusterMessage, Envelope, Kind
 from nuncio.cluster.values import (
@@ -39,6 +39,7 @@ _MAY_HOLD_BINARY: Final = frozenset(
 
 
 _broadcasts: Final = Typed(BroadcastEnvelope)
+_broadcast_data: Final = Typed(Broadcast)
 
 
 def _envelope(message: ClusterMessage) -> Envelope:
@@ -136,11 +137,13 @@ def from_fields(fields: Mapping[bytes, bytes]) -> ClusterMessage:
         uid, nsp = fields[b"uid"].decode(), fields[b"nsp"].decode()
         kind = int(fields[b"type"])
         text = fields.get(b"data")
-        data = None
+        data: Any = None
         dated = False
         if text is not None:
             packed = text if text[:1] == b"{" else base64.b64decode(text, validate=True)
-            data = from_bytes(packed)
+            data = _broadcast_data.read(packed) if kind == Kind.BROADCAST else None
+            if data is None:
+                data = from_bytes(packed)
             dated = may_hold_dates(packed)
     except (KeyError, ValueError, binascii.Error) as error:
         raise PacketError(f"an entry that is no message: {error!r}") from error

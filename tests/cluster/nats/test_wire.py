@@ -11,6 +11,7 @@ from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind, Options
 from nuncio.cluster.nats.parts import MARK, MOST_BYTES, Parts, split
 from nuncio.cluster.nats.wire import Wire
 from nuncio.cluster.signing import UNSIGNED, Signer
+from nuncio.cluster.values import converted
 from nuncio.errors import LimitExceeded, PacketError
 
 SECRET = "0123456789abcdef"
@@ -25,7 +26,7 @@ def message(size: int = 0) -> ClusterMessage:
 def payload(found: ClusterMessage | None) -> object:
     """What was broadcast."""
     assert found is not None
-    return found.data.packet["data"]
+    return converted(found.data, Broadcast).packet["data"]
 
 
 @pytest.mark.parametrize("signer", [UNSIGNED, Signer(SECRET)], ids=["unsigned", "signed"])

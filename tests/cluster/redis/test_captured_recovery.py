@@ -55,7 +55,7 @@ def entries() -> list[tuple[str, list[str]]]:
         fields = one["argv"][one["argv"].index("*") + 1 :]
         told = envelope.from_fields(mapped([part.encode() for part in fields]))
         moment, _, number = id.partition("-")
-        id = known.get(told.data["packet"]["data"][0], f"{moment}-{int(number) + 1}")
+        id = known.get(told.data.packet["data"][0], f"{moment}-{int(number) + 1}")
         found.append((id, fields))
     return found
 

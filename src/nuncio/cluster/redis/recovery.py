@@ -88,7 +88,7 @@ class RecoveringAdapter(LoggedAdapter, StreamsAdapter):
 
     def message_of(self, entry: Any) -> ClusterMessage:
         """See `LoggedAdapter.message_of`."""
-        self.settings.verify_entry(self.stream, entry)
+        self.verify(entry)
         return envelope.from_fields(entry)
 
     def position(self) -> int:

@@ -99,25 +99,29 @@ class RedisStreamsAdapter(RedisFactory):
     def order(self, message: ClusterMessage) -> tuple[str, tuple[Any, ...]]:
         """See `RedisFactory.order`: all that emitters say goes over streams."""
         stream = stream_of(self.stream_name, self.stream_count, message.nsp)
-        return stream, self.entry(stream, envelope.to_fields(message, self.only_plaintext))
-
-    def entry(self, stream: str, fields: list[bytes]) -> tuple[Any, ...]:
-        """The command that adds an entry to a stream."""
+        fields = envelope.to_fields(message, self.only_plaintext)
         if self.signer.signs:
-            place = self.place("stream", stream.encode())
-            fields = [*fields, SIGNATURE, self.signer.signature(_all_of(mapped(fields)), place)]
-        return ("XADD", stream, "MAXLEN", "~", self.max_len, "*", *fields)
+            fields = self.signed_entry(stream, fields)
+        return stream, (*self.adding_to(stream), *fields)
+
+    def adding_to(self, stream: str) -> tuple[Any, ...]:
+        """The command that adds an entry to a stream, without its fields."""
+        return ("XADD", stream, "MAXLEN", "~", self.max_len, "*")
+
+    def signed_entry(self, stream: str, fields: list[bytes]) -> list[bytes]:
+        """An entry's fields, and what vouches for them."""
+        place = self.place("stream", stream.encode())
+        return [*fields, SIGNATURE, self.signer.signature(_all_of(mapped(fields)), place)]
 
     def verify_entry(self, stream: str, fields: Fields) -> None:
-        """Look whether an entry was added by somebody who knows the secret, if there is one.
+        """Look whether an entry was added by somebody who knows the secret.
 
         Raises:
             PacketError: when it was not.
         """
-        if self.signer.signs:
-            told = {name: value for name, value in fields.items() if name != SIGNATURE}
-            signature = fields.get(SIGNATURE, b"")
-            self.signer.check(signature, _all_of(told), self.place("stream", stream.encode()))
+        told = {name: value for name, value in fields.items() if name != SIGNATURE}
+        signature = fields.get(SIGNATURE, b"")
+        self.signer.check(signature, _all_of(told), self.place("stream", stream.encode()))
 
 
 def _all_of(fields: Fields) -> bytes:

@@ -37,6 +37,7 @@ class StreamsAdapter(BusAdapter):
         self.hub = hub
         self.settings = settings
         self.stream = stream_of(settings.stream_name, settings.stream_count, nsp.name)
+        self._adding = settings.adding_to(self.stream)
         self._sharded = settings.use_sharded_pub_sub
         self._publish = "SPUBLISH" if self._sharded else "PUBLISH"
         self._main = well_formed(f"{settings.channel_prefix}#{nsp.name}#")
@@ -67,7 +68,18 @@ class StreamsAdapter(BusAdapter):
 
     def entry(self, fields: list[bytes]) -> tuple[Any, ...]:
         """The command that adds an entry to the stream."""
-        return self.settings.entry(self.stream, fields)
+        if self._signs:
+            fields = self.settings.signed_entry(self.stream, fields)
+        return (*self._adding, *fields)
+
+    def verify(self, fields: Fields) -> None:
+        """Look whether an entry was added by somebody who knows the secret, if there is one.
+
+        Raises:
+            PacketError: when it was not.
+        """
+        if self._signs:
+            self.settings.verify_entry(self.stream, fields)
 
     def reply(self, uid: str, message: ClusterMessage) -> None:
         """See `ClusterAdapter.reply`."""
@@ -97,7 +109,7 @@ class StreamsAdapter(BusAdapter):
     def entry_arrived(self, id: str, fields: Fields) -> None:
         """An entry of the stream for this namespace."""
         try:
-            self.settings.verify_entry(self.stream, fields)
+            self.verify(fields)
         except PacketError as error:
             self.drop(str(error))
         else:
