@@ -13,11 +13,12 @@ from typing import ClassVar, Protocol, Self
 import nats
 
 from nuncio.cluster import envelope
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.messages import Broadcast, ClusterMessage
 from nuncio.cluster.messages import Kind as MessageKind
 from nuncio.cluster.nats.subjects import Subjects
 from nuncio.cluster.nats.wire import Wire
 from nuncio.cluster.signing import signer
+from nuncio.cluster.values import converted
 from tests.support.faults import FaultProxy
 from tests.support.nats import Nats
 from tests.support.redis import Redis
@@ -148,5 +149,5 @@ def _numbers(messages: Iterable[ClusterMessage]) -> list[int]:
     order: dict[int, None] = {}
     for message in messages:
         if message.type == MessageKind.BROADCAST:
-            order[message.data["packet"]["data"][1]] = None
+            order[converted(message.data, Broadcast).packet["data"][1]] = None
     return list(order)

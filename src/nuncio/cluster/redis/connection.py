@@ -69,6 +69,9 @@ class Connection:
         dialled: redis-py's, which is connected.
         listener: who uses it.
 
+    Raises:
+        ConnectionError: when redis-py is one that is not known here.
+
     Attributes:
         behind: whether so much waits to be sent that no more should be written.
         closed: whether nothing can be written any longer.
@@ -86,8 +89,10 @@ class Connection:
         self._gets: Any = reader.gets
         self._ended = outcome()
         self.heard_at = self._loop.time()
-        # Nothing else of redis-py's is touched, and it is all that it takes.
-        self._transport: Any = dialled._writer.transport
+        stream = getattr(dialled, "_writer", None)
+        if stream is None:
+            raise ConnectionError("this redis-py keeps its stream elsewhere; install redis 8")
+        self._transport: Any = stream.transport
         self._transport.set_protocol(self)
 
     def write(self, data: bytes) -> None:
