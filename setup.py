@@ -39,6 +39,7 @@ COMPILED = [
     "src/nuncio/cluster/envelope.py",
     "src/nuncio/cluster/following.py",
     "src/nuncio/cluster/memory.py",
+    "src/nuncio/cluster/message.py",
     "src/nuncio/cluster/options.py",
     "src/nuncio/cluster/order.py",
     "src/nuncio/cluster/outbox.py",

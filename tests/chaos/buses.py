@@ -13,7 +13,8 @@ from typing import ClassVar, Protocol, Self
 import nats
 
 from nuncio.cluster import envelope
-from nuncio.cluster.messages import Broadcast, ClusterMessage
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Broadcast
 from nuncio.cluster.messages import Kind as MessageKind
 from nuncio.cluster.nats.subjects import Subjects
 from nuncio.cluster.nats.wire import Wire

@@ -20,8 +20,8 @@ from nuncio import (
     conflate,
 )
 from nuncio.cluster import LocalBus
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.messages import (
-    ClusterMessage,
     Flags,
     Kind,
     Options,

@@ -16,7 +16,7 @@ import nuncio.sync
 from nuncio import OptionError
 from nuncio.cluster import RedisAdapter, RedisShardedAdapter, RedisStreamsAdapter
 from nuncio.cluster.emitter import Emitting
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from tests.cluster import captures
 from tests.cluster.arranging import arranged
 from tests.cluster.kinds import KINDS, NODE_CLIENTS, NODE_POOL, POSTGRES

@@ -8,10 +8,10 @@ import pytest
 
 from nuncio.cluster import envelope
 from nuncio.cluster.glance import rooms_of_entry, rooms_of_message
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.messages import (
     SHAPES,
     Broadcast,
-    ClusterMessage,
     FetchSockets,
     Kind,
     Options,

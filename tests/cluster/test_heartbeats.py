@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
 import pytest
 
 from nuncio import AckTimeout, ClusterTimeout, ClusterUnavailable, OptionError, Server
 from nuncio.cluster import heartbeats
+from nuncio.cluster.envelope import decode_packed, encode_packed
 from nuncio.cluster.heartbeats import HeartbeatAdapter, NamedRequest, Pace
-from nuncio.cluster.messages import EMITTER, ClusterMessage, Kind, encode
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import EMITTER, Kind
 from tests.support.aio import eventually, run_async, until, within
 from tests.support.memory import Client
 
 STEADY = Pace(600, 1200)
-_decoder = msgspec.msgpack.Decoder(ClusterMessage)
 
 
 class Bus:
@@ -34,12 +34,12 @@ class Bus:
     def post(self, sender: Beating | None, message: ClusterMessage) -> None:
         """Carry a message to all others."""
         self.said.append((message.uid, message.type))
-        data = encode(message)
+        data = encode_packed(message)
         if sender in self.cut:
             return
         for adapter in self.adapters:
             if adapter is not sender and adapter not in self.cut:
-                asyncio.get_running_loop().call_soon(adapter.received, _decoder.decode(data))
+                asyncio.get_running_loop().call_soon(adapter.received, decode_packed(data))
 
     def kinds(self, uid: str) -> list[int]:
         """What somebody has said."""

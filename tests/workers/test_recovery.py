@@ -15,7 +15,8 @@ import pytest
 
 import nuncio
 from nuncio.cluster import RedisMeeting
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Kind
 from nuncio.workers import estate, recovery
 from nuncio.workers.estate import ESTATE, NOTHING, SINCE
 from nuncio.workers.recovery import RecoveringWorkersAdapter

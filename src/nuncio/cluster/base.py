@@ -18,11 +18,11 @@ import msgspec
 from mypy_extensions import mypyc_attr
 
 from nuncio.cluster.following import FollowingAdapter
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.messages import (
     Broadcast,
     ClientAck,
     ClientCount,
-    ClusterMessage,
     DisconnectSockets,
     FetchedSockets,
     FetchSockets,

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable
 from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.messages import (
     EMITTER,
     Broadcast,
-    ClusterMessage,
     DisconnectSockets,
     EmittedOptions,
     Kind,

@@ -11,7 +11,8 @@ import binascii
 from collections.abc import Mapping
 from typing import Any, Final
 
-from nuncio.cluster.messages import Broadcast, BroadcastEnvelope, ClusterMessage, Envelope, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Broadcast, BroadcastEnvelope, Envelope, Kind
 from nuncio.cluster.values import (
     Typed,
     converted,
@@ -96,9 +97,12 @@ def _broadcast(told: BroadcastEnvelope | None, data: bytes) -> ClusterMessage | 
 
 
 def _message(value: object, data: bytes) -> ClusterMessage:
-    message = converted(value, ClusterMessage)
-    message.dated = may_hold_dates(data)
-    return message
+    return opened(converted(value, Envelope), may_hold_dates(data))
+
+
+def opened(told: Envelope, dated: bool = False) -> ClusterMessage:
+    """The message that was in an envelope."""
+    return ClusterMessage(told.uid, told.nsp, told.type, told.data, dated)
 
 
 # Entries of streams.

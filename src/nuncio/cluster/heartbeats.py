@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from nuncio.cluster.base import ClusterAdapter, CountedRequest
-from nuncio.cluster.messages import EMITTER, ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import EMITTER, Kind
 from nuncio.errors import OptionError
 from nuncio.options import seconds
 

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from nuncio.cluster.base import ClusterAdapter
-from nuncio.cluster.messages import ClusterMessage, encode
+from nuncio.cluster.envelope import encode_packed, opened
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Envelope
 
-_decoder = msgspec.msgpack.Decoder(ClusterMessage)
+_decoder = msgspec.msgpack.Decoder(Envelope)
 
 
 class LocalBus:
@@ -67,7 +69,7 @@ class LocalAdapter(ClusterAdapter):
     def take(self, data: bytes) -> None:
         """A message, as bytes."""
         try:
-            message = _decoder.decode(data)
+            message = opened(_decoder.decode(data))
         except msgspec.DecodeError as error:
             self.drop(str(error))
             return
@@ -87,7 +89,7 @@ class LocalAdapter(ClusterAdapter):
 
 
 def _post(adapters: list[LocalAdapter], message: ClusterMessage) -> None:
-    data = encode(message)
+    data = encode_packed(message)
     loop = asyncio.get_running_loop()
     for adapter in adapters:
         loop.call_soon(adapter.take, data)

@@ -27,7 +27,8 @@ import msgspec
 from nuncio.cluster import session_wire
 from nuncio.cluster.away import Away
 from nuncio.cluster.base import ClusterAdapter
-from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Broadcast, Kind
 from nuncio.cluster.numbered import Early, Numbered, Origin
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.outbox import FORGOTTEN, OVERFLOW, Outbox

@@ -12,7 +12,6 @@ from typing import Any, Final, Literal
 import msgspec
 
 from nuncio.cluster.rooms import Room
-from nuncio.cluster.values import to_msgpack
 
 # The one name under which messages may come from somebody who is no server.
 EMITTER: Final = "emitter"
@@ -155,19 +154,6 @@ class ClientAck(msgspec.Struct, rename={"request": "requestId"}):
     packet: Any = None
 
 
-class ClusterMessage(msgspec.Struct, omit_defaults=True):
-    """A message: who, about which namespace, what.
-
-    `dated` is said once it has arrived: its data may hold dates.
-    """
-
-    uid: str
-    nsp: str
-    type: int
-    data: Any = None
-    dated: bool = False
-
-
 class Envelope(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A message in the order in which Node writes it."""
 
@@ -208,8 +194,3 @@ SHAPES: Final[dict[int, type[msgspec.Struct]]] = {
     Kind.BROADCAST_CLIENT_COUNT: ClientCount,
     Kind.BROADCAST_ACK: ClientAck,
 }
-
-
-def encode(message: ClusterMessage) -> bytes:
-    """The message as MessagePack; see `to_msgpack`."""
-    return to_msgpack(message)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from nuncio.cluster.bus import Bus
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 
 if TYPE_CHECKING:
     from nuncio.sync.home import Lease

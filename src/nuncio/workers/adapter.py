@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from nuncio.cluster.base import ClusterAdapter
-from nuncio.cluster.messages import ClusterMessage, Kind, encode
+from nuncio.cluster.envelope import encode_packed, opened
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Envelope, Kind
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
 from nuncio.workers import messages
@@ -18,7 +20,7 @@ from nuncio.workers.mesh import Mesh
 from nuncio.workers.rendezvous import TAG_LENGTH
 from nuncio.workers.rooms import OwnRooms, places_of, places_of_anybody, remembered_places
 
-_decoder = msgspec.msgpack.Decoder(ClusterMessage)
+_decoder = msgspec.msgpack.Decoder(Envelope)
 
 # Sockets have joined rooms here, as another worker asked. No other family says this.
 JOINED: Final = 120
@@ -66,7 +68,7 @@ class WorkersAdapter(ClusterAdapter):
 
     def _post(self, links: Collection[Link], message: ClusterMessage) -> None:
         if links:
-            data = messages.encode(messages.Bus(self.nsp.name, encode(message)))
+            data = messages.encode(messages.Bus(self.nsp.name, encode_packed(message)))
             self._sent += len(links)
             for link in links:
                 link.write(data)
@@ -129,7 +131,7 @@ class WorkersAdapter(ClusterAdapter):
         """A message of another worker."""
         self._received += 1
         try:
-            message = _decoder.decode(data)
+            message = opened(_decoder.decode(data))
         except msgspec.DecodeError as error:
             self.drop(str(error))
             return

@@ -23,7 +23,8 @@ from typing import Any, Final
 
 import msgspec
 
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Kind
 from nuncio.cluster.past import UNKNOWN, Past
 from nuncio.cluster.recovery import RecoveryLog, SavedSession
 from nuncio.cluster.rooms import Room

@@ -17,7 +17,7 @@ from bson.raw_bson import RawBSONDocument
 
 from nuncio.cluster import MongoAdapter
 from nuncio.cluster.emitter import Emitting
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.mongo import wire
 from nuncio.cluster.mongo.bus import Bus
 from nuncio.cluster.mongo.endpoint import Endpoint

@@ -14,7 +14,8 @@ import pytest
 import nuncio.sync
 from nuncio import ClusterUnavailable, Emitter, LimitExceeded, OptionError, Server
 from nuncio.cluster import NatsAdapter
-from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind, Options
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Broadcast, Kind, Options
 from nuncio.cluster.nats import link
 from nuncio.cluster.nats.wire import Wire
 from nuncio.cluster.signing import Signer

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nuncio import OptionError
-from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind, Options
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Broadcast, Kind, Options
 from nuncio.cluster.nats.subjects import (
     LONGEST,
     Subjects,

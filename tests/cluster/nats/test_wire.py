@@ -7,7 +7,8 @@ import struct
 
 import pytest
 
-from nuncio.cluster.messages import Broadcast, ClusterMessage, Kind, Options
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Broadcast, Kind, Options
 from nuncio.cluster.nats.parts import MARK, MOST_BYTES, Parts, split
 from nuncio.cluster.nats.wire import Wire
 from nuncio.cluster.signing import UNSIGNED, Signer

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.postgres import intake as intakes
 from nuncio.cluster.postgres.intake import Intake
 from nuncio.cluster.postgres.wire import LIMIT, Wire

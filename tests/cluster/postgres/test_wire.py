@@ -8,9 +8,9 @@ import pytest
 from nuncio import OptionError
 from nuncio.cluster import PostgresAdapter
 from nuncio.cluster.emitter import Emitting
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.messages import (
     SHAPES,
-    ClusterMessage,
     FetchedSockets,
     Kind,
     RemoteDetails,

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from nuncio.cluster.messages import SHAPES, ClusterMessage
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import SHAPES
 from nuncio.cluster.redis import classic_wire as wire
 from nuncio.errors import PacketError
 from tests.cluster import captures

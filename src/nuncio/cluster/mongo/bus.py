@@ -17,7 +17,7 @@ from bson.raw_bson import RawBSONDocument
 
 from nuncio.cluster.bus import LAST_SECONDS, LineBus
 from nuncio.cluster.line import Line, outcome
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.mongo import wire
 from nuncio.cluster.mongo.endpoint import Endpoint, Opened
 from nuncio.cluster.mongo.place import Keeping, make, reading

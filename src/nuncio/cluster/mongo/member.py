@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from bson.raw_bson import RawBSONDocument
 
 from nuncio.cluster.heartbeats import HeartbeatAdapter
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Kind
 from nuncio.cluster.mongo import wire
 from nuncio.cluster.mongo.bus import Bus
 from nuncio.cluster.values import well_formed

@@ -17,7 +17,8 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import PyMongoError
 
 from nuncio.cluster.logged import GRACE_SECONDS, MOST_MISSED, LoggedAdapter
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Kind
 from nuncio.cluster.mongo import wire
 from nuncio.cluster.mongo.answers import unreachable
 from nuncio.cluster.mongo.bus import Bus

@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from nuncio.cluster import sending
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.mongo import wire
 from nuncio.cluster.mongo.answers import unreachable
 from nuncio.cluster.mongo.bus import Bus

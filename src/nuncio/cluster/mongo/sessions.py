@@ -14,7 +14,7 @@ from typing import Any, Final
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.mongo import wire
 from nuncio.cluster.mongo.answers import unreachable
 from nuncio.cluster.mongo.bus import Bus

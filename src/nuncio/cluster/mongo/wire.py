@@ -17,7 +17,9 @@ from bson.datetime_ms import DatetimeMS
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
-from nuncio.cluster.messages import EMITTER, ClusterMessage, Kind
+from nuncio.cluster.envelope import opened
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import EMITTER, Envelope, Kind
 from nuncio.cluster.values import as_float, converted, plain, well_formed
 from nuncio.errors import OptionError, PacketError
 
@@ -133,10 +135,8 @@ def decode(document: RawBSONDocument) -> ClusterMessage:
     """
     found = _fields(document)
     data = found.get("data")
-    message = converted(
-        {"uid": found.get("uid"), "nsp": found.get("nsp"), "type": found.get("type")},
-        ClusterMessage,
-    )
+    told = {"uid": found.get("uid"), "nsp": found.get("nsp"), "type": found.get("type")}
+    message = opened(converted(told, Envelope))
     dates: list[datetime] = []
     message.data = _native(data, dates)
     message.dated = bool(dates)

@@ -17,7 +17,7 @@ from nuncio.cluster.heartbeats import (
     HeartbeatAdapter,
     Pace,
 )
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.endpoint import Endpoint
 from nuncio.cluster.nats.link import ENGINE

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nuncio.cluster.logged import LoggedAdapter
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.nats.adapter import NatsAdapter, RoutedAdapter
 from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.stream import Log

@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from nuncio.cluster import sending
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.nats.bus import Bus
 from nuncio.cluster.nats.stream import stored
 from nuncio.cluster.nats.subjects import LOGGED, Subjects, subject_of

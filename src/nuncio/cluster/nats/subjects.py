@@ -13,7 +13,8 @@ import re
 from base64 import urlsafe_b64encode
 from typing import Final
 
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Kind
 from nuncio.cluster.rooms import Room
 from nuncio.errors import OptionError
 

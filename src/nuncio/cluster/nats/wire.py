@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from nuncio.cluster import envelope
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.nats.parts import MARK, Parts, split
 from nuncio.cluster.signing import LENGTH, Signer
 from nuncio.cluster.values import converted, from_msgpack, may_hold_dates, to_msgpack

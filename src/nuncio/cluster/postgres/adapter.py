@@ -14,7 +14,7 @@ from nuncio.cluster.heartbeats import (
     HeartbeatAdapter,
     Pace,
 )
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.postgres.bus import Bus
 from nuncio.cluster.postgres.endpoint import ENGINE, Endpoint
 from nuncio.cluster.postgres.link import Notice

@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from nuncio.cluster import envelope
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Envelope, Kind
 from nuncio.cluster.signing import Signer
 from nuncio.cluster.values import converted, from_bytes, from_msgpack, may_hold_dates
 from nuncio.errors import OptionError, PacketError
@@ -126,9 +127,7 @@ class Wire:
 def _message(value: Any, nsp: str, dated: bool) -> ClusterMessage:
     if isinstance(value, dict) and value.get("nsp") is None:
         value["nsp"] = nsp
-    message = converted(value, ClusterMessage)
-    message.dated = dated
-    return message
+    return envelope.opened(converted(value, Envelope), dated)
 
 
 def channel_of(prefix: str, nsp: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Kind
 from nuncio.cluster.redis import classic_wire as wire
 from nuncio.cluster.redis.classic_adapter import ClassicAdapter
 from nuncio.cluster.redis.factory import OUTGOING_BYTES, RedisFactory, prefix

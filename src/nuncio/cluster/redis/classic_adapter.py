@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from nuncio.cluster.base import CountedRequest
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Kind
 from nuncio.cluster.redis import classic_wire as wire
 from nuncio.cluster.redis.adapter import BusAdapter
 from nuncio.cluster.redis.bus import Bus

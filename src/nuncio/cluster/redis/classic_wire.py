@@ -18,12 +18,12 @@ import secrets
 from collections.abc import Iterable
 from typing import Any, Final
 
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.messages import (
     Broadcast,
     ClassicBroadcast,
     ClientAck,
     ClientCount,
-    ClusterMessage,
     DisconnectSockets,
     FetchedSockets,
     FetchSockets,

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from nuncio.cluster.bus import OUTGOING_BYTES as OUTGOING_BYTES
 from nuncio.cluster.bus import BusFactory
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.endpoint import Endpoint
 from nuncio.cluster.redis.sending import BlockingSender, LoopSender

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from nuncio.cluster import envelope
 from nuncio.cluster.logged import MOST_MISSED, LoggedAdapter
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.numbered import Origin
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.entries import Fields, mapped

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nuncio.cluster import sending
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.line import as_connection_error
 from nuncio.errors import OptionError

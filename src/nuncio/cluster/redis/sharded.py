@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nuncio.cluster import envelope
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.redis.factory import OUTGOING_BYTES, RedisFactory, prefix
 from nuncio.cluster.redis.sharded_adapter import DYNAMIC, MODES, ShardedAdapter, channel_of
 from nuncio.cluster.values import well_formed

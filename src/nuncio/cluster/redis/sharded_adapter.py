@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nuncio.cluster import envelope
 from nuncio.cluster.glance import rooms_of_message
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Kind
 from nuncio.cluster.redis.adapter import BusAdapter
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.subscriptions import SHARD

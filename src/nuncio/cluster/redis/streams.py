@@ -10,7 +10,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from nuncio.cluster import envelope
-from nuncio.cluster.messages import ClusterMessage
+from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.redis.entries import Fields, mapped
 from nuncio.cluster.redis.factory import OUTGOING_BYTES, RedisFactory, prefix
 from nuncio.cluster.redis.hub import Hub

@@ -8,7 +8,8 @@ from mypy_extensions import mypyc_attr
 
 from nuncio.cluster import envelope
 from nuncio.cluster.glance import rooms_of_entry
-from nuncio.cluster.messages import ClusterMessage, Kind
+from nuncio.cluster.message import ClusterMessage
+from nuncio.cluster.messages import Kind
 from nuncio.cluster.redis.adapter import BusAdapter
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.entries import Fields
