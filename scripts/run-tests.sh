@@ -23,7 +23,7 @@ line() {
     [ -z "$after" ] || tail --pid="$after" -f /dev/null
     status=0
     NUNCIO_EXPECT=$build NUNCIO_PORTS=$ports "$python" -m pytest -p no:cacheprovider \
-      --reruns 3 --reruns-delay 1 "$@" || status=$?
+      --reruns 3 --reruns-delay 1 -raR "$@" || status=$?
     # 5: none of the tests that were asked for is in this line.
     [ "$status" = 5 ] && status=0
     exit "$status"

@@ -252,8 +252,11 @@ def test_wrong_options_of_one_family_are_told() -> None:
         RedisStreamsAdapter(url, block_time=5000)
 
 
-def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "redis", None)
-    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+@pytest.mark.parametrize("missing", [("redis", "redis.asyncio"), ("hiredis",)])
+def test_a_missing_library_is_told(
+    missing: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(OptionError, match=r"nuncio\[redis\]"):
         RedisAdapter("redis://localhost")
