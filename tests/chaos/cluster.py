@@ -52,6 +52,7 @@ class Node:
         port: where it listens, each time that it is started.
         way: its way to the bus.
         running: whether it is to be asked.
+        lives: how often it was started.
     """
 
     def __init__(self, name: str, kind: Kind, bus: Bus, log: Path, told: Told) -> None:
@@ -59,6 +60,7 @@ class Node:
         self.port = free_port()
         self.way = FaultProxy(bus.port)
         self.running = False
+        self.lives = 0
         self._kind = kind
         self._url = url(bus, self.way.port)
         self._log = log
@@ -89,6 +91,7 @@ class Node:
             "port": self.port,
             "drain": drain,
         }
+        self.lives += 1
         pipe = asyncio.subprocess.PIPE
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(

@@ -25,12 +25,14 @@ class Emitted:
     Attributes:
         source: the server that emitted it, or `EMITTER`.
         rooms: to whom; none for everybody.
+        life: which of its lives that was in: who begins anew is somebody else to all others.
         came: what became of it.
         at: when its source was told to emit it, in seconds since the epoch.
     """
 
     source: str
     rooms: tuple[str, ...]
+    life: int = 0
     came: str = WAITING
     at: float = field(default_factory=time.time)
 
@@ -51,10 +53,10 @@ class Ledger:
         """A phase begins."""
         self.first = len(self.all)
 
-    def add(self, source: str, rooms: tuple[str, ...]) -> int:
+    def add(self, source: str, rooms: tuple[str, ...], life: int = 0) -> int:
         """The number of a new event."""
         number = len(self.all)
-        self.all[number] = Emitted(source, rooms)
+        self.all[number] = Emitted(source, rooms, life)
         return number
 
     def phase(self, *came: str) -> set[int]:
@@ -90,13 +92,16 @@ class Ledger:
         self.check_order(record)
 
     def check_order(self, record: Record) -> None:
-        """In each spell each source's events have come in the order in which they were emitted."""
+        """In each spell the events of each source's life have come in the order of emission."""
         for spell in record.spells:
-            last: dict[str, int] = {}
+            last: dict[tuple[str, int], int] = {}
             for number in spell:
-                source = self.all[number].source
+                emitted = self.all[number]
+                source = (emitted.source, emitted.life)
                 before = last.get(source, -1)
-                assert before < number, f"{record.name} heard {number} of {source} behind {before}"
+                assert before < number, (
+                    f"{record.name} heard {self.words((number,))} behind {self.words((before,))}"
+                )
                 last[source] = number
 
     def check_gaps(self, record: Record, order: list[int]) -> None:

@@ -101,10 +101,11 @@ class Trial:
             source: the server; None for the emitter.
             rooms: to whom; none for everybody.
         """
-        number = self.ledger.add(EMITTER if source is None else source.name, rooms)
         if source is None:
+            number = self.ledger.add(EMITTER, rooms)
             sending: Awaitable[Any] = self._emit_from_outside(number, rooms)
         else:
+            number = self.ledger.add(source.name, rooms, source.lives)
             sending = source.ask("emit", number=number, rooms=list(rooms))
         task = asyncio.ensure_future(self._see(number, sending))
         self._emitting.add(task)
