@@ -67,6 +67,14 @@ class Pair:
 
 
 @run_async
+async def test_what_cannot_be_sent_is_told_also_where_nobody_is() -> None:
+    pair = await Pair.start()
+    for nobody in (pair.one.to("nobody"), pair.one.local.to("nobody")):
+        with pytest.raises(TypeError):
+            nobody.emit("e", object())
+
+
+@run_async
 async def test_a_broadcast_reaches_the_clients_of_all_servers() -> None:
     pair = await Pair.start()
     pair.a.join("x")

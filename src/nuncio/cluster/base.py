@@ -185,8 +185,9 @@ class ClusterAdapter(FollowingAdapter):
             except Exception as error:
                 # The clients of this server are not to miss it, too.
                 self.nsp.server.report(error, None, str(payload[0]))
-        if self.log is None and self._is_elsewhere(options.rooms):
-            return TAKEN
+            if self.log is None and self._is_elsewhere(options.rooms):
+                # It is known by now that it can be sent, and need not be encoded for nobody.
+                return TAKEN
         return self.deliver(payload, options)
 
     def _is_elsewhere(self, rooms: frozenset[Room]) -> bool:
