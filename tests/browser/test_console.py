@@ -269,6 +269,7 @@ async def test_several_namespaces(browser: Browser, io: nuncio.Server, url: str)
         # The tab shows its own, and what concerns all.
         assert "welcome" not in await rows(page)
         await page.click("#tab-all")
+        await sees(page, "in", "welcome")
         assert {"welcome", "hello"} <= set(await rows(page))
         await page.click("#tab-\\/chat")
         await page.click("#leave")
