@@ -9,7 +9,8 @@ looked whether they are there before anybody relies on it:
 * back-pressure: a peer whose messages wait is told so, and what it sends in spite of that is not
   taken (RFC 9260, sections 6.1 and 6.2);
 * how much is under way at once: more than the other socket holds is lost, which costs seconds;
-* bytes that it does not expect, which it answers with an exception in a task of its own.
+* bytes that it does not expect, which it answers with an exception in a task of its own;
+* an end in the moment in which it connects: it would ask the peer for ever whether it is there.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ MOST_PIECES: Final = 4096
 
 # What is relied on.
 _SCTP: Final = ("_receive_data_chunk", "_receive_sack_chunk", "_handle_data", "_send_sack")
-_ICE: Final = ("get_component_candidates", "check_incoming")
+_ICE: Final = ("get_component_candidates", "check_incoming", "connect", "close")
 
 
 def load() -> Any:
@@ -114,6 +115,26 @@ def bound_what_is_kept(connection: Any) -> None:
             check(message, address, protocol)
 
     ice.check_incoming = check_incoming
+
+
+def stay_closed(connection: Any) -> None:
+    """What is closed while it connects begins nothing any more."""
+    ice = _ice(connection)
+    connect, close = ice.connect, ice.close
+    closed = False
+
+    async def connect_unless_closed() -> None:
+        await connect()
+        if closed:
+            ice._query_consent_task.cancel()
+            raise ConnectionError("it was closed while it connected")
+
+    async def close_for_good() -> None:
+        nonlocal closed
+        closed = True
+        await close()
+
+    ice.connect, ice.close = connect_unless_closed, close_for_good
 
 
 def bound_what_is_under_way(connection: Any) -> None:

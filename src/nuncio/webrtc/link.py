@@ -20,6 +20,7 @@ from nuncio.webrtc.library import (
     choose_addresses,
     description,
     new_connection,
+    stay_closed,
 )
 from nuncio.webrtc.options import IceServer
 from nuncio.webrtc.sdp import Offer
@@ -161,6 +162,7 @@ class Link:
         choose_addresses(connection, self._addresses, loopback=self._loopback)
         bound_what_is_kept(connection)
         bound_what_is_under_way(connection)
+        stay_closed(connection)
         self._gate = Gate(connection, self._violated)
         connection.sctp.transport.on("statechange", self._look)
 
