@@ -41,6 +41,7 @@ class Record:
         losses: how often it lost its connection since the phase began.
         recoveries: how often it recovered since then.
         longest: the longest time without a connection, in seconds, ever.
+        id: its socket's, which changes when it begins afresh.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Record:
     losses: int = 0
     recoveries: int = 0
     longest: float = 0.0
+    id: str = ""
     begun: list[float] = field(default_factory=lambda: [0.0])
 
     @property
@@ -111,6 +113,7 @@ class Ours:
 
     def _connected(self) -> None:
         record = self.record
+        record.id = self.socket.id or ""
         if self._lost_at:
             away = asyncio.get_running_loop().time() - self._lost_at
             record.longest = max(record.longest, away)
@@ -148,7 +151,7 @@ const crowd = (globalThis.crowd = { running: false, members: [] });
 for (const [name, rooms, transports] of names) {
   const record = {
     name, rooms, spells: [[]], begun: [0], emitted: 0, answered: 0, losses: 0, recoveries: 0,
-    longest: 0,
+    longest: 0, id: "",
   };
   const socket = io(url, {
     transports, auth: { name, rooms }, forceNew: true, timeout: 10000,
@@ -168,6 +171,7 @@ for (const [name, rooms, transports] of names) {
     acknowledge();
   });
   socket.on("connect", () => {
+    record.id = socket.id;
     if (lost) record.longest = Math.max(record.longest, (Date.now() - lost) / 1000);
     if (socket.recovered) record.recoveries += 1;
     else if (began) {

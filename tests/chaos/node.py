@@ -69,7 +69,9 @@ def make_server(name: str, kind: str, url: str) -> Server:
 
     @io.on("undelivered")
     def undelivered(report: nuncio.Undelivered) -> None:
-        tell("undelivered", report.reason, [list(event.args) for event in report.events])
+        tell(
+            "undelivered", report.socket_id, report.reason, [event.args for event in report.events]
+        )
 
     @io.presence.on("leave")
     def left(room: str, key: str) -> None:

@@ -73,6 +73,10 @@ class Trial:
         """Which of these words a server has told in this phase, in order."""
         return [told for name, told, _ in self.told if name == node.name and told in words]
 
+    def told_of(self, word: str) -> list[tuple[str, list[Any]]]:
+        """What servers have told of something in this phase: their names and the arguments."""
+        return [(name, args) for name, told, args in self.told if told == word]
+
     def has_told(self, node: Node, told: str, *args: Any) -> bool:
         """Whether a server has told something in this phase; it may do so once."""
         times = self.told.count((node.name, told, list(args)))

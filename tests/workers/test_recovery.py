@@ -18,9 +18,10 @@ from nuncio.cluster import RedisMeeting
 from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.messages import Kind
 from nuncio.workers import estate, recovery
-from nuncio.workers.estate import ESTATE, NOTHING, SINCE
+from nuncio.workers.estate import ESTATE, INHERITED, NOTHING, SINCE
 from nuncio.workers.recovery import RecoveringWorkersAdapter
 from nuncio.workers.redis import RedisPlace
+from nuncio.workers.rendezvous import TAG_LENGTH
 from tests.support.aio import eventually, run_async, within
 from tests.support.rawclient import Closed, Refused
 from tests.support.wanderer import Wanderer
@@ -431,6 +432,144 @@ async def test_a_worker_that_is_lost_and_found_while_a_client_comes_to_it_does_n
         assert await client.come_back(workers.ports[2]) == [["e", 1]]
         assert client.sid == sid
         await client.leave()
+
+
+@asynccontextmanager
+async def apart(*servers: nuncio.Server) -> AsyncIterator[None]:
+    """Some workers cannot hear each other, and neither is dead."""
+    meshes = [worker_of(io).mesh for io in servers]
+    tags = {mesh.tag for mesh in meshes}
+    places = [mesh._place for mesh in meshes]
+    with pytest.MonkeyPatch.context() as patch:
+        for mesh in meshes:
+            place = mesh._place
+            assert isinstance(place, RedisPlace)
+            heard_of = place._heard_of
+            patch.setattr(
+                place, "_heard_of", lambda tag, heard=heard_of: None if tag in tags else heard(tag)
+            )
+            for tag in tags:
+                link = mesh.find(tag)
+                if link is not None:
+                    link.abort()
+        await eventually(lambda: not any(mesh.find(tag) for mesh in meshes for tag in tags))
+        yield
+    for place in places:
+        assert isinstance(place, RedisPlace)
+        place._announce()
+    others = len(servers) - 1
+    await eventually(
+        lambda: all(sum(mesh.find(tag) is not None for tag in tags) == others for mesh in meshes)
+    )
+
+
+async def given_in_vain(workers: Team, client: Wanderer) -> list[nuncio.Undelivered]:
+    """A client comes from the first worker to the second, which the first one is not told.
+
+    Returns:
+        What is reported as undelivered from now on.
+    """
+    reports: list[nuncio.Undelivered] = []
+    for io in workers.servers:
+        io.on("undelivered", reports.append)
+    first, second = (adapter_of(io) for io in workers.servers[:2])
+    await client.connect(workers.ports[0])
+    pid = client.pid
+    client.lose()
+    await workers.gone(client)
+    told = asyncio.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(first._handlers, INHERITED, lambda message: told.set())
+        assert await client.come_back(workers.ports[1]) == []
+        await told.wait()
+    assert not first.remembers(pid) and second._namespace.is_live(pid)
+    return reports
+
+
+@pytest.mark.parametrize("meeting", ["redis"], indirect=True)
+@run_async
+async def test_who_is_not_told_that_a_client_arrived_keeps_it_until_it_can_ask(
+    crew: Start,
+) -> None:
+    async with team(crew) as workers:
+        client = wanderer()
+        reports = await given_in_vain(workers, client)
+        sid, pid = client.sid, client.pid
+        first, second, third = (adapter_of(io) for io in workers.servers)
+        async with apart(*workers.servers[:2]):
+            await eventually(lambda: first.remembers(pid), "the first one keeps it")
+        await eventually(lambda: not first.remembers(pid), "it knows that it need not")
+        assert workers.of(client) == 1
+        # Where it began it is not found any more, and where it is nothing is lost.
+        workers.servers[2].delivery("at-least-once").emit("e", 1)
+        ((id, _),) = await promised(client, 1)
+        await client.acknowledge(id)
+        workers.servers[2].emit("e", 2)
+        client.lose()
+        await workers.gone(client)
+        workers.servers[2].emit("e", 3)
+        assert await client.come_back(workers.ports[2]) == [["e", 2], ["e", 3]]
+        assert (client.sid, workers.of(client)) == (sid, 2)
+        await client.leave()
+        assert not reports
+        assert not any(adapter._doubts._open for adapter in (first, second, third))
+
+
+@pytest.mark.parametrize("meeting", ["redis"], indirect=True)
+@pytest.mark.parametrize("to", [0, 2])
+@run_async
+async def test_of_two_workers_that_have_a_client_the_one_keeps_it_to_which_it_came_last(
+    crew: Start, to: int
+) -> None:
+    async with team(crew) as workers:
+        client = wanderer()
+        reports = await given_in_vain(workers, client)
+        sid, pid = client.sid, client.pid
+        first, second, _ = (adapter_of(io) for io in workers.servers)
+        async with apart(*workers.servers[:2]):
+            await eventually(lambda: first.remembers(pid), "the first one keeps it")
+            client.lose()
+            await workers.gone(client)
+            assert second.remembers(pid)
+            # It begins to ask where the session began.
+            assert await client.come_back(workers.ports[to]) == []
+            assert (client.sid, workers.of(client)) == (sid, to)
+            assert second.remembers(pid)
+        await eventually(lambda: not second.remembers(pid), "the second one gives it up")
+        assert (client.sid, workers.of(client)) == (sid, to)
+        workers.servers[1].emit("e", 1)
+        assert await client.next() == ["e", 1]
+        await client.leave()
+        assert not reports
+
+
+@pytest.mark.parametrize("meeting", ["redis"], indirect=True)
+@pytest.mark.parametrize("to", [0, 2])
+@run_async
+async def test_who_comes_back_while_two_have_it_is_given_by_the_right_one(
+    crew: Start, monkeypatch: pytest.MonkeyPatch, to: int
+) -> None:
+    async with team(crew) as workers:
+        client = wanderer()
+        reports = await given_in_vain(workers, client)
+        sid, pid = client.sid, client.pid
+        first, second, _ = (adapter_of(io) for io in workers.servers)
+        async with apart(*workers.servers[:2]):
+            await eventually(lambda: first.remembers(pid), "the first one keeps it")
+            # Nobody asks by itself.
+            asking = first._doubts._asking
+            assert asking is not None
+            asking.cancel()
+            # Only the one where the client is knows of this one.
+            workers.servers[1].to(sid).emit("e", 1)
+            client.lose()
+            await workers.gone(client)
+        assert first.remembers(pid) and second.remembers(pid)
+        assert await client.come_back(workers.ports[to]) == [["e", 1]]
+        assert (client.sid, workers.of(client)) == (sid, to)
+        assert not first.remembers(pid) and not second.remembers(pid)
+        await client.leave()
+        assert not reports
 
 
 @run_async
@@ -854,6 +993,52 @@ async def test_what_a_worker_leaves_is_found_at_another(crew: Start) -> None:
         assert reports == []
         for one in (client, silent, fresh):
             await one.leave()
+
+
+@pytest.mark.parametrize("meeting", ["folder", "redis"], indirect=True)
+@run_async
+async def test_what_was_left_to_two_workers_is_found_at_one(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with team(crew) as workers:
+        reports: list[nuncio.Undelivered] = []
+        for io in workers.servers:
+            io.on("undelivered", reports.append)
+        clients = [wanderer() for _ in range(3)]
+        for client in clients:
+            await client.connect(workers.ports[0])
+            client.lose()
+            await workers.gone(client)
+        pids = [client.pid for client in clients]
+        first, mesh = adapter_of(workers.servers[0]), worker_of(workers.servers[0]).mesh
+        heard = first._handlers[INHERITED]
+        lost: list[str] = []
+
+        def lose(message: ClusterMessage) -> None:
+            if lost:
+                heard(message)
+            else:
+                lost.append(message.uid[:TAG_LENGTH])
+                link = mesh.find(lost[0])
+                assert link is not None
+                link.abort()
+
+        monkeypatch.setitem(first._handlers, INHERITED, lose)
+        workers.servers[2].to("everybody").delivery("at-least-once").emit("e", 1)
+        await workers.heard(2)
+        await workers.servers[0].close(timeout=5.0)
+        others = [adapter_of(io) for io in workers.servers[1:]]
+        assert all(one._doubts._taken for one in others), "both were given them"
+        await eventually(lambda: not any(one._doubts._open for one in others), "nobody doubts")
+        where = [one._mesh.tag == lost[0] for one in others]
+        for pid in pids:
+            assert [one.remembers(pid) for one in others] == where
+        for number, client in enumerate(clients):
+            assert await client.come_back(workers.ports[1 + number % 2]) == [["e", 1]]
+            assert client.pid == pids[number]
+        assert not reports
+        for client in clients:
+            await client.leave()
 
 
 @run_async

@@ -416,6 +416,10 @@ class RecoveryLog(Timer):
         """Whether a client may come back."""
         return pid in self._sessions
 
+    def find(self, pid: str) -> SavedSession | None:
+        """A client that may come back."""
+        return self._sessions.get(pid)
+
     def has_room(self, room: Room) -> bool:
         """Whether somebody who may come back is in a room."""
         return room in self._by_room

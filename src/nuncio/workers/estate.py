@@ -27,6 +27,8 @@ SAID: Final = 105
 PART: Final = 106
 ESTATE: Final = 107
 INHERITED: Final = 108
+DOUBTED: Final = 109
+SETTLED: Final = 110
 
 # How much one message of an estate has, and how much all of them.
 PART_BYTES: Final = 256 * 1024
@@ -137,13 +139,25 @@ class ToldPast(msgspec.Struct):
     strange: list[str] = []
 
 
+class ToldDoubt(msgspec.Struct):
+    """A worker may have taken some clients by an estate, which then are at two.
+
+    `claims` says of those who have come back since to the other one how many seconds ago.
+    """
+
+    tag: str
+    id: str
+    pids: list[str]
+    claims: dict[str, float]
+
+
 class Estate(msgspec.Struct):
     """Clients are the receiver's from now on.
 
     `answer` says that it wanted one of them, whose request the id is. It says what it did with
     them, by `Inherited`; until then the sender does not end. `last` is the number of the sender's
     last event; `heard` has for each worker the number of the last of its events that the sender
-    has dealt with.
+    has dealt with. `doubts` is what the sender does not know of them.
     """
 
     id: str
@@ -151,6 +165,7 @@ class Estate(msgspec.Struct):
     last: int
     heard: dict[str, int]
     pasts: list[ToldPast]
+    doubts: list[ToldDoubt] = []
 
 
 class Inherited(msgspec.Struct):
@@ -158,6 +173,21 @@ class Inherited(msgspec.Struct):
 
     id: str
     taken: bool
+
+
+class Doubted(msgspec.Struct):
+    """Has the receiver taken an estate? The answer is `Settled`; `claims` as in `ToldDoubt`."""
+
+    id: str
+    claims: dict[str, float]
+
+
+class Settled(msgspec.Struct):
+    """Whether the sender has taken an estate, and which of its clients are not the sender's."""
+
+    id: str
+    taken: bool
+    yours: list[str]
 
 
 def _told_event(log: RecoveryLog, number: int, entry: Entry) -> Event:

@@ -26,6 +26,7 @@ class Question:
         numbers: up to which number each has told that.
         forgotten: whether somebody no longer knows.
         taken: whether clients were taken.
+        refused: whether that was said not to be so.
     """
 
     def __init__(self, id: str, asked: dict[str, int]) -> None:
@@ -38,6 +39,7 @@ class Question:
         self.numbers: dict[str, int] = {}
         self.forgotten = False
         self.taken = False
+        self.refused = False
 
     def answered(self, tag: str) -> None:
         """One has answered, or is gone."""

@@ -2,7 +2,8 @@
 
 A client's secret begins with the tag of the worker where its session began. A worker to which it
 comes asks that one, and where it is not there, all others: since then it may have moved. Whoever
-has the client gives it up and tells all that belongs to it (`nuncio.workers.estate`); only one can.
+has the client gives it up and tells all that belongs to it (`nuncio.workers.estate`); only one can,
+unless the link is lost meanwhile (`nuncio.workers.doubts`).
 A worker that ends hands over those who are away to another one, in the same way.
 
 Why nothing is lost on the way, and nothing comes twice, is in decision 16. In short: each event has
@@ -32,13 +33,16 @@ from nuncio.cluster.travel import first_id
 from nuncio.ids import new_id
 from nuncio.workers.adapter import WorkersAdapter
 from nuncio.workers.arrival import Arrival
+from nuncio.workers.doubts import Doubts
 from nuncio.workers.estate import (
+    DOUBTED,
     ESTATE,
     INHERITED,
     NOTHING,
     PART,
     POSITION,
     SAID,
+    SETTLED,
     SINCE,
     WANTED,
     Estate,
@@ -49,6 +53,7 @@ from nuncio.workers.estate import (
     Position,
     Said,
     Since,
+    ToldDoubt,
     ToldPast,
     Wanted,
     parts_of,
@@ -104,6 +109,9 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         self._questions = Questions(self._meeting)
         self._giving: dict[str, asyncio.Task[None]] = {}
         self._handing: asyncio.Task[None] | None = None
+        # Once it is known that a client is away, it may be so for this long.
+        seconds = 2.0 * nsp.server.recovery.max_disconnection_duration
+        self._doubts = Doubts(self._say, self._meeting, self._drop, seconds)
         self._handlers |= {
             POSITION: self._on_position,
             WANTED: self._on_wanted,
@@ -113,6 +121,8 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             PART: self._on_part,
             ESTATE: self._on_estate,
             INHERITED: self._on_inherited,
+            DOUBTED: self._doubts.on_doubted,
+            SETTLED: self._doubts.on_settled,
         }
 
     async def init(self) -> None:
@@ -198,20 +208,26 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     def restore_session(self, pid: str, offset: str) -> Any:
         """See `Adapter.restore_session`."""
+        return self._find(pid, offset, self._namespace.restoring)
+
+    def _find(self, pid: str, offset: str, connection: Any) -> Any:
         if pid in self._moving:
             return self._restore_later(pid, offset)
         if self.log.remembers(pid):
+            if self._doubts.can_settle(pid):
+                return self._restore_settled(pid, offset, connection)
             return self._restore(pid, offset)
         if len(pid) != PID_LENGTH or len(offset) > MOST_OFFSET or not self._tags():
             return None
         moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._moving[pid] = moving
-        return self._fetch(pid, offset, moving, self._namespace.restoring)
+        return self._fetch(pid, offset, moving, connection)
 
     def _restore(self, pid: str, offset: str) -> SavedSession | None:
         past = self.log.past(pid)
         session = self.log.restore(pid, offset)
         if session is not None:
+            self._claimed(session, past)
             # Once it is in its rooms again, or was refused.
             asyncio.get_running_loop().call_soon(self.follow_all, list(session.rooms))
         if session is not None and past is not None:
@@ -220,6 +236,21 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             seconds = 2 * (options.ping_interval + options.ping_timeout) + 1.0
             asyncio.get_running_loop().call_later(seconds, self.log.settle, pid, past)
         return session
+
+    def _claimed(self, session: SavedSession, past: Past | None) -> None:
+        """A client came back, for whose sake another worker may ask one day."""
+        pid = session.pid
+        if past is not None or pid[:TAG_LENGTH] != self._mesh.tag or self._doubts.concerns(pid):
+            self._doubts.claimed(pid)
+
+    async def _restore_settled(self, pid: str, offset: str, connection: Any) -> Any:
+        await self._doubts.settle(pid, MOVING_SECONDS)
+        found = self._restore(pid, offset) if self.log.remembers(pid) else None
+        if found is None and connection.session.is_open:
+            found = self._find(pid, offset, connection)
+            if hasattr(found, "__await__"):
+                found = await found
+        return found
 
     async def _restore_later(self, pid: str, offset: str) -> SavedSession | None:
         await self._moved(pid)
@@ -281,7 +312,16 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         tag = message.uid[:TAG_LENGTH]
         if told.pid in self._moving:
             self.nsp.server.spawn(self._ask_again(tag, told))
+        elif self._doubts.can_settle(told.pid):
+            self.nsp.server.spawn(self._give_settled(tag, told))
         else:
+            self._give(tag, told)
+
+    async def _give_settled(self, tag: str, told: Wanted) -> None:
+        met = self._meeting(tag)
+        await self._doubts.settle(told.pid, MOVING_SECONDS)
+        # Who is lost has stopped waiting.
+        if self._meeting(tag) == met:
             self._give(tag, told)
 
     async def _ask_again(self, tag: str, told: Wanted) -> None:
@@ -300,6 +340,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             self._say(tag, NOTHING, Nothing(told.request, self._heirs.get(pid, "")))
             return
         number, past = session.since, log.past(pid)
+        self._claimed(session, past)
         try:
             sessions = [told_session(session)]
         except (TypeError, ValueError, RecursionError) as error:
@@ -344,8 +385,17 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             if past is not None:
                 self.log.adopt(session, past, self.nsp.wheel)
             self.follow_all(session.rooms)
+            self._doubts.arise(tag, estate.id, [session.pid])
         del self._giving[estate.id]
         self._namespace.session_left()
+
+    def _drop(self, pid: str) -> None:
+        """A client is another worker's, which is known only now."""
+        self._namespace.take_over(pid)
+        session = self.log.find(pid)
+        if session is not None:
+            self._let_go(session)
+            self._namespace.session_left()
 
     def _estate(self, id: str, *, answer: bool) -> Estate:
         self._hearing.forget()
@@ -410,6 +460,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         if part is None or self._leaving(estate.answer):
             self._say(tag, INHERITED, Inherited(estate.id, False))
             return
+        self._doubts.took(estate.id)
         arriving = self.nsp.server.spawn(self._arrive(tag, part, estate))
         question = self._questions.find(estate.id)
         if question is not None:
@@ -434,6 +485,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         try:
             question = self._ask(SINCE, lambda id: Since(id, rooms, estate.heard), self._tags())
             answered = await self._answered(question)
+            self._doubts.inherit(self._mesh.tag, estate.doubts)
             arrival.complete(question, answered)
         finally:
             self._expected.subtract(rooms)
@@ -485,6 +537,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             super().give_up_sessions()
             return
         legacy = Legacy(self.log, self._estate(self.new_id(), answer=False))
+        legacy.estate.doubts = self._doubts.leave()
         moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.follow_all([room for session in legacy.sessions for room in session.rooms])
         self._moving |= {session.pid: moving for session in legacy.sessions}
@@ -521,6 +574,8 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         if question.taken:
             self._heirs |= dict.fromkeys(pids, tag)
             legacy.taken(pids)
+        elif not question.refused:
+            estate.doubts.append(ToldDoubt(tag, estate.id, list(pids), {}))
         return question.taken
 
     def _on_inherited(self, message: ClusterMessage) -> None:
@@ -528,6 +583,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         question = self._questions.find(told.id)
         if question is not None:
             question.taken = told.taken
+            question.refused = not told.taken
             question.answered(message.uid[:TAG_LENGTH])
 
     async def close(self) -> None:
@@ -541,4 +597,5 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         if handing is not None:
             self._handing = None
             await handing
+        self._doubts.leave()
         await super().close()
