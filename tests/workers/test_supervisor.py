@@ -118,6 +118,13 @@ async def connect(port: int, **options: object) -> nuncio.ClientSocket:
     )
 
 
+async def upgraded(socket: nuncio.ClientSocket) -> None:
+    """Wait until a client is over WebSocket: on the way there it may find its session gone."""
+    engine = socket.io.engine
+    assert engine is not None
+    await eventually(lambda: engine.transport.name == "websocket")
+
+
 @run_async
 async def test_a_worker_that_dies_is_replaced_and_its_clients_come_back(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "3") as served:
@@ -209,6 +216,7 @@ async def test_the_end_may_send_the_clients_away_first(tmp_path: Path) -> None:
         for _ in range(4):
             socket = await connect(served.port, reconnection=False)
             socket.on("disconnect", lambda reason, *_: reasons.append(reason))
+            await upgraded(socket)
         served.process.send_signal(signal.SIGTERM)
         await eventually(lambda: len(reasons) == 4)
         assert await asyncio.to_thread(served.end) == 0
