@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from math import inf
 from typing import Any, Final
 
@@ -87,9 +88,8 @@ class Doubts:
         now = asyncio.get_running_loop().time()
         notes.pop(key, None)
         notes[key] = now - ago
-        for old in list(notes):
-            if notes[old] >= now - self._seconds:
-                break
+        limit = now - self._seconds
+        for old in list(takewhile(lambda key: notes[key] < limit, notes)):
             del notes[old]
 
     def _ago(self, pid: str) -> float:
