@@ -18,7 +18,7 @@ from nuncio.cluster import RedisMeeting
 from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.messages import Kind
 from nuncio.workers import estate, recovery
-from nuncio.workers.estate import ESTATE, INHERITED, NOTHING, SINCE
+from nuncio.workers.estate import CLAIMED, ESTATE, INHERITED, NOTHING, SINCE
 from nuncio.workers.recovery import RecoveringWorkersAdapter
 from nuncio.workers.redis import RedisPlace
 from nuncio.workers.rendezvous import TAG_LENGTH
@@ -463,8 +463,15 @@ async def apart(*servers: nuncio.Server) -> AsyncIterator[None]:
     )
 
 
-async def given_in_vain(workers: Team, client: Wanderer) -> list[nuncio.Undelivered]:
+async def given_in_vain(
+    workers: Team, client: Wanderer, began: int = 0
+) -> list[nuncio.Undelivered]:
     """A client comes from the first worker to the second, which the first one is not told.
+
+    Args:
+        workers: they.
+        client: it.
+        began: where its session began.
 
     Returns:
         What is reported as undelivered from now on.
@@ -473,13 +480,16 @@ async def given_in_vain(workers: Team, client: Wanderer) -> list[nuncio.Undelive
     for io in workers.servers:
         io.on("undelivered", reports.append)
     first, second = (adapter_of(io) for io in workers.servers[:2])
-    await client.connect(workers.ports[0])
+    await client.connect(workers.ports[began])
     pid = client.pid
+    if began:
+        await client.come_back(workers.ports[0])
     client.lose()
     await workers.gone(client)
     told = asyncio.Event()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(first._handlers, INHERITED, lambda message: told.set())
+        patch.setitem(first._handlers, INHERITED, lambda message: None)
+        patch.setitem(first._handlers, CLAIMED, lambda message: told.set())
         assert await client.come_back(workers.ports[1]) == []
         await told.wait()
     assert not first.remembers(pid) and second._namespace.is_live(pid)
@@ -488,14 +498,14 @@ async def given_in_vain(workers: Team, client: Wanderer) -> list[nuncio.Undelive
 
 @pytest.mark.parametrize("meeting", ["redis"], indirect=True)
 @run_async
-async def test_who_is_not_told_that_a_client_arrived_keeps_it_until_it_can_ask(
+async def test_who_is_not_told_that_a_client_arrived_keeps_it_until_it_is(
     crew: Start,
 ) -> None:
     async with team(crew) as workers:
         client = wanderer()
         reports = await given_in_vain(workers, client)
         sid, pid = client.sid, client.pid
-        first, second, third = (adapter_of(io) for io in workers.servers)
+        first = adapter_of(workers.servers[0])
         async with apart(*workers.servers[:2]):
             await eventually(lambda: first.remembers(pid), "the first one keeps it")
         await eventually(lambda: not first.remembers(pid), "it knows that it need not")
@@ -512,31 +522,44 @@ async def test_who_is_not_told_that_a_client_arrived_keeps_it_until_it_can_ask(
         assert (client.sid, workers.of(client)) == (sid, 2)
         await client.leave()
         assert not reports
-        assert not any(adapter._doubts._open for adapter in (first, second, third))
+
+
+async def is_only_at(workers: Team, client: Wanderer) -> None:
+    """Wait until no other worker has a client than that to which it is connected."""
+    here, pid = workers.of(client), client.pid
+    expected = ["live" if number == here else "" for number in range(len(workers.servers))]
+    await eventually(lambda: where(workers, pid) == expected, "the others give it up")
+
+
+def where(workers: Team, pid: str) -> list[str]:
+    """What each worker has of a client."""
+    found = []
+    for adapter in map(adapter_of, workers.servers):
+        live = adapter._namespace.is_live(pid)
+        found.append("live" if live else "away" if adapter.remembers(pid) else "")
+    return found
 
 
 @pytest.mark.parametrize("meeting", ["redis"], indirect=True)
-@pytest.mark.parametrize("to", [0, 2])
+@pytest.mark.parametrize("began", [0, 1, 2])
+@pytest.mark.parametrize("way", [[0], [2], [2, 1], [2, 0], [0, 1], [2, 0, 2], [1, 0, 1]])
 @run_async
 async def test_of_two_workers_that_have_a_client_the_one_keeps_it_to_which_it_came_last(
-    crew: Start, to: int
+    crew: Start, began: int, way: list[int]
 ) -> None:
     async with team(crew) as workers:
         client = wanderer()
-        reports = await given_in_vain(workers, client)
+        reports = await given_in_vain(workers, client, began)
         sid, pid = client.sid, client.pid
-        first, second, _ = (adapter_of(io) for io in workers.servers)
+        first = adapter_of(workers.servers[0])
         async with apart(*workers.servers[:2]):
             await eventually(lambda: first.remembers(pid), "the first one keeps it")
-            client.lose()
-            await workers.gone(client)
-            assert second.remembers(pid)
-            # It begins to ask where the session began.
-            assert await client.come_back(workers.ports[to]) == []
-            assert (client.sid, workers.of(client)) == (sid, to)
-            assert second.remembers(pid)
-        await eventually(lambda: not second.remembers(pid), "the second one gives it up")
-        assert (client.sid, workers.of(client)) == (sid, to)
+            for to in way:
+                client.lose()
+                await workers.gone(client)
+                assert await client.come_back(workers.ports[to]) == []
+                assert (client.sid, workers.of(client)) == (sid, to)
+        await is_only_at(workers, client)
         workers.servers[1].emit("e", 1)
         assert await client.next() == ["e", 1]
         await client.leave()
@@ -544,32 +567,64 @@ async def test_of_two_workers_that_have_a_client_the_one_keeps_it_to_which_it_ca
 
 
 @pytest.mark.parametrize("meeting", ["redis"], indirect=True)
-@pytest.mark.parametrize("to", [0, 2])
 @run_async
-async def test_who_comes_back_while_two_have_it_is_given_by_the_right_one(
-    crew: Start, monkeypatch: pytest.MonkeyPatch, to: int
-) -> None:
+async def test_who_goes_back_while_it_arrives_is_not_there_too(crew: Start) -> None:
     async with team(crew) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid, pid = client.sid, client.pid
+        client.lose()
+        await workers.gone(client)
+        first, second, third = (adapter_of(io) for io in workers.servers)
+        # The third one is slow to say what it has emitted.
+        hear = third._handlers[SINCE]
+        asked: list[ClusterMessage] = []
+        third._handlers[SINCE] = lambda message: (
+            asked.append(message) if message.uid == second.uid else hear(message)
+        )
+        await client.begin(workers.ports[1], pid=pid)
+        await eventually(lambda: asked)
+        client.lose()
+        async with apart(*workers.servers[:2]):
+            await eventually(lambda: first.remembers(pid), "the first one keeps it")
+            assert await client.come_back(workers.ports[0]) == []
+            workers.servers[0].emit("e", 1)
+            assert await client.next() == ["e", 1]
+            client.lose()
+            await workers.gone(client)
+            assert await client.come_back(workers.ports[0]) == []
+        for message in asked:
+            hear(message)
+        await eventually(lambda: not second._moving)
+        assert (client.sid, where(workers, pid)) == (sid, ["live", "", ""])
+        await client.leave()
+
+
+@pytest.mark.parametrize("meeting", ["redis"], indirect=True)
+@pytest.mark.parametrize("told", [True, False])
+@run_async
+async def test_an_heir_that_has_a_client_already_takes_what_is_newer(
+    crew: Start, told: bool
+) -> None:
+    async with team(crew, 2) as workers:
         client = wanderer()
         reports = await given_in_vain(workers, client)
         sid, pid = client.sid, client.pid
-        first, second, _ = (adapter_of(io) for io in workers.servers)
-        async with apart(*workers.servers[:2]):
+        first = adapter_of(workers.servers[0])
+        if not told:
+            first._handlers[CLAIMED] = lambda message: None
+        async with apart(*workers.servers):
             await eventually(lambda: first.remembers(pid), "the first one keeps it")
-            # Nobody asks by itself.
-            asking = first._doubts._asking
-            assert asking is not None
-            asking.cancel()
-            # Only the one where the client is knows of this one.
             workers.servers[1].to(sid).emit("e", 1)
+            assert await client.next() == ["e", 1]
+            workers.servers[1].to(sid).delivery("at-least-once").emit("e", 2)
             client.lose()
             await workers.gone(client)
-        assert first.remembers(pid) and second.remembers(pid)
-        assert await client.come_back(workers.ports[to]) == [["e", 1]]
-        assert (client.sid, workers.of(client)) == (sid, to)
-        assert not first.remembers(pid) and not second.remembers(pid)
-        await client.leave()
+        await workers.servers[1].close(timeout=3.0)
+        assert await client.come_back(workers.ports[0]) == [["e", 2]]
+        assert client.sid == sid
         assert not reports
+        await client.leave()
 
 
 @run_async
@@ -1027,15 +1082,12 @@ async def test_what_was_left_to_two_workers_is_found_at_one(
         workers.servers[2].to("everybody").delivery("at-least-once").emit("e", 1)
         await workers.heard(2)
         await workers.servers[0].close(timeout=5.0)
-        others = [adapter_of(io) for io in workers.servers[1:]]
-        assert all(one._doubts._taken for one in others), "both were given them"
-        await eventually(lambda: not any(one._doubts._open for one in others), "nobody doubts")
-        where = [one._mesh.tag == lost[0] for one in others]
         for pid in pids:
-            assert [one.remembers(pid) for one in others] == where
+            assert where(workers, pid)[1:] == ["away", "away"]
         for number, client in enumerate(clients):
             assert await client.come_back(workers.ports[1 + number % 2]) == [["e", 1]]
             assert client.pid == pids[number]
+            await is_only_at(workers, client)
         assert not reports
         for client in clients:
             await client.leave()

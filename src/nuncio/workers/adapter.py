@@ -127,6 +127,12 @@ class WorkersAdapter(ClusterAdapter):
 
     # From other workers.
 
+    def link_made(self, tag: str) -> None:
+        """Another worker is there, perhaps again."""
+
+    def link_lost(self, tag: str) -> None:
+        """Another worker is gone, or cannot be reached."""
+
     def take(self, data: bytes) -> None:
         """A message of another worker."""
         self._received += 1

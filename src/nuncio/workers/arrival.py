@@ -66,9 +66,6 @@ class Arrival:
         late = [(index - count + 1, entry) for index, entry in enumerate(said)]
         pasts = self._pasts(shift, late)
         for told in self._part.sessions:
-            if self._nsp.is_live(told.pid) or log.remembers(told.pid):
-                # Two workers had it, and both have told it.
-                continue
             session = saved_session(told, shift)
             session.strange = frozenset(estate.pasts[told.past].strange)
             self._fill_outbox(session, told, shift, late)

@@ -17,6 +17,7 @@ from nuncio.cluster.rooms import Room
 from nuncio.cluster.travel import ToldAccess, saved_access, told_access
 from nuncio.cluster.values import plain
 from nuncio.protocol.engineio import Message
+from nuncio.workers.claims import Stamp
 
 # Kinds of messages; those of the official cluster adapters end at 13.
 POSITION: Final = 101
@@ -27,8 +28,7 @@ SAID: Final = 105
 PART: Final = 106
 ESTATE: Final = 107
 INHERITED: Final = 108
-DOUBTED: Final = 109
-SETTLED: Final = 110
+CLAIMED: Final = 109
 
 # How much one message of an estate has, and how much all of them.
 PART_BYTES: Final = 256 * 1024
@@ -102,7 +102,7 @@ class Said(msgspec.Struct):
 class Session(msgspec.Struct):
     """One client; see `SavedSession`. Its rooms, and for each since when; its outbox by ids.
 
-    `past` is the place of its past in the estate.
+    `past` is the place of its past in the estate, `claim` the stamp of its latest return.
     """
 
     sid: str
@@ -114,6 +114,7 @@ class Session(msgspec.Struct):
     access: ToldAccess | None = None
     outbox: list[tuple[int, int, bool, list[Any]]] = []
     past: int = 0
+    claim: Stamp = 0
 
 
 class Part(msgspec.Struct):
@@ -139,25 +140,13 @@ class ToldPast(msgspec.Struct):
     strange: list[str] = []
 
 
-class ToldDoubt(msgspec.Struct):
-    """A worker may have taken some clients by an estate, which then are at two.
-
-    `claims` says of those who have come back since to the other one how many seconds ago.
-    """
-
-    tag: str
-    id: str
-    pids: list[str]
-    claims: dict[str, float]
-
-
 class Estate(msgspec.Struct):
     """Clients are the receiver's from now on.
 
     `answer` says that it wanted one of them, whose request the id is. It says what it did with
     them, by `Inherited`; until then the sender does not end. `last` is the number of the sender's
     last event; `heard` has for each worker the number of the last of its events that the sender
-    has dealt with. `doubts` is what the sender does not know of them.
+    has dealt with.
     """
 
     id: str
@@ -165,7 +154,6 @@ class Estate(msgspec.Struct):
     last: int
     heard: dict[str, int]
     pasts: list[ToldPast]
-    doubts: list[ToldDoubt] = []
 
 
 class Inherited(msgspec.Struct):
@@ -175,19 +163,10 @@ class Inherited(msgspec.Struct):
     taken: bool
 
 
-class Doubted(msgspec.Struct):
-    """Has the receiver taken an estate? The answer is `Settled`; `claims` as in `ToldDoubt`."""
+class Claimed(msgspec.Struct):
+    """Clients have returned to the sender, or to somebody of whom it knows; see `Claims`."""
 
-    id: str
-    claims: dict[str, float]
-
-
-class Settled(msgspec.Struct):
-    """Whether the sender has taken an estate, and which of its clients are not the sender's."""
-
-    id: str
-    taken: bool
-    yours: list[str]
+    stamps: dict[str, Stamp]
 
 
 def _told_event(log: RecoveryLog, number: int, entry: Entry) -> Event:

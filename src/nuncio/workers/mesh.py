@@ -127,6 +127,8 @@ class Mesh:
             # Since this side said hello, namespaces may have come or gone.
             for nsp in link.told.symmetric_difference(self.namespaces):
                 link.send(Present(nsp, nsp in self.namespaces))
+            for adapter in list(self.namespaces.values()):
+                adapter.link_made(link.tag)
             return
         # Each has called the other: both keep the call of the one whose tag comes first.
         kept, other = (link, before) if link.called is (self.tag < link.tag) else (before, link)
@@ -141,6 +143,8 @@ class Mesh:
         """A link is gone."""
         if self._links.get(link.tag) is link:
             del self._links[link.tag]
+            for adapter in list(self.namespaces.values()):
+                adapter.link_lost(link.tag)
         self.on_lost(link)
 
     def received(self, link: Link, message: Message) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from nuncio.workers.estate import Event
 
@@ -20,26 +20,24 @@ class Question:
 
     Attributes:
         waiting: who has not answered.
-        found: the arrival of the client that was asked for, if somebody had it.
+        found: the arrival of the client that was asked for, if somebody had it; or two, if two had.
         heirs: who may have it.
         events: what was emitted meanwhile.
         numbers: up to which number each has told that.
         forgotten: whether somebody no longer knows.
         taken: whether clients were taken.
-        refused: whether that was said not to be so.
     """
 
     def __init__(self, id: str, asked: dict[str, int]) -> None:
         self.id = id
         self.waiting = asked
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.found: Awaitable[None] | None = None
+        self.found: list[asyncio.Task[None]] = []
         self.heirs: set[str] = set()
         self.events: list[Event] = []
         self.numbers: dict[str, int] = {}
         self.forgotten = False
         self.taken = False
-        self.refused = False
 
     def answered(self, tag: str) -> None:
         """One has answered, or is gone."""

@@ -3,7 +3,7 @@
 A client's secret begins with the tag of the worker where its session began. A worker to which it
 comes asks that one, and where it is not there, all others: since then it may have moved. Whoever
 has the client gives it up and tells all that belongs to it (`nuncio.workers.estate`); only one can,
-unless the link is lost meanwhile (`nuncio.workers.doubts`).
+unless the link is lost meanwhile (`nuncio.workers.claims`).
 A worker that ends hands over those who are away to another one, in the same way.
 
 Why nothing is lost on the way, and nothing comes twice, is in decision 16. In short: each event has
@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
@@ -33,18 +34,18 @@ from nuncio.cluster.travel import first_id
 from nuncio.ids import new_id
 from nuncio.workers.adapter import WorkersAdapter
 from nuncio.workers.arrival import Arrival
-from nuncio.workers.doubts import Doubts
+from nuncio.workers.claims import Claims
 from nuncio.workers.estate import (
-    DOUBTED,
+    CLAIMED,
     ESTATE,
     INHERITED,
     NOTHING,
     PART,
     POSITION,
     SAID,
-    SETTLED,
     SINCE,
     WANTED,
+    Claimed,
     Estate,
     Event,
     Inherited,
@@ -52,8 +53,8 @@ from nuncio.workers.estate import (
     Part,
     Position,
     Said,
+    Session,
     Since,
-    ToldDoubt,
     ToldPast,
     Wanted,
     parts_of,
@@ -109,9 +110,11 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         self._questions = Questions(self._meeting)
         self._giving: dict[str, asyncio.Task[None]] = {}
         self._handing: asyncio.Task[None] | None = None
-        # Once it is known that a client is away, it may be so for this long.
-        seconds = 2.0 * nsp.server.recovery.max_disconnection_duration
-        self._doubts = Doubts(self._say, self._meeting, self._drop, seconds)
+        engine, away = nsp.server.engine.options, nsp.server.recovery.max_disconnection_duration
+        # It may take two heartbeats until it is known that a client is away.
+        self._kept_for = 2.0 * (away + engine.ping_interval + engine.ping_timeout)
+        self._claims = Claims(self._kept_for)
+        self._links_lost: dict[str, float] = {}
         self._handlers |= {
             POSITION: self._on_position,
             WANTED: self._on_wanted,
@@ -121,8 +124,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             PART: self._on_part,
             ESTATE: self._on_estate,
             INHERITED: self._on_inherited,
-            DOUBTED: self._doubts.on_doubted,
-            SETTLED: self._doubts.on_settled,
+            CLAIMED: self._on_claimed,
         }
 
     async def init(self) -> None:
@@ -208,26 +210,21 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     def restore_session(self, pid: str, offset: str) -> Any:
         """See `Adapter.restore_session`."""
-        return self._find(pid, offset, self._namespace.restoring)
-
-    def _find(self, pid: str, offset: str, connection: Any) -> Any:
         if pid in self._moving:
             return self._restore_later(pid, offset)
         if self.log.remembers(pid):
-            if self._doubts.can_settle(pid):
-                return self._restore_settled(pid, offset, connection)
             return self._restore(pid, offset)
         if len(pid) != PID_LENGTH or len(offset) > MOST_OFFSET or not self._tags():
             return None
         moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._moving[pid] = moving
-        return self._fetch(pid, offset, moving, connection)
+        return self._fetch(pid, offset, moving, self._namespace.restoring)
 
     def _restore(self, pid: str, offset: str) -> SavedSession | None:
         past = self.log.past(pid)
         session = self.log.restore(pid, offset)
         if session is not None:
-            self._claimed(session, past)
+            self._claim(session, past)
             # Once it is in its rooms again, or was refused.
             asyncio.get_running_loop().call_soon(self.follow_all, list(session.rooms))
         if session is not None and past is not None:
@@ -237,20 +234,13 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             asyncio.get_running_loop().call_later(seconds, self.log.settle, pid, past)
         return session
 
-    def _claimed(self, session: SavedSession, past: Past | None) -> None:
-        """A client came back, for whose sake another worker may ask one day."""
+    def _claim(self, session: SavedSession, past: Past | None) -> None:
+        """A client has returned here, and perhaps another worker has it, too."""
         pid = session.pid
-        if past is not None or pid[:TAG_LENGTH] != self._mesh.tag or self._doubts.concerns(pid):
-            self._doubts.claimed(pid)
-
-    async def _restore_settled(self, pid: str, offset: str, connection: Any) -> Any:
-        await self._doubts.settle(pid, MOVING_SECONDS)
-        found = self._restore(pid, offset) if self.log.remembers(pid) else None
-        if found is None and connection.session.is_open:
-            found = self._find(pid, offset, connection)
-            if hasattr(found, "__await__"):
-                found = await found
-        return found
+        if past is not None or pid[:TAG_LENGTH] != self._mesh.tag or self._claims.knows(pid):
+            told = Claimed({pid: self._claims.renew(pid)})
+            for tag in self._tags():
+                self._say(tag, CLAIMED, told)
 
     async def _restore_later(self, pid: str, offset: str) -> SavedSession | None:
         await self._moved(pid)
@@ -291,8 +281,8 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             asked.update(tags)
             question = self._ask(WANTED, lambda id: Wanted(id, pid, offset), tags)
             await self._answered(question)
-            if question.found is not None:
-                await question.found
+            if question.found:
+                await asyncio.wait(question.found)
             if self.log.remembers(pid):
                 # Or it was handed over to this worker meanwhile.
                 return
@@ -312,16 +302,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         tag = message.uid[:TAG_LENGTH]
         if told.pid in self._moving:
             self.nsp.server.spawn(self._ask_again(tag, told))
-        elif self._doubts.can_settle(told.pid):
-            self.nsp.server.spawn(self._give_settled(tag, told))
         else:
-            self._give(tag, told)
-
-    async def _give_settled(self, tag: str, told: Wanted) -> None:
-        met = self._meeting(tag)
-        await self._doubts.settle(told.pid, MOVING_SECONDS)
-        # Who is lost has stopped waiting.
-        if self._meeting(tag) == met:
             self._give(tag, told)
 
     async def _ask_again(self, tag: str, told: Wanted) -> None:
@@ -340,7 +321,6 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             self._say(tag, NOTHING, Nothing(told.request, self._heirs.get(pid, "")))
             return
         number, past = session.since, log.past(pid)
-        self._claimed(session, past)
         try:
             sessions = [told_session(session)]
         except (TypeError, ValueError, RecursionError) as error:
@@ -351,6 +331,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             return
         concerning = log.concerning(session, number)
         events = told_events(log, [one for one in concerning if not one[1].promised])
+        sessions[0].claim = self._claims.stamp(pid)
         # What it has, whatever the last event that it will say it has.
         offsets = {payload[-1]: number for _, _, _, payload in sessions[0].outbox}
         if told.offset:
@@ -376,18 +357,31 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         estate: Estate,
     ) -> None:
         met = self._meeting(tag)
+        claim = self._claims.stamp(session.pid)
         question = self._questions.new(estate.id, [tag])
         if await self._send(tag, parts, estate, question):
             await self._answered(question)
         if not question.taken and self._meeting(tag) != met:
-            # That worker was lost, and the client will come to another one.
-            self.persist_session(session)
-            if past is not None:
-                self.log.adopt(session, past, self.nsp.wheel)
-            self.follow_all(session.rooms)
-            self._doubts.arise(tag, estate.id, [session.pid])
+            self._keep(session, past, claim)
         del self._giving[estate.id]
         self._namespace.session_left()
+
+    def _keep(self, session: SavedSession, past: Past | None, claim: int) -> None:
+        """A worker was lost that was given a client, which will come to another one.
+
+        If that worker lives, it may have the client, and will say so when it is there again.
+        """
+        pid, claims = session.pid, self._claims
+        if claims.stamp(pid) > claim or self._is_here(pid):
+            return
+        self.persist_session(session)
+        if past is not None:
+            self.log.adopt(session, past, self.nsp.wheel)
+        self.follow_all(session.rooms)
+        claims.note(pid, claim)
+
+    def _is_here(self, pid: str) -> bool:
+        return self._namespace.is_live(pid) or self.log.remembers(pid)
 
     def _drop(self, pid: str) -> None:
         """A client is another worker's, which is known only now."""
@@ -460,11 +454,16 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         if part is None or self._leaving(estate.answer):
             self._say(tag, INHERITED, Inherited(estate.id, False))
             return
-        self._doubts.took(estate.id)
-        arriving = self.nsp.server.spawn(self._arrive(tag, part, estate))
         question = self._questions.find(estate.id)
+        if all(self._is_old(one) for one in part.sessions):
+            # Perhaps another worker has what is newer.
+            self._say(tag, INHERITED, Inherited(estate.id, True))
+            if question is not None:
+                question.answered(tag)
+            return
+        arriving = self.nsp.server.spawn(self._arrive(tag, part, estate))
         if question is not None:
-            question.found = arriving
+            question.found.append(arriving)
             question.finish()
 
     def _leaving(self, answer: bool) -> bool:
@@ -485,7 +484,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         try:
             question = self._ask(SINCE, lambda id: Since(id, rooms, estate.heard), self._tags())
             answered = await self._answered(question)
-            self._doubts.inherit(self._mesh.tag, estate.doubts)
+            part.sessions = [one for one in part.sessions if self._admits(one)]
             arrival.complete(question, answered)
         finally:
             self._expected.subtract(rooms)
@@ -493,6 +492,42 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             self.follow_all(rooms)
             self._done_moving(pids, moving)
         self._say(tag, INHERITED, Inherited(estate.id, True))
+
+    def _admits(self, told: Session) -> bool:
+        """Whether a client arrives that has not returned elsewhere since, or is here already."""
+        pid, here = told.pid, self._is_here(told.pid)
+        if self._is_old(told) or (here and told.claim == self._claims.stamp(pid)):
+            return False
+        if here:
+            self._drop(pid)
+        self._claims.note(pid, told.claim)
+        return True
+
+    def _is_old(self, told: Session) -> bool:
+        """Whether a client has returned elsewhere since it was at the worker that tells it."""
+        return told.claim < self._claims.stamp(told.pid)
+
+    # Clients that two may have.
+
+    def link_lost(self, tag: str) -> None:
+        """See `WorkersAdapter.link_lost`."""
+        now = time.monotonic()
+        oldest = now - self._kept_for
+        self._links_lost = {one: at for one, at in self._links_lost.items() if at > oldest}
+        self._links_lost[tag] = now
+
+    def link_made(self, tag: str) -> None:
+        """See `WorkersAdapter.link_made`: who was lost has not heard who returned meanwhile."""
+        if self._links_lost.pop(tag, None) is not None:
+            for stamps in self._claims.all():
+                self._say(tag, CLAIMED, Claimed(stamps))
+
+    def _on_claimed(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Claimed)
+        for pid, stamp in told.stamps.items():
+            if stamp > self._claims.stamp(pid):
+                self._claims.note(pid, stamp)
+                self._drop(pid)
 
     # What was emitted meanwhile.
 
@@ -537,7 +572,6 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             super().give_up_sessions()
             return
         legacy = Legacy(self.log, self._estate(self.new_id(), answer=False))
-        legacy.estate.doubts = self._doubts.leave()
         moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.follow_all([room for session in legacy.sessions for room in session.rooms])
         self._moving |= {session.pid: moving for session in legacy.sessions}
@@ -567,6 +601,8 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         """Hand over to one worker what it takes; False when it takes nothing."""
         estate = legacy.estate
         parts, pids = legacy.parts()
+        for session in [one for part in parts for one in part.sessions]:
+            session.claim = self._claims.stamp(session.pid)
         question = self._questions.new(estate.id, [tag])
         if await self._send(tag, parts, estate, question):
             # It asks the others first.
@@ -574,8 +610,6 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         if question.taken:
             self._heirs |= dict.fromkeys(pids, tag)
             legacy.taken(pids)
-        elif not question.refused:
-            estate.doubts.append(ToldDoubt(tag, estate.id, list(pids), {}))
         return question.taken
 
     def _on_inherited(self, message: ClusterMessage) -> None:
@@ -583,7 +617,6 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         question = self._questions.find(told.id)
         if question is not None:
             question.taken = told.taken
-            question.refused = not told.taken
             question.answered(message.uid[:TAG_LENGTH])
 
     async def close(self) -> None:
@@ -597,5 +630,4 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         if handing is not None:
             self._handing = None
             await handing
-        self._doubts.leave()
         await super().close()
