@@ -351,3 +351,21 @@ async def test_remote_sockets_are_found_where_they_came_back(
     (found,) = await first.io.fetch_sockets()
     assert isinstance(found, RemoteSocket) and found.id == client.sid
     await client.leave()
+
+
+@of_each
+@run_async
+async def test_who_was_present_is_so_where_it_came_back(home: NodeHome, servers: Scene) -> None:
+    first, second = await servers.pair()
+    client = await servers.arrival(first)
+    socket = first.io.sockets.sockets[client.sid]
+    first.io.presence.track(socket, "here", key="ada", meta={"a": [1]})
+    await first.emit("e")
+    await client.next()
+    await first.loses(client)
+    await servers.kept()
+    await client.come_back(second.port)
+    (one,) = second.io.presence.members("here")
+    assert (one.key, one.away, one.metas[-1]) == ("ada", False, {"a": [1]})
+    assert second.io.presence.stays(client.sid) == [("here", "ada", {"a": [1]})]
+    await client.leave()

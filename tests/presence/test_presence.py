@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import nuncio
 from nuncio.cluster import LocalBus
 from nuncio.errors import OptionError
 from tests.support.aio import eventually, run_async, within
+from tests.support.wanderer import Wanderer
 
 OPTIONS = {"leave_grace": 0.2, "beat": 0.2, "lost_after": 1.0}
 
@@ -103,6 +105,46 @@ async def test_who_comes_back_in_time_has_never_left() -> None:
         await here.come(0, "ann")
         assert not presence.members("lobby")[0].away
         assert here.told[0] == [("join", "ann", None)]
+
+
+@pytest.mark.parametrize("away", [0.0, 0.5])
+@run_async
+async def test_who_recovers_is_there_again(away: float) -> None:
+    io = nuncio.Server(presence=OPTIONS, connection_state_recovery=True)
+    told: list[str] = []
+    io.presence.on("join", lambda room, key: told.append("join"))
+    io.presence.on("leave", lambda room, key: told.append("leave"))
+
+    port = (await io.listen(0)).port
+    client = Wanderer(r"[A-Za-z0-9_-]{8}\.[0-9]+")
+    await client.connect(port)
+    (socket,) = io.sockets.sockets.values()
+    for room in ("one", "two", "three"):
+        io.presence.track(socket, room, key="ann", meta={"in": room})
+    # In these rooms it is, too, but nobody is to know that.
+    socket.join("four")
+    io.presence.untrack(socket, "three")
+    await eventually(lambda: io.presence.count("three") == 0)
+    told.clear()
+    client.lose()
+    await eventually(lambda: not io.sockets.sockets)
+    assert [one.away for one in io.presence.members("one")] == [True]
+    await asyncio.sleep(away)
+    assert await client.come_back(port) == []
+    (socket,) = io.sockets.sockets.values()
+    assert socket.recovered
+    for room in ("one", "two"):
+        (one,) = io.presence.members(room)
+        assert (one.key, one.metas, one.away) == ("ann", ({"in": room},), False)
+    assert io.presence.rooms() == ["one", "two"]
+    # Who was away for long has left, and joined again.
+    await asyncio.sleep(2 * OPTIONS["leave_grace"])
+    assert told == (["leave", "leave", "join", "join"] if away else [])
+    # As anybody else it leaves once it is gone.
+    socket.leave("one")
+    await client.leave()
+    await eventually(lambda: not io.presence.rooms())
+    await io.close(0.5)
 
 
 @run_async

@@ -145,3 +145,23 @@ def _knows_all(io: nuncio.Server, count: int) -> bool:
     mesh = worker_of(io).mesh
     namespaces = [set(link.namespaces) for link in mesh.others]
     return len(namespaces) == count - 1 and all(set(mesh.namespaces) <= n for n in namespaces)
+
+
+class Listening:
+    """An adapter, as a mesh knows it."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+        self.changes: list[bool] = []
+
+    def take(self, data: bytes) -> None:
+        self.taken.append(data)
+
+    def link_made(self, tag: str) -> None:
+        pass
+
+    def link_lost(self, tag: str) -> None:
+        pass
+
+    def bus_changed(self, why: Exception | None) -> None:
+        self.changes.append(why is None)

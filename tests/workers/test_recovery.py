@@ -127,6 +127,28 @@ async def test_a_client_comes_back_to_another_worker(crew: Start) -> None:
         await client.leave()
 
 
+@pytest.mark.parametrize("ends", [False, True])
+@run_async
+async def test_who_comes_back_to_another_worker_is_present_there(crew: Start, ends: bool) -> None:
+    async with team(crew, 2, presence={"leave_grace": 0.2, "beat": 0.2}) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        first, second = workers.servers
+        first.presence.track(first.sockets.sockets[client.sid], "room", key=7, meta={"a": 1})
+        await eventually(lambda: second.presence.count("room") == 1)
+        client.lose()
+        await workers.gone(client)
+        if ends:
+            await first.close(timeout=1.0)
+        await eventually(lambda: second.presence.count("room") == 0, "it has left")
+        assert await client.come_back(workers.ports[1]) == []
+        (one,) = second.presence.members("room")
+        assert (one.key, one.metas, one.away) == (7, ({"a": 1},), False)
+        if not ends:
+            await eventually(lambda: first.presence.keys("room") == [7])
+        await client.leave()
+
+
 @run_async
 async def test_a_link_that_died_unnoticed_is_taken_over(crew: Start) -> None:
     async with team(crew, 2) as workers:

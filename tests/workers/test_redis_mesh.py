@@ -24,7 +24,7 @@ from tests.support.aio import eventually, run_async, until, within
 from tests.support.node import POLLING, UPGRADED, Node, Way
 from tests.support.rawclient import Polling, WebSocket
 from tests.support.redis import Redis, RedisCluster
-from tests.workers.conftest import Crew, Start, starter, worker_of
+from tests.workers.conftest import Crew, Listening, Start, starter, worker_of
 from tests.workers.test_forwarding import _balancer as balancer
 from tests.workers.test_forwarding import joined
 
@@ -94,20 +94,6 @@ async def test_many_that_start_at_once_are_linked_once(lasting_redis: Redis) -> 
         await mesh.stop()
     assert await lasting_redis.command("KEYS", meeting.prefix + "*") == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-class Listening:
-    """An adapter, as a mesh knows it."""
-
-    def __init__(self) -> None:
-        self.taken: list[bytes] = []
-        self.changes: list[bool] = []
-
-    def take(self, data: bytes) -> None:
-        self.taken.append(data)
-
-    def bus_changed(self, why: Exception | None) -> None:
-        self.changes.append(why is None)
 
 
 @run_async

@@ -16,6 +16,7 @@ from nuncio.workers.link import Link
 from nuncio.workers.mesh import Mesh
 from nuncio.workers.rendezvous import address, prepare, tags
 from tests.support.aio import eventually, run_async
+from tests.workers.conftest import Listening
 
 
 def test_the_folder_is_private(folder: Path) -> None:
@@ -71,7 +72,7 @@ async def test_many_that_start_at_once_are_linked_once(folder: Path) -> None:
         lambda: all({link.tag for link in m.others} == everybody - {m.tag} for m in meshes)
     )
     for mesh in meshes:
-        mesh.enter("/", object())
+        mesh.enter("/", Listening())
     await eventually(lambda: all(len(mesh.with_namespace("/")) == 5 for mesh in meshes))
     await meshes[0].stop()
     await eventually(lambda: all(len(mesh.others) == 4 for mesh in meshes[1:]))
@@ -97,13 +98,13 @@ async def test_who_speaks_another_language_is_hung_up_on(folder: Path) -> None:
 async def test_a_namespace_that_comes_while_workers_greet_is_told(folder: Path) -> None:
     one, two = Mesh(FolderPlace(folder)), Mesh(FolderPlace(folder))
     await one.start()
-    one.enter("/gone", object())
+    one.enter("/gone", Listening())
     connecting = asyncio.ensure_future(two.start())
     met = one.met
 
     def enter_first(link: Link) -> None:
         # The hello of this side is on its way already.
-        one.enter("/late", object())
+        one.enter("/late", Listening())
         one.leave("/gone")
         met(link)
 

@@ -76,6 +76,7 @@ class SavedSession:
         claimed: the number of the last event when it came back: what was promised later is not in
             its outbox.
         ending: why it is given up, if it is.
+        present: where it is told as present: rooms, and there its key and what else is said of it.
     """
 
     __slots__ = (
@@ -87,6 +88,7 @@ class SavedSession:
         "offset",
         "outbox",
         "pid",
+        "present",
         "rooms",
         "sid",
         "since",
@@ -115,6 +117,7 @@ class SavedSession:
         self.claimed = UNKNOWN
         self.ending = NOT_RECOVERED
         self.strange: frozenset[str] = frozenset()
+        self.present: list[tuple[Room, str | int, Any]] = []
 
     @property
     def user(self) -> Any:

@@ -4,7 +4,8 @@ Node's servers read `sid`, `pid`, `rooms` and `data`. The rest is Nuncio's own, 
 `since`, where the stream ended when the client came; `joined`, the same for its rooms; `left`, the
 same when it was lost; `access`, who it is; `outbox`, what it was promised and has not acknowledged;
 `early`, what it was given before the stream had it: a server, and the first and last of the numbers
-that its events have there; `by`, the name of this loss: the server's, and a number.
+that its events have there; `by`, the name of this loss: the server's, and a number; `present`,
+where it is told as present.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Session(msgspec.Struct, omit_defaults=True):
     outbox: list[tuple[str, list[Any]]] = []
     early: list[Early] = []
     by: str = ""
+    present: list[tuple[Room, str | int, Any]] = []
 
 
 def position_of(id: str) -> int:
@@ -78,6 +80,7 @@ def told(session: SavedSession, position: int, write: Callable[[int], str] = id_
         left=write(position),
     )
     found.access = told_access(session.access)
+    found.present = session.present
     outbox = session.outbox
     if outbox is not None:
         numbers = [write(number) for number, _ in outbox.unacknowledged()]
@@ -118,4 +121,6 @@ def saved(session: Session) -> SavedSession:
     rooms = dict(zip(session.rooms, joined, strict=False))
     access = saved_access(session.access)
     data, _ = unmarked(session.data)
-    return SavedSession(session.sid, session.pid, rooms, since, data, access)
+    found = SavedSession(session.sid, session.pid, rooms, since, data, access)
+    found.present = session.present
+    return found

@@ -69,7 +69,8 @@ class Presence:
     def track(self, socket: Socket, room: Room, key: Key | None = None, meta: Any = None) -> None:
         """A socket's user is in a room, from now until the socket leaves it or disconnects.
 
-        The socket joins the room. Called again it says something else of it, or another user.
+        The socket joins the room. Called again it says something else of it, or another user. When
+        a socket recovers, this does, too.
 
         Args:
             socket: one of this server's.
@@ -103,6 +104,18 @@ class Presence:
     def untrack(self, socket: Socket, room: Room) -> None:
         """A socket's user is not in a room any longer; the socket itself stays in it."""
         self._end(socket.id, room)
+
+    def stays(self, id: str) -> list[tuple[Room, Key, Any]]:
+        """Where a socket of this server is, as which user, and what is said of it."""
+        mine = self._mine.get(id, {})
+        return [(room, key, self._replica.meta(room, key, id)) for room, key in mine.items()]
+
+    def resume(self, socket: Socket, stays: list[tuple[Room, Key, Any]]) -> None:
+        """A socket has recovered, and is where it was, as far as it is in those rooms still."""
+        rooms = socket.rooms
+        for room, key, meta in stays:
+            if room in rooms:
+                self.track(socket, room, key, meta)
 
     def members(self, room: Room) -> list[Present]:
         """Who is in a room, on all servers, in the order in which this one heard of them."""

@@ -63,6 +63,10 @@ class Replica:
         self._leaves[room, key, socket] = None
         self._roll.remove(room, key, (self.server, socket))
 
+    def meta(self, room: Room, key: Key, socket: str) -> Any:
+        """What is said of somebody who is here."""
+        return self._roll.meta(room, key, (self.server, socket))
+
     @property
     def pending(self) -> bool:
         """Whether there is something to tell."""

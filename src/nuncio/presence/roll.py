@@ -125,6 +125,10 @@ class Roll:
         for room, key, socket in self._of_server.get(server, ()):
             yield room, key, socket, self._rooms[room][key].stays[server, socket]
 
+    def meta(self, room: Room, key: Key, stay: Stay) -> Any:
+        """What is said of a stay."""
+        return self._rooms[room][key].stays[stay]
+
     def members(self, room: Room) -> list[Present]:
         """Who is in a room, in the order in which they came."""
         return [

@@ -385,6 +385,7 @@ class Namespace(Broadcaster[D, U]):
         if not socket.recovered:
             socket.begin_session(self.adapter.secret(), self.adapter.position())
         self._live[socket.pid] = socket
+        present = socket.present
         missed = socket.missed()
         if missed is None:
             # Forgotten while a middleware was deciding: it begins afresh, on a new connection.
@@ -393,6 +394,8 @@ class Namespace(Broadcaster[D, U]):
         for message in missed:
             session.push(message)
         session.push(self.parser.encode_connect(self.prefix, {"sid": socket.id, "pid": socket.pid}))
+        if present:
+            self.presence.resume(socket, present)
 
     def remove(self, socket: Socket) -> None:
         """A socket has ended."""

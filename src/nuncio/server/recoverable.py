@@ -119,6 +119,11 @@ class Recoverable(Dispatcher):
             self._since = self._before
             self._before = self.nsp.adapter.position()
 
+    @property
+    def present(self) -> list[tuple[Room, str | int, Any]]:
+        """Where it was told as present when it was lost, until it is let in."""
+        return [] if self._saved is None else self._saved.present
+
     def missed(self) -> list[Message] | None:
         """What was sent to it while it was away; None when that is no longer known."""
         session = self._saved
@@ -187,6 +192,7 @@ class Recoverable(Dispatcher):
         access = None if self._access is None else self._access.saved()
         state = SavedSession(self.id, self.pid, rooms, self._since, self._data, access, outbox)
         state.strange = self._strange
+        state.present = self.nsp.server.present(self.nsp.name, self.id)
         return state
 
     # What the adapter keeps here, so that removal costs only the socket's own rooms.

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 
 from nuncio.cluster.adapter import Adapter
 from nuncio.cluster.memory import MemoryAdapter
+from nuncio.cluster.rooms import Room
 from nuncio.engine.engine import Engine
 from nuncio.engine.event_names import CONN_EVENTS
 from nuncio.engine.options import EngineOptions
@@ -272,6 +273,11 @@ class Server(Facade[D, U], Peering, Hints):
             presence = Presence(nsp, presence_options(self.options.presence))
             self._presences[nsp.name] = presence
         return presence
+
+    def present(self, nsp: str, id: str) -> list[tuple[Room, str | int, Any]]:
+        """Where a socket is told as present; see `Presence.stays`."""
+        presence = self._presences.get(nsp)
+        return [] if presence is None else presence.stays(id)
 
     def attach_admin(self, admin: Any) -> None:
         """Let an admin page see this server; see `nuncio.instrument`."""

@@ -128,13 +128,13 @@ class WorkersAdapter(ClusterAdapter):
     # From other workers.
 
     def link_made(self, tag: str) -> None:
-        """Another worker is there, perhaps again."""
+        """See `Member.link_made`."""
 
     def link_lost(self, tag: str) -> None:
-        """Another worker is gone, or cannot be reached."""
+        """See `Member.link_lost`."""
 
     def take(self, data: bytes) -> None:
-        """A message of another worker."""
+        """See `Member.take`."""
         self._received += 1
         try:
             message = opened(_decoder.decode(data))

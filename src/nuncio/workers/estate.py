@@ -115,6 +115,7 @@ class Session(msgspec.Struct):
     outbox: list[tuple[int, int, bool, list[Any]]] = []
     past: int = 0
     claim: Stamp = 0
+    present: list[tuple[Room, str | int, Any]] = []
 
 
 class Part(msgspec.Struct):
@@ -226,6 +227,7 @@ def told_session(session: SavedSession) -> Session:
         plain(session.data),
         told_access(session.access),
     )
+    found.present = session.present
     if session.outbox is not None:
         found.outbox = [
             (id, number, compress, plain(payload))
@@ -243,7 +245,9 @@ def saved_session(told: Session, shift: int) -> SavedSession:
     """
     rooms = dict(zip(told.rooms, [number + shift for number in told.joined], strict=True))
     access = saved_access(told.access)
-    return SavedSession(told.sid, told.pid, rooms, told.since + shift, told.data, access)
+    session = SavedSession(told.sid, told.pid, rooms, told.since + shift, told.data, access)
+    session.present = told.present
+    return session
 
 
 def size_of(events: list[Event]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from nuncio.ids import new_id
 from nuncio.workers import rendezvous
@@ -16,6 +16,22 @@ from nuncio.workers.link import Link
 from nuncio.workers.messages import Bus, Message, Present, encode
 from nuncio.workers.place import Place
 from nuncio.workers.rooms import Routes
+
+
+class Member(Protocol):
+    """A namespace's adapter, as the mesh knows it."""
+
+    def take(self, data: bytes) -> None:
+        """A message of another worker."""
+
+    def link_made(self, tag: str) -> None:
+        """Another worker is there, perhaps again."""
+
+    def link_lost(self, tag: str) -> None:
+        """Another worker is gone, or cannot be reached."""
+
+    def bus_changed(self, why: Exception | None) -> None:
+        """The place where workers meet cannot be reached, and why; or None: it can again."""
 
 
 class Mesh:
@@ -35,7 +51,7 @@ class Mesh:
     def __init__(self, place: Place) -> None:
         self._place = place
         self.rename()
-        self.namespaces: dict[str, Any] = {}
+        self.namespaces: dict[str, Member] = {}
         self.on_message: Callable[[Link, Any], None] = _ignore
         self.on_lost: Callable[[Link], None] = _ignore_lost
         self.routes = Routes()
@@ -96,7 +112,7 @@ class Mesh:
         """The other workers that have a namespace."""
         return [link for link in self._links.values() if nsp in link.namespaces]
 
-    def enter(self, nsp: str, adapter: Any) -> None:
+    def enter(self, nsp: str, adapter: Member) -> None:
         """A namespace takes part."""
         self.namespaces[nsp] = adapter
         self._tell_all(encode(Present(nsp, True)))

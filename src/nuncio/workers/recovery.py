@@ -510,14 +510,14 @@ class RecoveringWorkersAdapter(WorkersAdapter):
     # Clients that two may have.
 
     def link_lost(self, tag: str) -> None:
-        """See `WorkersAdapter.link_lost`."""
+        """See `Member.link_lost`."""
         now = time.monotonic()
         oldest = now - self._kept_for
         self._links_lost = {one: at for one, at in self._links_lost.items() if at > oldest}
         self._links_lost[tag] = now
 
     def link_made(self, tag: str) -> None:
-        """See `WorkersAdapter.link_made`: who was lost has not heard who returned meanwhile."""
+        """See `Member.link_made`: who was lost has not heard who returned meanwhile."""
         if self._links_lost.pop(tag, None) is not None:
             for stamps in self._claims.all():
                 self._say(tag, CLAIMED, Claimed(stamps))
