@@ -157,6 +157,9 @@ class Listening:
     def take(self, data: bytes) -> None:
         self.taken.append(data)
 
+    def take_outside(self, data: bytes) -> None:
+        self.taken.append(data)
+
     def link_made(self, tag: str) -> None:
         pass
 

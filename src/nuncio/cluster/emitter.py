@@ -83,7 +83,8 @@ def target_of(where: Any) -> Target:
     elif not type(where).__module__.startswith("redis."):
         raise OptionError(
             "an emitter is made of an adapter, such as nuncio.cluster.RedisAdapter('redis://…'), "
-            f"or of its address, not of {where!r}"
+            "or of its address, or of the nuncio.cluster.RedisMeeting where workers meet, not of "
+            f"{where!r}"
         )
     from nuncio.cluster.redis.classic import RedisAdapter
 
@@ -261,6 +262,7 @@ class Emitter(Emitting[Awaitable[None]]):
             `redis://…`, or a client of `redis.asyncio`, for `RedisAdapter` with its defaults; or
             `postgresql://…`, or a pool of asyncpg, for `PostgresAdapter` with its; or `nats://…`
             for `NatsAdapter`; or `mongodb://…`, or a collection of pymongo's, for `MongoAdapter`.
+            Or the `RedisMeeting` of workers, where these are joined by nothing else.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

@@ -20,7 +20,8 @@ class Emitter(Emitting[None]):
         adapter: the adapter of the servers, made with the same options; or an address such as
             `redis://…`, or a client `redis.Redis`, for `RedisAdapter` with its defaults; or
             `postgresql://…` for `PostgresAdapter` with its; or `nats://…` for `NatsAdapter`; or
-            `mongodb://…`, or a collection of pymongo's, for `MongoAdapter`.
+            `mongodb://…`, or a collection of pymongo's, for `MongoAdapter`. Or the `RedisMeeting`
+            of workers, where these are joined by nothing else.
         nsp: the namespace, `/` unless said otherwise.
 
     Raises:

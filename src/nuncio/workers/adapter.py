@@ -11,7 +11,7 @@ import msgspec
 from nuncio.cluster.base import ClusterAdapter
 from nuncio.cluster.envelope import encode_packed, opened
 from nuncio.cluster.message import ClusterMessage
-from nuncio.cluster.messages import Envelope, Kind
+from nuncio.cluster.messages import EMITTER, Envelope, Kind
 from nuncio.cluster.options import BroadcastOptions
 from nuncio.cluster.rooms import Room
 from nuncio.workers import messages
@@ -24,6 +24,14 @@ _decoder = msgspec.msgpack.Decoder(Envelope)
 
 # Sockets have joined rooms here, as another worker asked. No other family says this.
 JOINED: Final = 120
+
+_OF_EMITTERS: Final = (
+    Kind.BROADCAST,
+    Kind.SOCKETS_JOIN,
+    Kind.SOCKETS_LEAVE,
+    Kind.DISCONNECT_SOCKETS,
+    Kind.SERVER_SIDE_EMIT,
+)
 
 # What is for more rooms than these is for somebody everywhere, most likely.
 MOST_ROOMS: Final = 64
@@ -136,18 +144,33 @@ class WorkersAdapter(ClusterAdapter):
     def take(self, data: bytes) -> None:
         """See `Member.take`."""
         self._received += 1
+        message = self._opened(data)
+        if message is not None:
+            self.received(message)
+
+    def take_outside(self, data: bytes) -> None:
+        """See `Member.take_outside`: it may say what official emitters may, and cannot ask."""
+        message = self._opened(data)
+        if message is None:
+            return
+        if message.uid == EMITTER and message.type in _OF_EMITTERS:
+            self.received(message)
+        else:
+            self.drop("no message of an emitter")
+
+    def _opened(self, data: bytes) -> ClusterMessage | None:
         try:
-            message = opened(_decoder.decode(data))
+            return opened(_decoder.decode(data))
         except msgspec.DecodeError as error:
             self.drop(str(error))
-            return
-        self.received(message)
+            return None
 
     def _on_join(self, message: ClusterMessage) -> None:
         try:
             super()._on_join(message)
         finally:
-            self.reply(message.uid, ClusterMessage(self.uid, self.nsp.name, JOINED))
+            if message.uid != EMITTER:
+                self.reply(message.uid, ClusterMessage(self.uid, self.nsp.name, JOINED))
 
     def _on_joined(self, message: ClusterMessage) -> None:
         link = self._mesh.find(message.uid[:TAG_LENGTH])

@@ -7,6 +7,8 @@ receiver's key: what has another one is of a link that is over, or of somebody e
 
 `Part`s are the bytes of a link, numbered from 0. Each tells what has been received of the other
 direction, and so does a `Pulse`, which each sends now and then.
+
+`Outside` goes to everybody, too: an emitter says it, which is no worker.
 """
 
 from __future__ import annotations
@@ -73,7 +75,14 @@ class Bye(msgspec.Struct, array_like=True, tag=5):
     key: _Key
 
 
-Frame = Here | Call | Answer | Part | Pulse | Bye
+class Outside(msgspec.Struct, array_like=True, tag=6):
+    """An emitter says something to a namespace, as workers say it to each other."""
+
+    nsp: str
+    data: bytes
+
+
+Frame = Here | Call | Answer | Part | Pulse | Bye | Outside
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frame)

@@ -24,6 +24,9 @@ class Member(Protocol):
     def take(self, data: bytes) -> None:
         """A message of another worker."""
 
+    def take_outside(self, data: bytes) -> None:
+        """A message of an emitter."""
+
     def link_made(self, tag: str) -> None:
         """Another worker is there, perhaps again."""
 
@@ -162,6 +165,12 @@ class Mesh:
             for adapter in list(self.namespaces.values()):
                 adapter.link_lost(link.tag)
         self.on_lost(link)
+
+    def heard_outside(self, nsp: str, data: bytes) -> None:
+        """An emitter said something to a namespace."""
+        adapter = self.namespaces.get(nsp)
+        if adapter is not None:
+            adapter.take_outside(data)
 
     def received(self, link: Link, message: Message) -> None:
         """A message came."""

@@ -26,10 +26,9 @@ from nuncio.cluster.redis.subscriptions import CHANNEL
 from nuncio.errors import PacketError
 from nuncio.workers import frames
 from nuncio.workers.channel import Channel
-from nuncio.workers.frames import KEY_LENGTH, Answer, Bye, Call, Frame, Here, Part, Pulse
+from nuncio.workers.frames import KEY_LENGTH, Answer, Bye, Call, Frame, Here, Outside, Part, Pulse
 from nuncio.workers.link import MOST_WAITING, Link
 from nuncio.workers.mesh import Mesh
-from nuncio.workers.messages import VERSION
 
 logger = logging.getLogger("nuncio.workers")
 
@@ -63,7 +62,7 @@ class RedisPlace:
         self._patience = max(2, int(pace.timeout / pace.interval))
         # Redis is tried again so seldom, and it may have been lost just after a beat.
         self._grace = math.ceil(LONGEST_DELAY / pace.interval) + 1
-        self._channel = f"{meeting.prefix}:{VERSION}:{meeting.endpoint.database}#"
+        self._channel = meeting.channel
         self._bus: Bus | None = None
         self._beating: asyncio.Task[None] | None = None
         self._channels: dict[bytes, Channel] = {}
@@ -227,6 +226,8 @@ class RedisPlace:
             self._offer(frame)
         elif isinstance(frame, Answer):
             self._answered(frame)
+        elif isinstance(frame, Outside):
+            self._mesh.heard_outside(frame.nsp, frame.data)
         else:
             self._carried(frame)
 

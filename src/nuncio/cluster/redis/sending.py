@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.redis.bus import Bus
 from nuncio.cluster.redis.line import as_connection_error
 from nuncio.errors import OptionError
+
+logger = logging.getLogger("nuncio.cluster")
 
 # What tells how a message is sent: the key or sharded channel that it concerns, and the command.
 Order = Callable[[ClusterMessage], tuple[str, tuple[Any, ...]]]
@@ -26,6 +29,7 @@ class LoopSender(sending.LoopSender[Bus]):
     def __init__(self, bus: Bus, order: Order) -> None:
         super().__init__(bus)
         self._order = order
+        self._warned = False
 
     def prepare(self, message: ClusterMessage) -> tuple[str, tuple[Any, ...]]:
         """See `LoopSender.prepare` of all engines."""
@@ -33,8 +37,29 @@ class LoopSender(sending.LoopSender[Bus]):
 
     def give(self, prepared: tuple[str, tuple[Any, ...]]) -> Awaitable[Any]:
         """See `LoopSender.give` of all engines."""
-        key, command = prepared
-        return self.bus.outgoing.call(key, command)
+        return self._give(*prepared)
+
+    async def _give(self, key: str, command: tuple[Any, ...]) -> None:
+        answer = await self.bus.outgoing.call(key, command)
+        if not self._warned and not self.bus.clustered:
+            self._warned = warn_if_unheard(command, answer)
+
+
+def warn_if_unheard(command: tuple[Any, ...], answer: Any) -> bool:
+    """Warn when no server has subscribed to what was published; whether that was done.
+
+    Args:
+        command: what was sent to Redis.
+        answer: its answer.
+    """
+    if command[0] != "PUBLISH" or answer != 0:
+        return False
+    logger.warning(
+        "no server hears what is emitted on Redis' channel %r: give the servers this adapter, with "
+        "the same names; for workers that meet in Redis the emitter is made of their RedisMeeting",
+        command[1],
+    )
+    return True
 
 
 class BlockingSender:
@@ -52,6 +77,7 @@ class BlockingSender:
         import redis
 
         self._order = order
+        self._warned = False
         self._own = isinstance(where, str)
         if self._own:
             self._client: Any = redis.Redis.from_url(where)
@@ -79,9 +105,11 @@ class BlockingSender:
             options["target_nodes"] = node
         execute: Any = client.execute_command
         try:
-            execute(*command, **options)
+            answer = execute(*command, **options)
         except redis.RedisError as error:
             raise as_connection_error(error) from error
+        if not self._warned and not options:
+            self._warned = warn_if_unheard(command, answer)
 
     def close(self) -> None:
         """End the connections."""
