@@ -99,3 +99,10 @@ def test_a_refusal() -> None:
     assert "auth token=" in advice.hints[0]
     assert told(ConnectError("")).startswith("the server gave no reason")
     assert "no namespace /chat" in told(ConnectError("Invalid namespace"), namespace="/chat")
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_session_that_is_unknown_may_be_elsewhere(opened: bool) -> None:
+    error = TransportError("polling: … answered with status 400: Session ID unknown")
+    advice = advise(error, Settings("http://x"), "/", opened=opened)
+    assert "--meet" in " ".join(advice.hints) and "parser" not in " ".join(advice.hints)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import nuncio
-from nuncio.cluster import RedisAdapter, RedisMeeting
+from nuncio.cluster import RedisAdapter, RedisMeeting, RedisStreamsAdapter
 from nuncio.cluster.redis import endpoint
 from nuncio.cluster.redis.subscriptions import CHANNEL
 from nuncio.errors import OptionError
@@ -529,3 +529,43 @@ def test_the_environment_says_where_they_meet(monkeypatch: pytest.MonkeyPatch) -
     assert b"hello" in place_of(io)._meeting.signer.sign(b"hello")
     assert place_of(io)._meeting.signer.sign(b"hello") != b"hello"
     assert "hush" not in repr(nuncio.Server(workers="redis://user:hush@localhost").options)
+
+
+@run_async
+async def test_another_secret_is_told_once(
+    lasting_redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    secrets_of = (secrets.token_hex(), secrets.token_hex(), None)
+    prefix = secrets.token_hex(4)
+    meetings = [
+        RedisMeeting(lasting_redis.url, prefix=prefix, heartbeat_interval=0.1, secret=one)
+        for one in secrets_of
+    ]
+    servers = [nuncio.Server(workers=one) for one in meetings]
+    for io in servers:
+        await io.listen(0)
+
+    def strays() -> list[int]:
+        return [worker_of(io).mesh.stats()["strays"] for io in servers]
+
+    await eventually(lambda: min(strays()) > 3, "each has heard the others several times")
+    said = [one.message for one in caplog.records if "the same secret" in one.message]
+    assert len(said) == len(servers) and str(lasting_redis.port) in said[0]
+    for io in servers:
+        await io.close(timeout=1.0)
+
+
+@pytest.mark.parametrize("recovery", [True, False])
+def test_an_adapter_whose_clients_do_not_recover_everywhere_is_told(
+    lasting_redis: Redis, caplog: pytest.LogCaptureFixture, recovery: bool
+) -> None:
+    def warned(**options: Any) -> bool:
+        caplog.clear()
+        io = nuncio.Server(connection_state_recovery=recovery, **options)
+        assert io.of("/").adapter and io.of("/chat").adapter
+        return len([one for one in caplog.records if "recovers only where" in one.message]) == 1
+
+    classic = RedisAdapter(lasting_redis.url)
+    assert warned(workers=lasting_redis.url, adapter=classic) == recovery
+    assert not warned(workers=lasting_redis.url, adapter=RedisStreamsAdapter(lasting_redis.url))
+    assert not warned(workers=lasting_redis.url) and not warned(adapter=classic)

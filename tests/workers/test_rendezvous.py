@@ -50,6 +50,19 @@ def test_what_workers_cannot_be(option: object) -> None:
         nuncio.Server(workers=option)
 
 
+@pytest.mark.parametrize(
+    "option", ["localhost:6379", "redis:/localhost:6379", "redis:localhost:6379", "rediss:/x/1"]
+)
+def test_an_address_that_is_none_is_not_taken_for_a_folder(option: str) -> None:
+    with pytest.raises(OptionError, match=r"write redis://(localhost:6379|x/1), or \./(redis|lo)"):
+        nuncio.Server(workers=option)
+
+
+def test_a_folder_may_have_a_colon_in_its_name(folder: Path) -> None:
+    nuncio.Server(workers=f"{folder}:6379")
+    nuncio.Server(workers="./localhost:6379")
+
+
 @run_async
 async def test_a_dead_workers_socket_is_removed(folder: Path) -> None:
     prepare(folder)

@@ -19,6 +19,7 @@ import pytest
 import nuncio
 from tests.support.aio import eventually, run_async, within
 from tests.support.ports import free_port
+from tests.support.redis import Redis
 
 pytestmark = pytest.mark.slow
 
@@ -180,6 +181,7 @@ async def test_workers_are_replaced_one_by_one_and_nobody_is_refused(tmp_path: P
         ("raise RuntimeError('no database')", "RuntimeError: no database"),
         ("io = 5", "give a nuncio.Server"),
         ("import nuncio\nio = nuncio.Server(workers=False)", "workers=False"),
+        ("import nuncio\nio = nuncio.Server()\nio.run()", "application calls io.run() while it is"),
     ],
 )
 def test_what_cannot_start_is_told_and_not_tried_again(
@@ -190,6 +192,27 @@ def test_what_cannot_start_is_told_and_not_tried_again(
         served._reader.join(DEADLINE)
     assert any(said in line for line in served.lines), served.lines
     assert not any("listening" in line for line in served.lines)
+
+
+def test_a_module_that_serves_by_itself_is_told_so(tmp_path: Path) -> None:
+    source = "import nuncio\nio = nuncio.Server()\nio.run(port=3000)"
+    with serving(tmp_path, source=source) as served:
+        assert served.process.wait(DEADLINE) == 2
+        served._reader.join(DEADLINE)
+    said = " ".join(served.lines)
+    assert "application calls io.run() while it is imported" in said and "__main__" in said
+    assert "listening" not in said
+
+
+def test_where_workers_meet_is_told(tmp_path: Path, lasting_redis: Redis) -> None:
+    meet = ("--meet", lasting_redis.url)
+    told = f"Workers meet in Redis at 127.0.0.1:{lasting_redis.port}; "
+    with serving(tmp_path, "--workers", "2", *meet) as first:
+        first.wait_for(f"{told}nobody else is there yet")
+        with serving(tmp_path, "--workers", "2", *meet) as second:
+            second.wait_for(f"{told}2 others are there")
+            with serving(tmp_path, *meet) as third:
+                third.wait_for(f"{told}4 others are there")
 
 
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:

@@ -35,6 +35,14 @@ class Advice:
     hints: tuple[str, ...] = ()
 
 
+# What a request met that reached another process than the one with its session.
+_STRAYED: Final = (
+    "A request reached a process that does not know this session. If there are several:",
+    "do they meet (nuncio serve --workers, --meet), at the same place, with the same secret?",
+    "Otherwise the server was started anew meanwhile.",
+)
+
+
 def advise(
     error: ConnectError,
     settings: Settings,
@@ -61,6 +69,8 @@ def advise(
         return _refused(error, settings, namespace, stays)
     if error.status:
         return _status(error, settings)
+    if "Session ID unknown" in error.message:
+        return Advice(error.message, _STRAYED)
     if opened:
         other = "json" if settings.parser == "msgpack" else "msgpack"
         return Advice(error.message, (f"Has the server another parser? Try --parser {other}",))

@@ -10,6 +10,7 @@ from typing import Any
 from nuncio.engine.engine import Engine
 from nuncio.errors import OptionError
 from nuncio.hosts.asgi import ASGIApp
+from nuncio.hosts.serve import importing
 
 
 class Application:
@@ -42,7 +43,8 @@ def load(target: str) -> Application:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        with importing(module_name):
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and module_name.split(".")[0] == error.name.split(".")[0]:
             raise OptionError(

@@ -7,7 +7,8 @@ import errno
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -42,6 +43,28 @@ OPTIONS = (
     "uds",
     "webtransport",
 )
+
+
+# The modules that a command line has named, while they are imported.
+_importing: list[str] = []
+
+
+@contextmanager
+def importing(module: str) -> Iterator[None]:
+    """While the block runs, a module is imported whose server somebody else will run."""
+    _importing.append(module)
+    try:
+        yield
+    finally:
+        _importing.remove(module)
+
+
+def _check_not_imported() -> None:
+    if _importing:
+        raise OptionError(
+            f"the module {_importing[-1]} calls io.run() while it is imported, and would serve by "
+            'itself: leave that out, or put it under `if __name__ == "__main__":`'
+        )
 
 
 def _check_address(host: object, port: object) -> None:
@@ -322,9 +345,11 @@ def run(engine: Engine, host: str, port: int, **options: Any) -> None:
     """See `nuncio.Server.run`.
 
     Raises:
-        OptionError: for a wrong option, or when an event loop runs here already.
+        OptionError: for a wrong option, when an event loop runs here already, or when this is done
+            by a module that `nuncio serve` imports.
         OSError: when the address cannot be listened on.
     """
+    _check_not_imported()
     _check_no_loop(host, port)
     server, sockets = _made(_Announcing, engine, host, port, options)
     try:
@@ -407,3 +432,18 @@ class _Announcing(NuncioServer):
             path = self._engine.path
             too = "" if self.quic is None else f" and UDP port {self.quic.port}"
             print(f"Nuncio listening on {where}{path}/{too} ({kind}); Ctrl-C stops", flush=True)
+            if self._engine.worker is not None:
+                print(meeting_words(*self._engine.worker.meeting), flush=True)
+
+
+def meeting_words(place: str, others: int, own: int = 0) -> str:
+    """Where a server's workers meet others, and how many are there.
+
+    Args:
+        place: where, in words.
+        others: how many one of them is linked with.
+        own: how many of these belong to it itself.
+    """
+    count = max(0, others - own)
+    there = {0: "nobody else is there yet", 1: "one other is there"}
+    return f"Workers meet {place}; {there.get(count, f'{count} others are there')}"

@@ -295,7 +295,19 @@ class Server(Facade[D, U], Peering, Hints):
             raise OptionError(
                 f"adapter must return a nuncio.cluster.Adapter for a namespace, not {adapter!r}"
             )
+        if self._worker is not None and self.options.adapter is not None and nsp.name == "/":
+            self._check_recovery(adapter)
         return adapter
+
+    def _check_recovery(self, adapter: Any) -> None:
+        """Warn when clients of several workers could come back to one of them only."""
+        if getattr(adapter, "log", None) is not None:
+            logger.warning(
+                "connection_state_recovery: with %s a client recovers only where it was before, "
+                "and its next request may reach any worker; leave the adapter out, as workers are "
+                "joined without one, or use one with a log, such as RedisStreamsAdapter",
+                type(self.options.adapter).__name__,
+            )
 
     def find_namespace(self, name: str) -> Namespace[D, U] | None:
         """A namespace a client asked for; None when there is no such."""

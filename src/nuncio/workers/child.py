@@ -65,7 +65,9 @@ class _Channel:
         self._channel = channel
         self._application = application
         self._draining: asyncio.Future[Any] | None = None
-        _tell(channel, {"ready": os.getpid()})
+        worker = application.engine.worker
+        meeting = ("", 0) if worker is None else worker.meeting
+        _tell(channel, {"ready": os.getpid(), "meeting": meeting})
         channel.setblocking(False)
         asyncio.get_running_loop().add_reader(channel, self._read)
 

@@ -34,6 +34,7 @@ class FolderPlace:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.words = f"in the folder {folder}"
         self._mesh: Mesh | None = None
         self._server: asyncio.AbstractServer | None = None
 

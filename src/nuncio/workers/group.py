@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,9 @@ from nuncio.workers.redis import RedisPlace
 if TYPE_CHECKING:
     from nuncio.engine.engine import Engine
 
+# What an address may begin with, written wrongly.
+_ADDRESS: Final = re.compile(r"^(rediss?:)?/*")
+
 _FROM_OWNER: Final = (Sent, Answered, Granted, Reading, Close, Begun, Piece)
 
 
@@ -36,6 +40,7 @@ class Worker:
     """
 
     def __init__(self, engine: Engine, place: Place) -> None:
+        self._place = place
         self.mesh = Mesh(place)
         self.forwarder = Forwarder(engine, self.mesh)
         self._owner = Owner(engine)
@@ -56,6 +61,11 @@ class Worker:
         if id is None:
             return self.mesh.tag + new_id()[rendezvous.TAG_LENGTH :]
         return self.mesh.tag + id
+
+    @property
+    def meeting(self) -> tuple[str, int]:
+        """Where it meets the others, in words, and how many are there."""
+        return self._place.words, len(self.mesh.others)
 
     async def start(self) -> None:
         """Join the others.
@@ -89,7 +99,8 @@ def place_of(option: object) -> Place | None:
             same parent; a folder; Redis' address, or a RedisMeeting.
 
     Raises:
-        OptionError: for anything else, or a folder where there are no Unix sockets.
+        OptionError: for anything else, or a folder where there are no Unix sockets, or what was
+            most likely meant as an address.
     """
     if option is None:
         option = os.environ.get(rendezvous.VARIABLE) or False
@@ -103,6 +114,11 @@ def place_of(option: object) -> Place | None:
         raise OptionError(
             "workers must be True, False or a folder, or Redis' address or a RedisMeeting, not "
             f"{option!r}"
+        )
+    if isinstance(option, str) and ":" in option.partition("/")[0]:
+        raise OptionError(
+            f"workers: {option!r} is neither Redis' address nor a folder: write "
+            f"redis://{_ADDRESS.sub('', option)}, or ./{option} for a folder of this name"
         )
     if os.name != "posix":
         raise OptionError(

@@ -9,7 +9,13 @@ if TYPE_CHECKING:
 
 
 class Place(Protocol):
-    """Where workers find each other, and by which they are linked."""
+    """Where workers find each other, and by which they are linked.
+
+    Attributes:
+        words: where that is, for people; no password is in it.
+    """
+
+    words: str
 
     async def open(self, mesh: Mesh) -> None:
         """Be found, and be linked with all who are there and who come.

@@ -63,6 +63,8 @@ class RedisPlace:
         # Redis is tried again so seldom, and it may have been lost just after a beat.
         self._grace = math.ceil(LONGEST_DELAY / pace.interval) + 1
         self._channel = meeting.channel
+        self.words = f"in Redis at {meeting.endpoint.words}"
+        self._warned = False
         self._bus: Bus | None = None
         self._beating: asyncio.Task[None] | None = None
         self._channels: dict[bytes, Channel] = {}
@@ -219,6 +221,13 @@ class RedisPlace:
             frame = frames.decode(self._meeting.signer.verify(data))
         except (PacketError, msgspec.DecodeError) as error:
             self._drop(str(error))
+            if not self._warned:
+                self._warned = True
+                logger.warning(
+                    "what others say %s is not understood: do all workers and emitters there have "
+                    "the same secret? Said once",
+                    self.words,
+                )
             return
         if isinstance(frame, Here):
             self._heard_of(frame.tag)

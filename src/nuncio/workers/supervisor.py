@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from nuncio.hosts.serve import meeting_words
 from nuncio.workers.rendezvous import VARIABLE
 
 logger = logging.getLogger("nuncio.workers")
@@ -87,6 +88,7 @@ class Supervisor:
         self._keepers: set[asyncio.Task[None]] = set()
         self._folder = Path(tempfile.mkdtemp(prefix="nuncio-"))
         self._meet = meet or str(self._folder)
+        self._apart = meet is not None
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT.
@@ -103,6 +105,9 @@ class Supervisor:
             await asyncio.gather(*(child.wait_ready() for child in first))
             pids = ", ".join(str(child.pid) for child in first)
             self._say(f"{self._greeting}, workers {pids}; SIGHUP replaces them, Ctrl-C stops")
+            if self._apart:
+                place = max(child.meeting for child in first)
+                self._say(meeting_words(*place, own=self._count - 1))
             for child in first:
                 self._keep(child)
             await self._stopping.wait()
@@ -219,6 +224,7 @@ class _Child:
         self._channel: asyncio.StreamWriter | None = None
         self._reader: asyncio.StreamReader | None = None
         self._ready_at = 0.0
+        self.meeting: tuple[str, int] = ("", 0)
 
     @property
     def pid(self) -> int:
@@ -260,6 +266,7 @@ class _Child:
             await self.wait()
             raise CannotStart(told["failed"])
         self._ready_at = asyncio.get_running_loop().time()
+        self.meeting = tuple(told["meeting"])
 
     def age(self) -> float:
         """Seconds since it was ready."""

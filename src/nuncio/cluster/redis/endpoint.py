@@ -88,6 +88,14 @@ class Endpoint:
         return str(self._given.get("host", "localhost"))
 
     @property
+    def words(self) -> str:
+        """Where it is, for people."""
+        given = self._given
+        if "path" in given:
+            return str(given["path"])
+        return f"{self.host}:{given.get('port', 6379)}"
+
+    @property
     def database(self) -> int:
         """The number of its database."""
         return int(self._given.get("db") or 0)
