@@ -562,7 +562,8 @@ def test_an_adapter_whose_clients_do_not_recover_everywhere_is_told(
     def warned(**options: Any) -> bool:
         caplog.clear()
         io = nuncio.Server(connection_state_recovery=recovery, **options)
-        assert io.of("/").adapter and io.of("/chat").adapter
+        for name in ("/", "/chat"):
+            assert name == io.of(name).adapter.nsp.name
         return len([one for one in caplog.records if "recovers only where" in one.message]) == 1
 
     classic = RedisAdapter(lasting_redis.url)
