@@ -92,9 +92,9 @@ class Bus:
         """Be as before `_open`, without closing anything."""
         raise NotImplementedError
 
-    def _tell(self, why: Exception | None) -> None:
+    def _tell(self, why: Exception | None, *, quietly: bool = False) -> None:
         """Tell all members that the engine was lost, and why; or None: that it is there again."""
-        if why is not None:
+        if why is not None and not quietly:
             logger.warning("%s is lost, and will be tried again: %s", self.engine, why)
         for member in list(self._members):
             member.bus_changed(why)
@@ -226,7 +226,9 @@ class LineBus(Bus):
             return
         if error is None:
             logger.info("%s is there again", self.engine)
-        self._tell(error)
+        # Who waits for the beginning learns by an exception that there was none.
+        beginning = self._opening is not None and not self._opening.done()
+        self._tell(error, quietly=beginning)
 
 
 B = TypeVar("B", bound=Bus)
