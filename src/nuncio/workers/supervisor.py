@@ -75,7 +75,7 @@ class Supervisor:
         self._target = target
         self._count = count
         self._listener = listener
-        self._say = say
+        self._tell = say
         self._greeting = greeting
         self._shutdown_timeout = shutdown_timeout
         self._drain_window = drain_window
@@ -117,6 +117,11 @@ class Supervisor:
                     task.cancel()
             await self._end_all()
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _say(self, line: str) -> None:
+        # Who reads it may be gone; the workers go on.
+        with contextlib.suppress(OSError):
+            self._tell(line)
 
     def stop(self) -> None:
         """End in order."""
