@@ -194,6 +194,18 @@ def test_what_cannot_start_is_told_and_not_tried_again(
     assert not any("listening" in line for line in served.lines)
 
 
+def test_it_ends_though_nobody_reads_any_longer_what_it_says(tmp_path: Path) -> None:
+    (tmp_path / "application.py").write_text(APPLICATION)
+    command = [sys.executable, "-m", "nuncio", "serve", "application:io", "--port", "0"]
+    options = ["--workers", "2", "--drain", "--drain-window", "0.2"]
+    with subprocess.Popen([*command, *options], cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert b"listening" in process.stdout.readline()
+        process.stdout.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+
+
 def test_a_module_that_serves_by_itself_is_told_so(tmp_path: Path) -> None:
     source = "import nuncio\nio = nuncio.Server()\nio.run(port=3000)"
     with serving(tmp_path, source=source) as served:
