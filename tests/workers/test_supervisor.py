@@ -203,7 +203,10 @@ def test_it_ends_though_nobody_reads_any_longer_what_it_says(tmp_path: Path) -> 
         assert b"listening" in process.stdout.readline()
         process.stdout.close()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE) == 0
+        try:
+            assert process.wait(DEADLINE) == 0
+        finally:
+            process.kill()
 
 
 def test_a_module_that_serves_by_itself_is_told_so(tmp_path: Path) -> None:
