@@ -139,6 +139,8 @@ async def test_a_conversation(home: Home, tmp_path: Path) -> None:
 async def test_keys(home: Home, tmp_path: Path) -> None:
     async with seat(home, tmp_path) as user:
         await user.shows("help; Ctrl-D ends")
+        # It may come before this line or behind it.
+        await user.shows("hello")
         assert _COLOUR.search(user.raw)
         await user.ready()
         # Tab completes names of events that came.
