@@ -220,7 +220,8 @@ def test_a_module_that_serves_by_itself_is_told_so(tmp_path: Path) -> None:
 
 
 def test_where_workers_meet_is_told(tmp_path: Path, lasting_redis: Redis) -> None:
-    meet = ("--meet", lasting_redis.url)
+    # In a database of their own, for others meet there, too.
+    meet = ("--meet", f"{lasting_redis.url}/7")
     told = f"Workers meet in Redis at 127.0.0.1:{lasting_redis.port}; "
     with serving(tmp_path, "--workers", "2", *meet) as first:
         first.wait_for(f"{told}nobody else is there yet")
