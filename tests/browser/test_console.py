@@ -602,8 +602,10 @@ async def test_a_phone_shows_one_part_at_a_time(
         await page.wait_for_selector("#unread:text-is('1')")
         await page.tap("[data-to=emit]")
         await page.fill("#event", "echo")
+        # It is there for a moment only.
+        told = asyncio.ensure_future(page.wait_for_selector("#toast:has-text('\u2713 echo')"))
         await page.tap("#send")
-        await page.wait_for_selector("#toast:has-text('\u2713 echo')")
+        await told
         await page.tap("[data-to=log]")
         await sees(page, "ack", "echo")
         assert await page.text_content("#unread") == ""

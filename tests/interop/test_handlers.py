@@ -263,12 +263,17 @@ async def test_concurrency_of_one_handler(node: Node) -> None:
     io = Server()
     running = 0
     most = 0
+    two = asyncio.Event()
 
     @io.event(concurrency=2)
     async def narrow(socket: Socket, n: int) -> int:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running == 2:
+            two.set()
+        # The next one may take a while to arrive.
+        await two.wait()
         for _ in range(5):
             await asyncio.sleep(0)
         running -= 1
