@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import nuncio
-from tests.support.aio import eventually
+from tests.support.aio import eventually, until
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -608,7 +608,7 @@ async def test_a_phone_shows_one_part_at_a_time(
         await told
         await page.tap("[data-to=log]")
         await sees(page, "ack", "echo")
-        assert await page.text_content("#unread") == ""
+        await until(lambda: page.text_content("#unread"), "")
         await page.tap(".row[data-kind=ack]")
         await page.wait_for_selector("#details:not([hidden])")
 
