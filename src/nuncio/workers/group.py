@@ -116,9 +116,10 @@ def place_of(option: object) -> Place | None:
             f"{option!r}"
         )
     if isinstance(option, str) and ":" in option.partition("/")[0]:
+        scheme = "rediss" if option.startswith("rediss:") else "redis"
         raise OptionError(
             f"workers: {option!r} is neither Redis' address nor a folder: write "
-            f"redis://{_ADDRESS.sub('', option)}, or ./{option} for a folder of this name"
+            f"{scheme}://{_ADDRESS.sub('', option)}, or ./{option} for a folder of this name"
         )
     if os.name != "posix":
         raise OptionError(
