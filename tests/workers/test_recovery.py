@@ -649,6 +649,37 @@ async def test_an_heir_that_has_a_client_already_takes_what_is_newer(
         await client.leave()
 
 
+@pytest.mark.parametrize("to", [0, 2])
+@run_async
+async def test_who_could_not_be_given_away_has_not_missed_what_was_emitted_meanwhile(
+    crew: Start, monkeypatch: pytest.MonkeyPatch, to: int
+) -> None:
+    async with team(crew) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid, pid = client.sid, client.pid
+        client.lose()
+        await workers.gone(client)
+        first, second = (adapter_of(io) for io in workers.servers[:2])
+        given = asyncio.Event()
+        monkeypatch.setitem(second._handlers, ESTATE, lambda message: given.set())
+        await client.begin(workers.ports[1], pid=pid)
+        await within(given.wait())
+        # The first worker has nobody in that room now.
+        workers.servers[2].to("everybody").emit("e", 1)
+        workers.servers[0].to("everybody").emit("e", 2)
+        workers.servers[2].to(sid).delivery("at-least-once").emit("e", 3)
+        client.lose()
+        await workers.servers[1].close(timeout=0.2)
+        await eventually(lambda: first.remembers(pid), "it is kept")
+        for number in (4, 5):
+            workers.servers[2].to("everybody").emit("e", number)
+            await workers.heard(2)
+        assert sorted(await client.come_back(workers.ports[to])) == [["e", n] for n in range(1, 6)]
+        assert (client.sid, workers.of(client)) == (sid, to)
+        await client.leave()
+
+
 @run_async
 async def test_a_worker_that_hangs_is_not_waited_for_without_end(
     crew: Start, monkeypatch: pytest.MonkeyPatch
@@ -796,29 +827,43 @@ async def test_what_was_promised_comes_along(crew: Start) -> None:
         assert [event.args for event in reports[0].events] == [(3,), (4,)]
 
 
+class Door:
+    """A middleware that waits."""
+
+    def __init__(self, io: nuncio.Server) -> None:
+        self._asked = asyncio.Event()
+        self._opened = asyncio.Event()
+        io.use(self._decide)
+
+    async def _decide(self, socket: nuncio.Socket) -> None:
+        self._asked.set()
+        await self._opened.wait()
+
+    async def wait(self) -> None:
+        """Wait until somebody stands before it."""
+        await within(self._asked.wait())
+
+    def open(self) -> None:
+        """Let everybody in."""
+        self._opened.set()
+
+
 @run_async
 async def test_what_is_promised_while_a_client_is_let_in_is_kept(crew: Start) -> None:
-    may_enter = asyncio.Event()
     recovery = {"skip_middlewares": False}
     async with team(crew, 2, connection_state_recovery=recovery) as workers:
         client = wanderer()
         await client.connect(workers.ports[0])
         client.lose()
         await workers.gone(client)
-
-        @workers.servers[1].use
-        async def wait(socket: nuncio.Socket) -> None:
-            await may_enter.wait()
-
+        door = Door(workers.servers[1])
         coming = asyncio.ensure_future(client.come_back(workers.ports[1]))
+        await door.wait()
         await eventually(lambda: not adapter_of(workers.servers[0]).occupied)
-        adapter = adapter_of(workers.servers[1])
-        await eventually(lambda: adapter.log.past(client.pid) and not adapter._moving)
-        await asyncio.sleep(0)
         workers.servers[0].to("everybody").delivery("at-least-once").emit("e", 1)
         await workers.heard(0)
         workers.servers[1].to("everybody").emit("e", 2)
-        may_enter.set()
+        door.open()
         assert sorted(await within(coming)) == [["e", 1], ["e", 2]]
         outbox = workers.servers[1].sockets.sockets[client.sid]._outbox
         assert outbox is not None and len(outbox) == 1
@@ -827,7 +872,6 @@ async def test_what_is_promised_while_a_client_is_let_in_is_kept(crew: Start) ->
 
 @run_async
 async def test_who_leaves_while_it_is_let_in_may_come_back(crew: Start) -> None:
-    may_enter = asyncio.Event()
     recovery = {"skip_middlewares": False}
     async with team(crew, 2, connection_state_recovery=recovery) as workers:
         client = wanderer()
@@ -836,22 +880,81 @@ async def test_who_leaves_while_it_is_let_in_may_come_back(crew: Start) -> None:
         workers.servers[0].to(sid).delivery("at-least-once").emit("e", 1)
         await promised(client, 1)
         client.lose()
-
-        @workers.servers[1].use
-        async def wait(socket: nuncio.Socket) -> None:
-            await may_enter.wait()
-
+        door = Door(workers.servers[1])
         coming = asyncio.ensure_future(client.come_back(workers.ports[1]))
         adapter = adapter_of(workers.servers[1])
-        await eventually(lambda: adapter.log.past(client.pid) and not adapter._moving)
+        await door.wait()
         client.lose()
         with pytest.raises(Closed):
             await coming
         await eventually(lambda: workers.servers[1].engine.clients_count == 0)
-        may_enter.set()
+        door.open()
         await eventually(lambda: adapter.remembers(client.pid))
         assert await client.come_back(workers.ports[0]) == [["e", 1]]
         assert client.sid == sid
+        await client.leave()
+
+
+@pytest.mark.parametrize("to", [0, 1])
+@run_async
+async def test_what_is_said_to_a_client_alone_while_it_is_let_in_is_its(
+    crew: Start, to: int
+) -> None:
+    recovery = {"skip_middlewares": False}
+    async with team(crew, connection_state_recovery=recovery) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        client.lose()
+        await workers.gone(client)
+        door = Door(workers.servers[to])
+        coming = asyncio.ensure_future(client.come_back(workers.ports[to]))
+        await door.wait()
+        # What was to be done at once when it came back is done.
+        await workers.heard(to)
+        workers.servers[2].to(sid).emit("e", 1)
+        workers.servers[2].to("everybody").emit("e", 2)
+        workers.servers[2].to(sid).delivery("at-least-once").emit("e", 3)
+        await workers.heard(2)
+        door.open()
+        assert await within(coming) == [["e", 1], ["e", 2], ["e", 3]]
+        assert client.sid == sid
+        adapter = adapter_of(workers.servers[to])
+        client.lose()
+        await workers.gone(client)
+        assert await client.come_back(workers.ports[2]) == [["e", 3]]
+        await eventually(lambda: not adapter.has_room(sid) and not adapter.occupied)
+        await client.leave()
+
+
+@pytest.mark.parametrize("dead", [False, True])
+@pytest.mark.parametrize("to", [0, 1])
+@run_async
+async def test_who_comes_again_while_it_is_let_in_is_who_it_was(
+    crew: Start, to: int, dead: bool
+) -> None:
+    recovery = {"skip_middlewares": False}
+    async with team(crew, 2, connection_state_recovery=recovery) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid, pid = client.sid, client.pid
+        workers.servers[0].to(sid).emit("e", 0)
+        assert await client.next() == ["e", 0]
+        client.lose()
+        await workers.gone(client)
+        door = Door(workers.servers[1])
+        await client.begin(workers.ports[1], pid=pid, offset=client.offset)
+        await door.wait()
+        workers.servers[0].to(sid).emit("e", 1)
+        await workers.heard(0)
+        if dead:
+            client.lose()
+            await eventually(lambda: workers.servers[1].engine.clients_count == 0)
+        coming = asyncio.ensure_future(client.come_back(workers.ports[to]))
+        await asyncio.sleep(0.1)
+        door.open()
+        assert await within(coming) == [["e", 1]]
+        assert (client.sid, workers.of(client)) == (sid, to)
         await client.leave()
 
 

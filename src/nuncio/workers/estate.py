@@ -295,3 +295,11 @@ def parts_of(
         else:
             parts[-1].events.append(one)
     return parts, left_out
+
+
+def joined(parts: list[Part]) -> Part:
+    """An estate's parts, as if they were one."""
+    first = parts[0]
+    events = [event for part in parts for event in part.events]
+    sessions = [session for part in parts for session in part.sessions]
+    return Part(first.id, first.answer, events, sessions)

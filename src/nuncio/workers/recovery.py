@@ -57,6 +57,7 @@ from nuncio.workers.estate import (
     Since,
     ToldPast,
     Wanted,
+    joined,
     parts_of,
     size_of,
     told_events,
@@ -104,11 +105,17 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         self._hearing = Hearing(lambda uid: mesh.find(uid[:TAG_LENGTH]) is not None)
         self._began = 0
         self._expected: Counter[Room] = Counter()
-        self._moving: dict[str, asyncio.Future[None]] = {}
+        # Who has come back, by their ids, and is not let in yet.
+        self._deciding: dict[Room, tuple[str, asyncio.Future[str]]] = {}
+        # Clients that are being moved, and to whom each went in the end.
+        self._moving: dict[str, asyncio.Future[str]] = {}
+        self._searches: dict[str, Question] = {}
         self._heirs: dict[str, str] = {}
         self._parts: dict[tuple[str, str], Part] = {}
         self._questions = Questions(self._meeting)
         self._giving: dict[str, asyncio.Task[None]] = {}
+        self._arriving: set[asyncio.Future[None]] = set()
+        self._closing = False
         self._handing: asyncio.Task[None] | None = None
         engine, away = nsp.server.engine.options, nsp.server.recovery.max_disconnection_duration
         # It may take two heartbeats until it is known that a client is away.
@@ -132,6 +139,7 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         await super().init()
         self._began = self.log.last
         self._heirs.clear()
+        self._closing = False
         there = self._there()
         question = self._ask(POSITION, lambda id: Position(id, self._began, ask=True), there)
         await self._questions.wait(question, BEGIN_SECONDS)
@@ -210,23 +218,20 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     def restore_session(self, pid: str, offset: str) -> Any:
         """See `Adapter.restore_session`."""
-        if pid in self._moving:
-            return self._restore_later(pid, offset)
-        if self.log.remembers(pid):
-            return self._restore(pid, offset)
-        if len(pid) != PID_LENGTH or len(offset) > MOST_OFFSET or not self._tags():
-            return None
-        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._moving[pid] = moving
-        return self._fetch(pid, offset, moving, self._namespace.restoring)
+        if pid not in self._moving:
+            if self.log.remembers(pid):
+                return self._restore(pid, offset)
+            if len(pid) != PID_LENGTH or len(offset) > MOST_OFFSET or not self._tags():
+                return None
+        return self._fetch(pid, offset, self._namespace.restoring)
 
     def _restore(self, pid: str, offset: str) -> SavedSession | None:
         past = self.log.past(pid)
         session = self.log.restore(pid, offset)
         if session is not None:
             self._claim(session, past)
-            # Once it is in its rooms again, or was refused.
-            asyncio.get_running_loop().call_soon(self.follow_all, list(session.rooms))
+            # What is said to it while middlewares decide is for it, and who wants it waits.
+            self._deciding[session.sid] = pid, self._begin_moving([pid])
         if session is not None and past is not None:
             # Once two heartbeats have come through, it is known to have what was sent before.
             options = self._namespace.server.engine.options
@@ -242,25 +247,31 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             for tag in self._tags():
                 self._say(tag, CLAIMED, told)
 
-    async def _restore_later(self, pid: str, offset: str) -> SavedSession | None:
+    async def _fetch(self, pid: str, offset: str, connection: Any) -> SavedSession | None:
+        """Wait for a client that is being moved, or look for it at the other workers."""
         await self._moved(pid)
+        # It may have come over another connection just before.
+        self._namespace.take_over(pid)
+        if not self.log.remembers(pid) and pid not in self._moving:
+            moving = self._begin_moving([pid])
+            try:
+                await self._search(pid, offset, connection)
+            finally:
+                self._done_moving([pid], moving)
         return self._restore(pid, offset)
 
-    async def _moved(self, pid: str) -> None:
-        """Wait until a client that is being moved is where it shall be."""
-        moving = self._moving.get(pid)
-        if moving is not None:
-            await asyncio.wait((moving,), timeout=MOVING_SECONDS)
+    async def _moved(self, pid: str) -> str:
+        """Wait until a client that is being moved is where it shall be.
 
-    async def _fetch(
-        self, pid: str, offset: str, moving: asyncio.Future[None], connection: Any
-    ) -> SavedSession | None:
-        """Look for a client at the other workers."""
-        try:
-            await self._search(pid, offset, connection)
-        finally:
-            self._done_moving([pid], moving)
-        return self._restore(pid, offset)
+        Returns:
+            The tag of that worker, if this one has given it away.
+        """
+        loop, heir = asyncio.get_running_loop(), ""
+        limit = loop.time() + MOVING_SECONDS
+        while (moving := self._moving.get(pid)) is not None and loop.time() < limit:
+            await asyncio.wait((moving,), timeout=limit - loop.time())
+            heir = moving.result() if moving.done() else ""
+        return heir
 
     async def _search(self, pid: str, offset: str, connection: Any) -> None:
         """Ask the worker where the client began, then all others, and whoever they name."""
@@ -280,7 +291,11 @@ class RecoveringWorkersAdapter(WorkersAdapter):
                 return
             asked.update(tags)
             question = self._ask(WANTED, lambda id: Wanted(id, pid, offset), tags)
-            await self._answered(question)
+            self._searches[pid] = question
+            try:
+                await self._answered(question)
+            finally:
+                del self._searches[pid]
             if question.found:
                 await asyncio.wait(question.found)
             if self.log.remembers(pid):
@@ -288,12 +303,17 @@ class RecoveringWorkersAdapter(WorkersAdapter):
                 return
             tags = list(question.heirs - {self._mesh.tag})
 
-    def _done_moving(self, pids: list[str], moving: asyncio.Future[None]) -> None:
+    def _begin_moving(self, pids: list[str]) -> asyncio.Future[str]:
+        moving: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._moving |= dict.fromkeys(pids, moving)
+        return moving
+
+    def _done_moving(self, pids: list[str], moving: asyncio.Future[str], heir: str = "") -> None:
         for pid in pids:
             if self._moving.get(pid) is moving:
                 del self._moving[pid]
         if not moving.done():
-            moving.set_result(None)
+            moving.set_result(heir)
 
     # Clients that are wanted elsewhere.
 
@@ -306,11 +326,11 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             self._give(tag, told)
 
     async def _ask_again(self, tag: str, told: Wanted) -> None:
-        """The client is on its way here: who wants it may ask again, if it still does by then."""
-        await self._moved(told.pid)
-        here = self.log.remembers(told.pid) or self._namespace.is_live(told.pid)
-        heir = self._mesh.tag if here else self._heirs.get(told.pid, "")
-        self._say(tag, NOTHING, Nothing(told.request, heir))
+        """The client is on its way: who wants it may ask again, if it still does by then."""
+        heir = await self._moved(told.pid)
+        if self._is_here(told.pid):
+            heir = self._mesh.tag
+        self._say(tag, NOTHING, Nothing(told.request, heir or self._heirs.get(told.pid, "")))
 
     def _give(self, tag: str, told: Wanted) -> None:
         """Give a client to the worker to which it came back."""
@@ -320,28 +340,41 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         if session is None:
             self._say(tag, NOTHING, Nothing(told.request, self._heirs.get(pid, "")))
             return
-        number, past = session.since, log.past(pid)
         try:
-            sessions = [told_session(session)]
+            parts, estate = self._gift(session, told)
         except (TypeError, ValueError, RecursionError) as error:
             logger.warning("the client %r cannot come back: %r", session.sid, error)
             self._let_go(session)
             self._namespace.session_lost(session)
             self._say(tag, NOTHING, Nothing(told.request))
             return
+        self._let_go(session)
+        moving = self._begin_moving([pid])
+        giving = self._give_away(tag, parts, estate, moving)
+        self._giving[estate.id] = asyncio.ensure_future(giving)
+
+    def _gift(self, session: SavedSession, told: Wanted) -> tuple[list[Part], Estate]:
+        """A client, and all that belongs to it.
+
+        Raises:
+            TypeError: when its data cannot be sent.
+            ValueError: when it is too much.
+        """
+        log, number = self.log, session.since
+        one = told_session(session)
+        one.claim = self._claims.stamp(session.pid)
         concerning = log.concerning(session, number)
-        events = told_events(log, [one for one in concerning if not one[1].promised])
-        sessions[0].claim = self._claims.stamp(pid)
+        events = told_events(log, [event for event in concerning if not event[1].promised])
+        parts, left_out = parts_of(told.request, True, events, [one])
+        if left_out:
+            raise ValueError("what it missed is too much")
         # What it has, whatever the last event that it will say it has.
-        offsets = {payload[-1]: number for _, _, _, payload in sessions[0].outbox}
+        offsets = {payload[-1]: number for _, _, _, payload in one.outbox}
         if told.offset:
             offsets[told.offset] = number
-        self._let_go(session)
         estate = self._estate(told.request, answer=True)
         estate.pasts.append(ToldPast(number, UNKNOWN, {}, offsets))
-        parts, _ = parts_of(told.request, True, events, sessions)
-        giving = self._give_away(tag, session, past, parts, estate)
-        self._giving[estate.id] = asyncio.ensure_future(giving)
+        return parts, estate
 
     def _let_go(self, session: SavedSession) -> None:
         """A client is another worker's from now on, and so is what is said in its rooms."""
@@ -349,36 +382,24 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         self.follow_all(session.rooms)
 
     async def _give_away(
-        self,
-        tag: str,
-        session: SavedSession,
-        past: Past | None,
-        parts: list[Part],
-        estate: Estate,
+        self, tag: str, parts: list[Part], estate: Estate, moving: asyncio.Future[str]
     ) -> None:
-        met = self._meeting(tag)
-        claim = self._claims.stamp(session.pid)
-        question = self._questions.new(estate.id, [tag])
-        if await self._send(tag, parts, estate, question):
-            await self._answered(question)
-        if not question.taken and self._meeting(tag) != met:
-            self._keep(session, past, claim)
-        del self._giving[estate.id]
-        self._namespace.session_left()
+        """Hand a client to another worker, or keep it where that does not take it.
 
-    def _keep(self, session: SavedSession, past: Past | None, claim: int) -> None:
-        """A worker was lost that was given a client, which will come to another one.
-
-        If that worker lives, it may have the client, and will say so when it is there again.
+        The other one may be there and have it all the same, which it will say; see `Claims`.
         """
-        pid, claims = session.pid, self._claims
-        if claims.stamp(pid) > claim or self._is_here(pid):
-            return
-        self.persist_session(session)
-        if past is not None:
-            self.log.adopt(session, past, self.nsp.wheel)
-        self.follow_all(session.rooms)
-        claims.note(pid, claim)
+        question = self._questions.new(estate.id, [tag])
+        try:
+            if await self._send(tag, parts, estate, question):
+                await self._questions.wait(question, self._kept_for)
+            if not question.taken:
+                # As if it came from elsewhere: nobody has told this worker what was said meanwhile.
+                await self._arrive(joined(parts), estate)
+        finally:
+            pids = [one.pid for part in parts for one in part.sessions]
+            self._done_moving(pids, moving, tag if question.taken else "")
+            del self._giving[estate.id]
+            self._namespace.session_left()
 
     def _is_here(self, pid: str) -> bool:
         return self._namespace.is_live(pid) or self.log.remembers(pid)
@@ -461,21 +482,27 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             if question is not None:
                 question.answered(tag)
             return
-        arriving = self.nsp.server.spawn(self._arrive(tag, part, estate))
+        arriving = self.nsp.server.spawn(self._take_in(tag, part, estate))
+        self._arriving.add(arriving)
+        arriving.add_done_callback(self._arriving.discard)
         if question is not None:
             question.found.append(arriving)
             question.finish()
 
     def _leaving(self, answer: bool) -> bool:
-        """Whether this worker ends, and takes nobody but whom it has asked for."""
+        """Whether this worker ends, and takes nobody but whom it has asked for; at last nobody."""
         stopping: bool = self._namespace.server.engine.stopping
-        return stopping and not answer
+        return self._closing or (stopping and not answer)
 
-    async def _arrive(self, tag: str, part: Part, estate: Estate) -> None:
+    async def _take_in(self, tag: str, part: Part, estate: Estate) -> None:
         """Take clients of another worker."""
-        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._arrive(part, estate)
+        self._say(tag, INHERITED, Inherited(estate.id, True))
+
+    async def _arrive(self, part: Part, estate: Estate) -> None:
+        """Clients come, and with them what they missed."""
         pids = [told.pid for told in part.sessions if told.pid not in self._moving]
-        self._moving |= dict.fromkeys(pids, moving)
+        moving = self._begin_moving(pids)
         hearing = self._hearing
         arrival = Arrival(self._namespace, self.log, self.uid, self._began, hearing, part, estate)
         rooms = list(arrival.rooms)
@@ -486,12 +513,15 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             answered = await self._answered(question)
             part.sessions = [one for one in part.sessions if self._admits(one)]
             arrival.complete(question, answered)
+            for told in part.sessions:
+                search = self._searches.get(told.pid)
+                if search is not None:
+                    search.finish()
         finally:
             self._expected.subtract(rooms)
             self._expected += Counter()
             self.follow_all(rooms)
             self._done_moving(pids, moving)
-        self._say(tag, INHERITED, Inherited(estate.id, True))
 
     def _admits(self, told: Session) -> bool:
         """Whether a client arrives that has not returned elsewhere since, or is here already."""
@@ -527,7 +557,16 @@ class RecoveringWorkersAdapter(WorkersAdapter):
         for pid, stamp in told.stamps.items():
             if stamp > self._claims.stamp(pid):
                 self._claims.note(pid, stamp)
-                self._drop(pid)
+                if pid in self._moving:
+                    self.nsp.server.spawn(self._drop_later(pid, stamp))
+                else:
+                    self._drop(pid)
+
+    async def _drop_later(self, pid: str, stamp: int) -> None:
+        """As `_drop`, of a client that is being let in, unless it has returned here since."""
+        await self._moved(pid)
+        if self._claims.stamp(pid) == stamp:
+            self._drop(pid)
 
     # What was emitted meanwhile.
 
@@ -554,9 +593,25 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             question.numbers[message.uid] = told.number
             question.answered(message.uid[:TAG_LENGTH])
 
+    def entered(self, socket: Any) -> None:
+        """See `Adapter.entered`."""
+        self._decided(socket.id)
+        super().entered(socket)
+
+    def remove_all(self, socket: Any) -> None:
+        """See `Adapter.remove_all`: perhaps it was not let in."""
+        super().remove_all(socket)
+        self._decided(socket.id)
+
+    def _decided(self, sid: str) -> None:
+        deciding = self._deciding.pop(sid, None)
+        if deciding is not None:
+            pid, moving = deciding
+            self._done_moving([pid], moving)
+
     def has_room(self, room: Room) -> bool:
         """See `MemoryAdapter.has_room`: also who is on his way here is somebody."""
-        return room in self._expected or super().has_room(room)
+        return room in self._expected or room in self._deciding or super().has_room(room)
 
     @property
     def occupied(self) -> bool:
@@ -572,16 +627,15 @@ class RecoveringWorkersAdapter(WorkersAdapter):
             super().give_up_sessions()
             return
         legacy = Legacy(self.log, self._estate(self.new_id(), answer=False))
-        moving: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.follow_all([room for session in legacy.sessions for room in session.rooms])
-        self._moving |= {session.pid: moving for session in legacy.sessions}
+        moving = self._begin_moving([session.pid for session in legacy.sessions])
         handing = self._hand_over(legacy, moving, self._handing)
         self._handing = asyncio.ensure_future(handing)
 
     async def _hand_over(
         self,
         legacy: Legacy,
-        moving: asyncio.Future[None],
+        moving: asyncio.Future[str],
         before: asyncio.Task[None] | None,
     ) -> None:
         if before is not None:
@@ -621,9 +675,10 @@ class RecoveringWorkersAdapter(WorkersAdapter):
 
     async def close(self) -> None:
         """See `Adapter.close`."""
-        if self._giving:
-            # Those who have them ask this worker, too, what was emitted meanwhile.
-            await asyncio.wait(self._giving.values())
+        self._closing = True
+        # Who is given a client asks this worker, too, what was emitted meanwhile.
+        while busy := {*self._giving.values(), *self._arriving}:
+            await asyncio.wait(busy)
         # Who was being let in when the server ended is away only now.
         self.give_up_sessions()
         handing = self._handing
