@@ -16,9 +16,9 @@ import pytest
 import nuncio
 from nuncio.cluster import RedisMeeting
 from nuncio.cluster.message import ClusterMessage
-from nuncio.cluster.messages import Kind
 from nuncio.workers import estate, recovery
 from nuncio.workers.estate import CLAIMED, ESTATE, INHERITED, NOTHING, SINCE
+from nuncio.workers.link import Link
 from nuncio.workers.recovery import RecoveringWorkersAdapter
 from nuncio.workers.redis import RedisPlace
 from nuncio.workers.rendezvous import TAG_LENGTH
@@ -1005,28 +1005,13 @@ async def rest(client: Wanderer, got: list[Any], counts: list[int]) -> None:
 @pytest.fixture(params=["to all", "to whom it concerns"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether broadcasts go to all workers, or to those alone that have somebody in the room."""
-    if request.param == "to all":
+    if request.param == "to whom it concerns":
         return
-    adapters: dict[str, RecoveringWorkersAdapter] = {}
-    everywhere = RecoveringWorkersAdapter.publish
-    begin = RecoveringWorkersAdapter.init
 
-    async def init(self: RecoveringWorkersAdapter) -> None:
-        await begin(self)
-        adapters[self._mesh.tag] = self
+    def everybody(self: RecoveringWorkersAdapter, options: object) -> list[Link]:
+        return self._mesh.with_namespace(self.nsp.name)
 
-    def publish(self: RecoveringWorkersAdapter, message: ClusterMessage) -> None:
-        rooms = message.data.opts.rooms if message.type == Kind.BROADCAST else []
-        if not rooms:
-            everywhere(self, message)
-            return
-        for link in self._mesh.others:
-            there = adapters.get(link.tag)
-            if there is not None and any(there.has_room(room) for room in rooms):
-                self.reply(link.tag, message)
-
-    monkeypatch.setattr(RecoveringWorkersAdapter, "init", init)
-    monkeypatch.setattr(RecoveringWorkersAdapter, "publish", publish)
+    monkeypatch.setattr(RecoveringWorkersAdapter, "_chosen", everybody)
 
 
 @pytest.mark.parametrize("seed", range(2))
