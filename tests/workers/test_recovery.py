@@ -16,7 +16,7 @@ import pytest
 import nuncio
 from nuncio.cluster import RedisMeeting
 from nuncio.cluster.message import ClusterMessage
-from nuncio.workers import estate, recovery
+from nuncio.workers import estate, numbering
 from nuncio.workers.estate import CLAIMED, ESTATE, INHERITED, NOTHING, SINCE
 from nuncio.workers.link import Link
 from nuncio.workers.recovery import RecoveringWorkersAdapter
@@ -357,7 +357,7 @@ async def test_dynamic_namespaces_are_made_where_clients_come_back_to(crew: Star
 async def test_workers_without_recovery_are_not_asked(
     crew: Start, meeting: Path | RedisMeeting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "BEGIN_SECONDS", 0.1)
+    monkeypatch.setattr(numbering, "BEGIN_SECONDS", 0.1)
     # A deployment begins that has recovery, while one ends that has not.
     old = nuncio.Server(workers=meeting)
     await old.listen(0)

@@ -1,0 +1,70 @@
+"""Clients on their way, to this worker or from it: who wants one waits until it is there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+# But not for long.
+MOVING_SECONDS: Final = 4.0
+
+
+class Move:
+    """Some that move together.
+
+    Args:
+        pids: their secrets.
+
+    Attributes:
+        pids: see above.
+        ended: to the tag of the worker that this one has given them to, if it has.
+    """
+
+    def __init__(self, pids: list[str]) -> None:
+        self.pids = pids
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+
+class Moving:
+    """All that are on their way."""
+
+    def __init__(self) -> None:
+        self._moves: dict[str, Move] = {}
+
+    def __contains__(self, pid: str) -> bool:
+        return pid in self._moves
+
+    def __len__(self) -> int:
+        return len(self._moves)
+
+    def begin(self, pids: list[str]) -> Move:
+        """Some begin to move."""
+        move = Move(pids)
+        self._moves |= dict.fromkeys(pids, move)
+        return move
+
+    def end(self, move: Move, heir: str = "") -> None:
+        """They are there.
+
+        Args:
+            move: theirs.
+            heir: the tag of the worker that this one has given them to, if it has.
+        """
+        for pid in move.pids:
+            if self._moves.get(pid) is move:
+                del self._moves[pid]
+        if not move.ended.done():
+            move.ended.set_result(heir)
+
+    async def wait(self, pid: str) -> str:
+        """Wait until a client is where it shall be.
+
+        Returns:
+            The tag of that worker, if this one has given it away.
+        """
+        loop, heir = asyncio.get_running_loop(), ""
+        limit = loop.time() + MOVING_SECONDS
+        while (move := self._moves.get(pid)) is not None and loop.time() < limit:
+            await asyncio.wait((move.ended,), timeout=limit - loop.time())
+            heir = move.ended.result() if move.ended.done() else ""
+        return heir
