@@ -126,7 +126,8 @@ async def test_an_answer_that_is_lost_writes_nothing_twice(mongod: Mongod) -> No
 
 @run_async
 async def test_what_mongodb_refuses_stops_nothing(mongod: Mongod) -> None:
-    async with two(mongod) as pair:
+    # No heartbeat is to be refused instead.
+    async with two(mongod, heartbeat_interval=60, heartbeat_timeout=120) as pair:
         await pair.reaches("before")
         mongod.fail("insert", Refusal(2, "BadValue"), Refusal(2, "BadValue"))
         for number in range(4):
@@ -140,7 +141,8 @@ async def test_what_mongodb_refuses_stops_nothing(mongod: Mongod) -> None:
 
 @run_async
 async def test_who_may_not_write_is_cut_off_and_told(mongod: Mongod) -> None:
-    async with two(mongod) as pair:
+    # No heartbeat is to be refused instead.
+    async with two(mongod, heartbeat_interval=60, heartbeat_timeout=120) as pair:
         await pair.reaches("before")
         mongod.fail("insert", *[Refusal(13, "not authorized")] * 2)
         pair.one.emit("e")
