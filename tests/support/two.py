@@ -27,18 +27,34 @@ class Two:
         """An adapter; the first server's by default."""
         return (server or self.one).sockets.adapter
 
-    async def reaches(self, event: str) -> None:
-        """Emit until the other server's client hears it, and both are counted."""
-        heard = json.dumps([event], separators=(",", ":"))
+    async def reaches(self, event: str) -> list[Any]:
+        """Emit until the other server's client hears it, and both are counted.
+
+        Returns:
+            All that the two clients have heard.
+        """
+        packet = _packet(event)
+        theirs: list[Any] = []
 
         async def attempts() -> None:
-            while f"2{heard}" not in self.bob.take():
+            while packet not in theirs:
                 self.one.emit(event)
                 await asyncio.sleep(0.02)
+                theirs.extend(self.bob.take())
 
         await within(attempts())
-        assert f"2{heard}" in self.ada.take()
+        mine = self.ada.take()
+        assert packet in mine
         await knows(self.adapter(), 2)
+        return mine + theirs
+
+    async def reaches_both(self, event: str) -> list[Any]:
+        """As `reaches`, there and back: both servers have read what was on the bus before."""
+        heard = await self.reaches(event)
+        self.two.emit(event)
+        packet = _packet(event)
+        await eventually(lambda: packet in self.ada.wire.messages)
+        return heard + self.ada.take()
 
     def health(self) -> list[str]:
         """What the first server is told of its health from now on."""
@@ -93,6 +109,10 @@ class Two:
         """It starts again."""
         await self.two.engine.start()
         await knows(self.adapter(), 2)
+
+
+def _packet(event: str) -> str:
+    return "2" + json.dumps([event], separators=(",", ":"))
 
 
 @asynccontextmanager

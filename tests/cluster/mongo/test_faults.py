@@ -298,7 +298,7 @@ async def test_what_is_no_message_is_counted_and_dropped(mongod: Mongod) -> None
         hostile += [{}, {"nsp": "/"}, {"nsp": {}}, {"uid": 5, "nsp": "/"}, {"nsp": "/nobody"}]
         hostile.append({"_id": 5, "type": 2, "uid": "emitter", "nsp": "/"})
         mongod.insert(*hostile)
-        await pair.reaches("after")
+        await pair.reaches_both("after")
         assert pair.adapter().stats()["dropped"] >= len(HOSTILE)
         assert pair.adapter().rooms == rooms
         assert pair.adapter().healthy

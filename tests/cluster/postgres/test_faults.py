@@ -286,7 +286,7 @@ async def test_what_is_no_message_is_counted_and_dropped(
             json.dumps({"uid": "emitter", "type": 3, "attachmentId": str(id)}) for id in attached
         ]
         await postgres.notify("socket.io#/", *GARBAGE, *headers)
-        await pair.reaches("after")
+        await pair.reaches_both("after")
         assert pair.adapter().stats()["dropped"] >= len(GARBAGE) + len(headers) - 1
         assert pair.adapter().rooms == rooms
         assert pair.adapter().healthy

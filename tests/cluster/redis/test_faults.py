@@ -168,7 +168,7 @@ async def test_what_is_no_message_is_counted_and_dropped(program: Any, maker: st
             fields = ("uid", "x", "nsp", "/", "type", "3", "data", data)
             await redis.command("XADD", "socket.io", "*", *fields)
             await redis.command("XADD", "socket.io", "*", "nsp", "/", data or "x", data)
-        await pair.reaches("after")
+        await pair.reaches_both("after")
         assert pair.adapter().stats()["dropped"] >= len(garbage) // 2
         assert pair.adapter().rooms == rooms
         assert pair.adapter().healthy
