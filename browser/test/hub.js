@@ -167,6 +167,8 @@ export class FakeConnection {
   static works = true;
   /** The fingerprint that is seen, if it is not the one in the session. */
   static seen = undefined;
+  /** Whether a channel opens before the page learns that the peer's session was taken. */
+  static hurries = false;
 
   number = ++made;
   print = `sha-256 ${[this.number >> 8, this.number & 255].map((b) => b.toString(16).padStart(2, "0").toUpperCase()).join(":")}`;
@@ -193,9 +195,10 @@ export class FakeConnection {
   }
 
   async setRemoteDescription({ sdp }) {
-    this.remoteDescription = { sdp };
     this.other = FakeConnection.all.get(Number(/number:(\d+)/.exec(sdp)[1]));
     queueMicrotask(() => this.meet());
+    if (FakeConnection.hurries) await new Promise((resolve) => setTimeout(resolve));
+    this.remoteDescription = { sdp };
   }
 
   async addIceCandidate(candidate) {

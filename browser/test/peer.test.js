@@ -10,6 +10,7 @@ beforeEach(() => {
   globalThis.RTCPeerConnection = FakeConnection;
   FakeConnection.works = true;
   FakeConnection.seen = undefined;
+  FakeConnection.hurries = false;
 });
 
 afterEach(() => delete globalThis.RTCPeerConnection);
@@ -54,6 +55,12 @@ test("two pages are connected directly, and know who the other is", async () => 
   assert.equal(await to.code(), await from.code());
   assert.match(await to.code(), /^(\d{5} ){7}\d{5}$/);
   assert.equal([...hub.links].length, 1);
+});
+
+test("a channel may be open before the session is known that it belongs to", async () => {
+  FakeConnection.hurries = true;
+  const { to, from } = await connected();
+  assert.deepEqual([to.relayed, to.verified, from.relayed, from.verified], [false, true, false, true]);
 });
 
 test("a peer is used as a socket is", async () => {

@@ -87,6 +87,8 @@ export class Link implements LinkListener {
   private _timer?: Timer;
   private _ours: unknown[] = [];
   private _theirs: (RTCIceCandidateInit | null)[] = [];
+  /** The peer's session is being taken. */
+  private _taking?: Promise<void>;
   private readonly _timers = timersFor({});
 
   /**
@@ -249,6 +251,8 @@ export class Link implements LinkListener {
 
   private async _verify(connection: RTCPeerConnection, channel: Channel): Promise<void> {
     try {
+      // A page that is busy may see the channel first.
+      await this._taking;
       const valid = await hasFingerprint(connection, this.fingerprint!);
       // A channel that was open when it came may be told of twice.
       if (channel !== this._channel || channel === this._pipe || !this._is("agreed")) return;
@@ -267,7 +271,7 @@ export class Link implements LinkListener {
     if (!connection) return this._fail("failed");
     if (!fingerprint || fingerprintOf(sdp!) !== fingerprint) return this._fail("fingerprint");
     this.fingerprint = fingerprint;
-    await connection.setRemoteDescription({ type, sdp: sdp! });
+    await (this._taking = connection.setRemoteDescription({ type, sdp: sdp! }));
     for (const candidate of this._theirs.splice(0)) this._try(candidate);
   }
 
