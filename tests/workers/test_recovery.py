@@ -16,7 +16,8 @@ import pytest
 import nuncio
 from nuncio.cluster import RedisMeeting
 from nuncio.cluster.message import ClusterMessage
-from nuncio.workers import estate, numbering
+from nuncio.workers import estate, numbering, receiving
+from nuncio.workers.arrival import Arrival
 from nuncio.workers.estate import CLAIMED, ESTATE, INHERITED, NOTHING, SINCE
 from nuncio.workers.link import Link
 from nuncio.workers.recovery import RecoveringWorkersAdapter
@@ -678,6 +679,87 @@ async def test_who_could_not_be_given_away_has_not_missed_what_was_emitted_meanw
         assert sorted(await client.come_back(workers.ports[to])) == [["e", n] for n in range(1, 6)]
         assert (client.sid, workers.of(client)) == (sid, to)
         await client.leave()
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@run_async
+async def test_a_worker_that_does_not_take_a_client_says_so(
+    crew: Start, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    async with team(crew, 2) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid, pid = client.sid, client.pid
+        client.lose()
+        await workers.gone(client)
+        first, second = (adapter_of(io) for io in workers.servers)
+        failures: list[Exception] = []
+        workers.servers[1].on_error(failures.append)
+        arrives = Arrival
+
+        def fails(*args: Any) -> Any:
+            monkeypatch.setattr(receiving, "Arrival", arrives)
+            raise ValueError("what it was told is nonsense")
+
+        if ends:
+            # Its application has ended; the last thing it does is to leave the others.
+            second._closing = True
+        else:
+            monkeypatch.setattr(receiving, "Arrival", fails)
+        assert await client.come_back(workers.ports[1]) == []
+        assert client.sid != sid
+        await eventually(lambda: first.remembers(pid) and not first._moving)
+        assert len(failures) == (0 if ends else 1)
+        await client.leave()
+
+
+@run_async
+async def test_who_has_missed_more_than_can_be_told_is_given_up_and_that_is_told(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estate, "MOST_BYTES", 2_000)
+    async with team(crew, 2) as workers:
+        reports: list[nuncio.Undelivered] = []
+        workers.servers[0].on("undelivered", reports.append)
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        client.lose()
+        await workers.gone(client)
+        workers.servers[0].to(sid).delivery("at-least-once").emit("e", "x" * 3_000)
+        assert await client.come_back(workers.ports[1]) == []
+        assert client.sid != sid
+        await eventually(lambda: reports)
+        assert reports[0].events[0].args == ("x" * 3_000,)
+        await client.leave()
+
+
+@run_async
+async def test_a_worker_ends_when_all_have_what_it_gave_them(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with team(crew, 2) as workers:
+        clients = [wanderer() for _ in range(2)]
+        first = adapter_of(workers.servers[0])
+        hear, held = first._handlers[INHERITED], list[ClusterMessage]()
+        monkeypatch.setitem(first._handlers, INHERITED, held.append)
+        for client in clients:
+            await client.connect(workers.ports[0])
+            client.lose()
+            await workers.gone(client)
+        assert await clients[0].come_back(workers.ports[1]) == []
+        closing = asyncio.ensure_future(first.close())
+        assert await clients[1].come_back(workers.ports[1]) == []
+        await eventually(lambda: len(held) == 2)
+        hear(held[0])
+        await eventually(lambda: len(first._giving) == 1)
+        await workers.heard(1)
+        assert not closing.done()
+        hear(held[1])
+        await within(closing)
+        assert not first.log.sessions
+        for client in clients:
+            await client.leave()
 
 
 @run_async

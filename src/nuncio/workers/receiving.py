@@ -115,9 +115,13 @@ class ReceivingAdapter(NumberingAdapter):
         return self._closing or (stopping and not answer)
 
     async def _take_in(self, tag: str, part: Part, estate: Estate) -> None:
-        """Take clients of another worker."""
-        await self._arrive(part, estate)
-        self._say(tag, INHERITED, Inherited(estate.id, True))
+        """Take clients of another worker, and say whether they are here."""
+        taken = False
+        try:
+            await self._arrive(part, estate)
+            taken = True
+        finally:
+            self._say(tag, INHERITED, Inherited(estate.id, taken))
 
     async def _arrive(self, part: Part, estate: Estate) -> None:
         """Clients come, and with them what they missed."""
