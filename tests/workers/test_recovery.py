@@ -16,7 +16,7 @@ import pytest
 import nuncio
 from nuncio.cluster import RedisMeeting
 from nuncio.cluster.message import ClusterMessage
-from nuncio.workers import estate, numbering, receiving
+from nuncio.workers import estate, numbering, receiving, recovery
 from nuncio.workers.arrival import Arrival
 from nuncio.workers.estate import CLAIMED, ESTATE, INHERITED, NOTHING, SINCE
 from nuncio.workers.link import Link
@@ -760,6 +760,49 @@ async def test_a_worker_ends_when_all_have_what_it_gave_them(
         assert not first.log.sessions
         for client in clients:
             await client.leave()
+
+
+@run_async
+async def test_what_a_worker_said_last_is_not_missed_by_who_moves_just_then(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "LEAVING_SECONDS", 30.0)
+    async with team(crew) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        client.lose()
+        await workers.gone(client)
+        first, second, third = (adapter_of(io) for io in workers.servers)
+        # The first one has not read yet what the third one says.
+        take, unread = first.take, list[bytes]()
+
+        def hold(data: bytes) -> None:
+            if third.uid.encode() in data:
+                unread.append(data)
+            else:
+                take(data)
+
+        monkeypatch.setattr(first, "take", hold)
+        arrive, given = second._handlers[ESTATE], list[ClusterMessage]()
+        monkeypatch.setitem(second._handlers, ESTATE, given.append)
+        workers.servers[2].to("everybody").emit("e", 1)
+        workers.servers[2].to(sid).delivery("at-least-once").emit("e", 2)
+        coming = asyncio.ensure_future(client.come_back(workers.ports[1]))
+        await eventually(lambda: given)
+        closing = asyncio.ensure_future(workers.servers[2].close(timeout=30.0))
+        await eventually(lambda: len(unread) > 2)
+        monkeypatch.setattr(first, "take", take)
+        for data in unread:
+            take(data)
+        await workers.heard(0)
+        assert not closing.done()
+        for message in given:
+            arrive(message)
+        assert await within(coming) == [["e", 1], ["e", 2]]
+        assert (client.sid, workers.of(client)) == (sid, 1)
+        await within(closing)
+        await client.leave()
 
 
 @run_async

@@ -29,6 +29,7 @@ PART: Final = 106
 ESTATE: Final = 107
 INHERITED: Final = 108
 CLAIMED: Final = 109
+LEAVING: Final = 110
 
 # How much one message of an estate has, and how much all of them.
 PART_BYTES: Final = 256 * 1024
@@ -41,6 +42,17 @@ class Position(msgspec.Struct):
     request: str
     number: int
     ask: bool = False
+
+
+class Leaving(msgspec.Struct):
+    """The sender ends, with this as the number of its last event.
+
+    The answer is a `Position`, once nobody is on the way from the receiver to another worker, which
+    may have to ask the sender first.
+    """
+
+    request: str
+    number: int
 
 
 class Wanted(msgspec.Struct):

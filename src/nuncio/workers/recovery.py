@@ -31,14 +31,18 @@ from nuncio.workers.estate import (
     CLAIMED,
     ESTATE,
     INHERITED,
+    LEAVING,
     NOTHING,
     PART,
+    POSITION,
     WANTED,
     Claimed,
     Estate,
     Inherited,
+    Leaving,
     Nothing,
     Part,
+    Position,
     ToldPast,
     Wanted,
     joined,
@@ -62,6 +66,9 @@ MOST_OFFSET: Final = 40
 # A client may have moved on so often while it was looked for.
 MOST_ROUNDS: Final = 6
 
+# A worker that ends waits so long for those who do not say that they need it no more.
+LEAVING_SECONDS: Final = 0.5
+
 
 class RecoveringWorkersAdapter(ReceivingAdapter):
     """See `WorkersAdapter`, with connection state recovery.
@@ -82,6 +89,7 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
             WANTED: self._on_wanted,
             NOTHING: self._on_nothing,
             INHERITED: self._on_inherited,
+            LEAVING: self._on_leaving,
         }
 
     async def init(self) -> None:
@@ -370,8 +378,24 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
             await asyncio.wait(busy)
         # Who was being let in when the server ended is away only now.
         self.give_up_sessions()
-        handing = self._handing
-        if handing is not None:
+        if self._handing is not None:
+            await self._handing
             self._handing = None
-            await handing
+        # What was said to a worker that has just given a client away is known only here.
+        question = self._ask(LEAVING, lambda id: Leaving(id, self.log.last), self._tags())
+        await self._questions.wait(question, LEAVING_SECONDS)
         await super().close()
+
+    def _on_leaving(self, message: ClusterMessage) -> None:
+        told = msgspec.convert(message.data, Leaving)
+        self._hearing.heard(message.uid, told.number)
+        moving = {*self._giving.values()}
+        if self._handing is not None:
+            moving.add(self._handing)
+        self.nsp.server.spawn(self._let_leave(message.uid[:TAG_LENGTH], told, moving))
+
+    async def _let_leave(self, tag: str, told: Leaving, moving: set[asyncio.Task[None]]) -> None:
+        """Have a worker end once it is not needed any more by those who are given away by now."""
+        if moving:
+            await asyncio.wait(moving, timeout=LEAVING_SECONDS)
+        self._say(tag, POSITION, Position(told.request, self.log.last))
