@@ -35,6 +35,13 @@ def pytest_report_header() -> str:
     return str(build_info())
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was tried again is told with its reason, or nobody could mend it."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"tried again: {report.nodeid} ({report.when})", "-")
+        terminalreporter.line(report.longreprtext)
+
+
 def find_program(name: str) -> str:
     """The path of a program that a test drives; the test is skipped where it is not installed.
 
