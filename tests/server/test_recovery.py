@@ -494,6 +494,43 @@ async def test_a_client_that_is_lost_while_a_middleware_decides_may_come_back() 
     assert visitor.sid == sid
 
 
+@pytest.mark.parametrize("lost", [False, True])
+@run_async
+async def test_who_comes_again_while_a_middleware_decides_is_who_it_was(lost: bool) -> None:
+    io = Server(connection_state_recovery={"skip_middlewares": False}, delivery="at-least-once")
+    visitor = Visitor(io)
+    visitor.socket.join("room")
+    sid = visitor.sid
+    visitor.lose()
+    io.to("room").emit("missed", 1)
+    decisions: list[asyncio.Event] = []
+
+    @io.use
+    async def wait(socket: Socket) -> None:
+        decisions.append(asyncio.Event())
+        await decisions[-1].wait()
+
+    assert visitor.come_back() == []
+    io.to("room").emit("missed", 2)
+    if lost:
+        visitor.lose()
+    assert visitor.come_back() == []
+    io.to(sid).emit("missed", 3)
+    await eventually(lambda: len(decisions) == 2)
+    decisions[1].set()
+    await eventually(lambda: io.sockets.sockets)
+    assert visitor.take() == [["missed", 1], ["missed", 2], ["missed", 3]]
+    assert visitor.sid == sid
+    # What is said of the first connection does not matter any more.
+    decisions[0].set()
+    await eventually(lambda: io.stats()["tasks"] == 0)
+    assert visitor.socket.rooms == {sid, "room"}
+    assert io.engine.clients_count == 1
+    io.to("room").emit("more")
+    assert visitor.take() == [["more"]]
+    assert not io.sockets.adapter.occupied
+
+
 @run_async
 async def test_each_namespace_recovers_by_itself() -> None:
     io = recovering()

@@ -18,7 +18,7 @@ from nuncio.cluster import RedisMeeting
 from nuncio.cluster.message import ClusterMessage
 from nuncio.workers import estate, numbering, receiving, recovery
 from nuncio.workers.arrival import Arrival
-from nuncio.workers.estate import CLAIMED, ESTATE, INHERITED, NOTHING, SINCE
+from nuncio.workers.estate import CLAIMED, ESTATE, INHERITED, NOTHING, SINCE, WANTED
 from nuncio.workers.link import Link
 from nuncio.workers.recovery import RecoveringWorkersAdapter
 from nuncio.workers.redis import RedisPlace
@@ -197,6 +197,32 @@ async def test_a_client_that_is_handed_over_while_it_is_looked_for_is_found(
         assert await client.come_back(workers.ports[2]) == []
         await ended[0]
         assert (client.sid, workers.of(client)) == (sid, 2)
+        await client.leave()
+
+
+@run_async
+async def test_who_comes_again_while_it_is_looked_for_is_who_it_was(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with team(crew, 2) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid, pid = client.sid, client.pid
+        client.lose()
+        await workers.gone(client)
+        workers.servers[0].to(sid).emit("e", 1)
+        handlers = adapter_of(workers.servers[0])._handlers
+        answer, asked = handlers[WANTED], list[ClusterMessage]()
+        monkeypatch.setitem(handlers, WANTED, asked.append)
+        await client.begin(workers.ports[1], pid=pid)
+        await eventually(lambda: asked)
+        # The first connection looks alive.
+        coming = asyncio.ensure_future(client.come_back(workers.ports[1]))
+        await eventually(lambda: len(workers.servers[1].engine.sessions) == 2)
+        monkeypatch.setitem(handlers, WANTED, answer)
+        answer(asked[0])
+        assert await within(coming) == [["e", 1]]
+        assert (client.sid, workers.of(client)) == (sid, 1)
         await client.leave()
 
 
@@ -953,20 +979,24 @@ async def test_what_was_promised_comes_along(crew: Start) -> None:
 
 
 class Door:
-    """A middleware that waits."""
+    """A middleware that waits.
+
+    Attributes:
+        asked: how many have stood before it.
+    """
 
     def __init__(self, io: nuncio.Server) -> None:
-        self._asked = asyncio.Event()
+        self.asked = 0
         self._opened = asyncio.Event()
         io.use(self._decide)
 
     async def _decide(self, socket: nuncio.Socket) -> None:
-        self._asked.set()
+        self.asked += 1
         await self._opened.wait()
 
     async def wait(self) -> None:
         """Wait until somebody stands before it."""
-        await within(self._asked.wait())
+        await eventually(lambda: self.asked)
 
     def open(self) -> None:
         """Let everybody in."""
@@ -1076,9 +1106,13 @@ async def test_who_comes_again_while_it_is_let_in_is_who_it_was(
             client.lose()
             await eventually(lambda: workers.servers[1].engine.clients_count == 0)
         coming = asyncio.ensure_future(client.come_back(workers.ports[to]))
-        await asyncio.sleep(0.1)
-        door.open()
+        if to:
+            await eventually(lambda: door.asked == 2)
+            door.open()
         assert await within(coming) == [["e", 1]]
+        # What is said of the first connection does not matter any more.
+        door.open()
+        await eventually(lambda: workers.servers[1].stats()["tasks"] == 0)
         assert (client.sid, workers.of(client)) == (sid, to)
         await client.leave()
 

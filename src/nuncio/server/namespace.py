@@ -286,14 +286,30 @@ class Namespace(Broadcaster[D, U]):
             self.resume(connection, auth, found)
 
     def is_live(self, pid: str) -> bool:
-        """Whether a client is connected, as far as is known."""
+        """Whether a client is connected, as far as is known, or is being let in again."""
         return pid in self._live
+
+    def holds(self, socket: Socket) -> bool:
+        """Whether a socket is the one by which its client is connected, or will be."""
+        return self._live.get(socket.pid) is socket
 
     def take_over(self, pid: str) -> None:
         """A client comes back that may be connected: its old link is dead, if nobody noticed."""
         live = self._live.get(pid)
-        if live is not None:
-            live.replaced()
+        if live is None:
+            return
+        live.replaced()
+        unclaimed = live.unclaimed()
+        if unclaimed is not None:
+            # Middlewares are still deciding about it, for nothing.
+            self.adapter.persist_session(unclaimed)
+            live.leave_all()
+            self.let_go(live)
+
+    def let_go(self, socket: Socket) -> None:
+        """A socket has ended, or its client is somebody else."""
+        if self._live.get(socket.pid) is socket:
+            del self._live[socket.pid]
 
     def resume(
         self, connection: Connection, auth: dict[str, Any], session: SavedSession | None
@@ -304,6 +320,7 @@ class Namespace(Broadcaster[D, U]):
             return
         socket = Socket(self, connection, session.sid, auth)
         socket.restore(session)
+        self._live[session.pid] = socket
         self.adapter.add_all(socket, [room for room in session.rooms if room != session.sid])
         socket.rejoined(session.rooms)
         middlewares = self._middlewares
@@ -335,6 +352,7 @@ class Namespace(Broadcaster[D, U]):
         """Forget a client that was not let in."""
         socket.leave_all()
         socket.report_undelivered(reason)
+        self.let_go(socket)
         self._admitting -= 1
         self._clean_up()
 
@@ -400,8 +418,7 @@ class Namespace(Broadcaster[D, U]):
     def remove(self, socket: Socket) -> None:
         """A socket has ended."""
         self.sockets.pop(socket.id, None)
-        if self.recovering:
-            self._live.pop(socket.pid, None)
+        self.let_go(socket)
         self._clean_up()
 
     def session_lost(self, session: SavedSession) -> None:

@@ -502,6 +502,7 @@ class Socket(Asker, Generic[D, U]):
             id: its public id from now on.
         """
         self.nsp.adapter.remove_all(self)
+        self.nsp.let_go(self)
         self.forget_session(id)
 
     def replace_auth(self, auth: dict[str, Any]) -> None:

@@ -184,16 +184,7 @@ class ReceivingAdapter(NumberingAdapter):
         for pid, stamp in told.stamps.items():
             if stamp > self._claims.stamp(pid):
                 self._claims.note(pid, stamp)
-                if pid in self._moving:
-                    self.nsp.server.spawn(self._drop_later(pid, stamp))
-                else:
-                    self._drop(pid)
-
-    async def _drop_later(self, pid: str, stamp: int) -> None:
-        """As `_drop`, of a client that is being let in, unless it has returned here since."""
-        await self._moving.wait(pid)
-        if self._claims.stamp(pid) == stamp:
-            self._drop(pid)
+                self._drop(pid)
 
     def _drop(self, pid: str) -> None:
         """A client is another worker's, which is known only now."""

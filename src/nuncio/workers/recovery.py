@@ -80,8 +80,8 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
 
     def __init__(self, nsp: Any, mesh: Mesh) -> None:
         super().__init__(nsp, mesh)
-        # Who has come back, by their ids, and is not let in yet.
-        self._deciding: dict[Room, Move] = {}
+        # The ids of those who have come back, and are not let in yet.
+        self._returning: set[Room] = set()
         self._heirs: dict[str, str] = {}
         self._giving: dict[str, asyncio.Task[None]] = {}
         self._handing: asyncio.Task[None] | None = None
@@ -168,8 +168,8 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
         session = self.log.restore(pid, offset)
         if session is not None:
             self._claim(session, past)
-            # What is said to it while middlewares decide is for it, and who wants it waits.
-            self._deciding[session.sid] = self._moving.begin([pid])
+            # What is said to it while middlewares decide is for it.
+            self._returning.add(session.sid)
         if session is not None and past is not None:
             # Once two heartbeats have come through, it is known to have what was sent before.
             options = self._namespace.server.engine.options
@@ -187,22 +187,18 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
 
     def entered(self, socket: Any) -> None:
         """See `Adapter.entered`."""
-        self._decided(socket.id)
+        self._returning.discard(socket.id)
         super().entered(socket)
 
     def remove_all(self, socket: Any) -> None:
         """See `Adapter.remove_all`: perhaps it was not let in."""
+        if self._namespace.holds(socket):
+            self._returning.discard(socket.id)
         super().remove_all(socket)
-        self._decided(socket.id)
-
-    def _decided(self, sid: str) -> None:
-        move = self._deciding.pop(sid, None)
-        if move is not None:
-            self._moving.end(move)
 
     def has_room(self, room: Room) -> bool:
         """See `MemoryAdapter.has_room`: also who is being let in is somebody."""
-        return room in self._deciding or super().has_room(room)
+        return room in self._returning or super().has_room(room)
 
     # Clients that are wanted elsewhere.
 
