@@ -295,7 +295,7 @@ async def test_sessions_outlive_that_redis_is_started_again(program: Callable[[s
         await echoes(socket, 20, 10)
         # And the tags are claimed again.
         await until(lambda: _count(redis, "nuncio:worker:*"), 3)
-        worker_of(workers.servers[0]).mesh.leave("/x")
+        worker_of(workers.servers[0]).mesh.leave("/x", listening)
 
 
 async def _count(redis: Redis, pattern: str) -> int:

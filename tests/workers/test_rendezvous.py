@@ -112,14 +112,15 @@ async def test_who_speaks_another_language_is_hung_up_on(folder: Path) -> None:
 async def test_a_namespace_that_comes_while_workers_greet_is_told(folder: Path) -> None:
     one, two = Mesh(FolderPlace(folder)), Mesh(FolderPlace(folder))
     await one.start()
-    one.enter("/gone", Listening())
+    gone = Listening()
+    one.enter("/gone", gone)
     connecting = asyncio.ensure_future(two.start())
     met = one.met
 
     def enter_first(link: Link) -> None:
         # The hello of this side is on its way already.
         one.enter("/late", Listening())
-        one.leave("/gone")
+        one.leave("/gone", gone)
         met(link)
 
     one.met = enter_first  # type: ignore[method-assign]

@@ -257,6 +257,7 @@ class Server(Facade[D, U], Peering, Hints):
         if place is None:
             return None
         worker = Worker(self.engine, place)
+        worker.mesh.on_needed = self._have_child
         self.engine.worker = worker
         self.engine.new_id = worker.own_id
         return worker
@@ -350,6 +351,14 @@ class Server(Facade[D, U], Peering, Hints):
             if verdict:
                 return None if self._too_many_children() else self._make_child(name, parent)
         return None
+
+    def _have_child(self, name: str) -> None:
+        """Another worker ends, and has clients of a dynamic namespace for this one to remember."""
+        if name in self._namespaces or self.engine.stopping or self._too_many_children():
+            return
+        parent = next((one for one in self.parents if one.matches(name)), None)
+        if parent is not None:
+            self._make_child(name, parent)
 
     def _too_many_children(self) -> bool:
         there = sum(len(parent.children) for parent in self.parents)

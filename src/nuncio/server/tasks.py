@@ -153,7 +153,11 @@ class Tasks:
         except Exception as error:
             nsp.refuse(socket, error)
         except asyncio.CancelledError:
-            nsp.refuse(socket, ConnectError("cancelled"))
+            # The server ends. What the client came back for is kept for it.
+            if socket.conn.is_open:
+                nsp.refuse(socket, ConnectError("cancelled"))
+            else:
+                nsp.welcome(socket)
             raise
         else:
             nsp.welcome(socket)

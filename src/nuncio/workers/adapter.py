@@ -225,5 +225,5 @@ class WorkersAdapter(ClusterAdapter):
 
     async def close(self) -> None:
         """See `Adapter.close`."""
-        self._mesh.leave(self.nsp.name)
+        self._mesh.leave(self.nsp.name, self)
         self._hide()

@@ -10,7 +10,7 @@ other.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Annotated, Final
 
@@ -31,10 +31,13 @@ class Claims:
 
     Args:
         seconds: after which nobody has a client any more who has not come back.
+        holds: says of a client whether this worker has it. Then its stamp is kept, for another one
+            may keep it, too.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, holds: Callable[[str], bool]) -> None:
         self._seconds = seconds
+        self._holds = holds
         # Stamps, and when they were noted, the latest last.
         self._noted: dict[str, tuple[int, float]] = {}
 
@@ -55,7 +58,9 @@ class Claims:
         noted[pid] = (max(stamp, known[0]), now)
         for first in list(islice(noted, 2)):
             if noted[first][1] < now - self._seconds or len(noted) > MOST_CLAIMS:
-                del noted[first]
+                old, _ = noted.pop(first)
+                if self._holds(first):
+                    noted[first] = (old, now)
 
     def renew(self, pid: str) -> int:
         """A client returns here, now.

@@ -37,11 +37,15 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 
 
 class Position(msgspec.Struct):
-    """The number of the sender's last event; and whether it asks for the receiver's."""
+    """The number of the sender's last event.
+
+    It may ask for the receiver's, and may have just joined.
+    """
 
     request: str
     number: int
     ask: bool = False
+    joins: bool = False
 
 
 class Leaving(msgspec.Struct):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from nuncio.cluster.past import UNKNOWN, Past
 from nuncio.cluster.recovery import RecoveryLog, SavedSession
@@ -19,6 +20,8 @@ from nuncio.workers.estate import (
 
 logger = logging.getLogger("nuncio.workers")
 
+Stamps = Callable[[str], int]
+
 
 class Legacy:
     """All clients that are away from a worker, taken out of its log.
@@ -29,15 +32,17 @@ class Legacy:
     Args:
         log: the worker's.
         estate: the numbers; the pasts are filled in here.
+        stamp: gives that of a client's latest return.
 
     Attributes:
         sessions: those who have not found a place yet.
         estate: see above.
     """
 
-    def __init__(self, log: RecoveryLog, estate: Estate) -> None:
+    def __init__(self, log: RecoveryLog, estate: Estate, stamp: Stamps) -> None:
         self.sessions = log.sessions
         self.estate = estate
+        self._claims = {session.pid: stamp(session.pid) for session in self.sessions}
         self._events: list[Event] = []
         self._places: dict[str, int] = {}
         rooms = frozenset(room for session in self.sessions for room in session.rooms)
@@ -84,13 +89,17 @@ class Legacy:
             event.past = place
         self._events += events
 
-    def parts(self) -> tuple[list[Part], set[str]]:
+    def parts(self, stamp: Stamps) -> tuple[list[Part], set[str]]:
         """What is sent of those who have not found a place yet.
+
+        Args:
+            stamp: see `Legacy`. Who has returned meanwhile, a worker has taken that did not say so.
 
         Returns:
             It, and the secrets of those who are in it.
         """
         sessions: list[Session] = []
+        self.taken({pid for pid, claim in self._claims.items() if stamp(pid) > claim})
         for session in self.sessions:
             try:
                 one = told_session(session)
@@ -98,6 +107,7 @@ class Legacy:
                 logger.warning("the client %r cannot come back: %r", session.sid, error)
                 continue
             one.past = self._places[session.pid]
+            one.claim = self._claims[session.pid]
             sessions.append(one)
         parts, left_out = parts_of(self.estate.id, False, self._events, sessions)
         return parts, {one.pid for one in sessions} - set(left_out)

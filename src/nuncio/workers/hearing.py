@@ -9,10 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from math import inf
-from typing import Final
-
-# What a worker has said that is gone does not arrive anywhere any more after so long.
-MOURNING_SECONDS: Final = 30.0
 
 
 class Hearing:
@@ -20,13 +16,16 @@ class Hearing:
 
     Args:
         is_there: says of an adapter's uid whether its worker can be reached.
+        seconds: how long those are remembered that cannot: as long as anybody may still have
+            something that they said.
 
     Attributes:
         numbers: the last number of each other worker, by its adapter's uid.
     """
 
-    def __init__(self, is_there: Callable[[str], bool]) -> None:
+    def __init__(self, is_there: Callable[[str], bool], seconds: float) -> None:
         self._is_there = is_there
+        self._seconds = seconds
         self.numbers: dict[str, int] = {}
         self._starts: dict[str, int] = {}
         self._gone: dict[str, float] = {}
@@ -52,7 +51,7 @@ class Hearing:
         for uid in list(self.numbers):
             if self._is_there(uid):
                 self._gone.pop(uid, None)
-            elif now - self._gone.setdefault(uid, now) > MOURNING_SECONDS:
+            elif now - self._gone.setdefault(uid, now) > self._seconds:
                 del self.numbers[uid], self._gone[uid]
                 self._starts.pop(uid, None)
 

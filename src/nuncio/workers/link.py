@@ -140,7 +140,11 @@ class Link:
         if isinstance(message, Hello):
             return self._greet(message)
         if isinstance(message, Present):
-            (self.namespaces.add if message.here else self.namespaces.discard)(message.nsp)
+            if message.here:
+                self.namespaces.add(message.nsp)
+                self._mesh.appeared(self, message.nsp)
+            else:
+                self.namespaces.discard(message.nsp)
         else:
             self._mesh.received(self, message)
         return True

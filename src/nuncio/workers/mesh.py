@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from nuncio.ids import new_id
 from nuncio.workers import rendezvous
 from nuncio.workers.link import Link
-from nuncio.workers.messages import Bus, Message, Present, encode
+from nuncio.workers.messages import Bus, Message, Needed, Present, encode
 from nuncio.workers.place import Place
 from nuncio.workers.rooms import Routes
 
@@ -28,7 +28,7 @@ class Member(Protocol):
         """A message of an emitter."""
 
     def link_made(self, tag: str) -> None:
-        """Another worker is there, perhaps again."""
+        """The namespace takes part at another worker, which is there, perhaps again."""
 
     def link_lost(self, tag: str) -> None:
         """Another worker is gone, or cannot be reached."""
@@ -48,6 +48,7 @@ class Mesh:
         namespaces: those that take part here; the adapter of each by name.
         on_message: called with a link and a message that concerns sessions.
         on_lost: called with a link that is gone.
+        on_needed: called with the name of a namespace that another worker needs to be here.
         routes: to which workers something has to be sent.
     """
 
@@ -57,6 +58,7 @@ class Mesh:
         self.namespaces: dict[str, Member] = {}
         self.on_message: Callable[[Link, Any], None] = _ignore
         self.on_lost: Callable[[Link], None] = _ignore_lost
+        self.on_needed: Callable[[str], None] = _ignore_needed
         self.routes = Routes()
         self._links: dict[str, Link] = {}
         self._meetings = 0
@@ -120,9 +122,10 @@ class Mesh:
         self.namespaces[nsp] = adapter
         self._tell_all(encode(Present(nsp, True)))
 
-    def leave(self, nsp: str) -> None:
-        """It takes part no longer."""
-        if self.namespaces.pop(nsp, None) is not None:
+    def leave(self, nsp: str, adapter: Member) -> None:
+        """It takes part no longer, unless it was made anew meanwhile."""
+        if self.namespaces.get(nsp) is adapter:
+            del self.namespaces[nsp]
             self._tell_all(encode(Present(nsp, False)))
 
     def _tell_all(self, data: bytes) -> None:
@@ -146,8 +149,8 @@ class Mesh:
             # Since this side said hello, namespaces may have come or gone.
             for nsp in link.told.symmetric_difference(self.namespaces):
                 link.send(Present(nsp, nsp in self.namespaces))
-            for adapter in list(self.namespaces.values()):
-                adapter.link_made(link.tag)
+            for nsp in list(link.namespaces):
+                self.appeared(link, nsp)
             return
         # Each has called the other: both keep the call of the one whose tag comes first.
         kept, other = (link, before) if link.called is (self.tag < link.tag) else (before, link)
@@ -157,6 +160,12 @@ class Mesh:
         for nsp in self.namespaces:
             kept.send(Present(nsp, True))
         other.close()
+
+    def appeared(self, link: Link, nsp: str) -> None:
+        """A namespace takes part at another worker."""
+        adapter = self.namespaces.get(nsp)
+        if adapter is not None:
+            adapter.link_made(link.tag)
 
     def lost(self, link: Link) -> None:
         """A link is gone."""
@@ -178,6 +187,8 @@ class Mesh:
             adapter = self.namespaces.get(message.nsp)
             if adapter is not None:
                 adapter.take(message.data)
+        elif isinstance(message, Needed):
+            self.on_needed(message.nsp)
         else:
             self.on_message(link, message)
 
@@ -187,4 +198,8 @@ def _ignore(link: Link, message: Any) -> None:
 
 
 def _ignore_lost(link: Link) -> None:
+    pass
+
+
+def _ignore_needed(nsp: str) -> None:
     pass

@@ -33,6 +33,12 @@ class Present(msgspec.Struct, array_like=True, tag=1):
     here: bool
 
 
+class Needed(msgspec.Struct, array_like=True, tag=16):
+    """Clients of a dynamic namespace are to be left to the receiver, which does not have it."""
+
+    nsp: str
+
+
 class Bus(msgspec.Struct, array_like=True, tag=2):
     """A message of the cluster, for a namespace."""
 
@@ -153,6 +159,7 @@ class Piece(msgspec.Struct, array_like=True, tag=15):
 Message = (
     Hello
     | Present
+    | Needed
     | Bus
     | Asked
     | Answered

@@ -17,12 +17,12 @@ class Move:
 
     Attributes:
         pids: see above.
-        ended: to the tag of the worker that this one has given them to, if it has.
+        ended: once they are there.
     """
 
     def __init__(self, pids: list[str]) -> None:
         self.pids = pids
-        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
 class Moving:
@@ -43,28 +43,17 @@ class Moving:
         self._moves |= dict.fromkeys(pids, move)
         return move
 
-    def end(self, move: Move, heir: str = "") -> None:
-        """They are there.
-
-        Args:
-            move: theirs.
-            heir: the tag of the worker that this one has given them to, if it has.
-        """
+    def end(self, move: Move) -> None:
+        """They are there."""
         for pid in move.pids:
             if self._moves.get(pid) is move:
                 del self._moves[pid]
         if not move.ended.done():
-            move.ended.set_result(heir)
+            move.ended.set_result(None)
 
-    async def wait(self, pid: str) -> str:
-        """Wait until a client is where it shall be.
-
-        Returns:
-            The tag of that worker, if this one has given it away.
-        """
-        loop, heir = asyncio.get_running_loop(), ""
+    async def wait(self, pid: str) -> None:
+        """Wait until a client is where it shall be."""
+        loop = asyncio.get_running_loop()
         limit = loop.time() + MOVING_SECONDS
         while (move := self._moves.get(pid)) is not None and loop.time() < limit:
             await asyncio.wait((move.ended,), timeout=limit - loop.time())
-            heir = move.ended.result() if move.ended.done() else ""
-        return heir

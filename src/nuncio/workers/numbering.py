@@ -6,6 +6,7 @@ which number it has heard them. So it can be told what has not been heard, see d
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -35,6 +36,9 @@ from nuncio.workers.rendezvous import TAG_LENGTH
 # Workers without recovery, of a deployment that ends, do not say how far they have come.
 BEGIN_SECONDS: Final = 2.0
 
+# Who has to be heard out before a client moves may be busy.
+HEARING_SECONDS: Final = 2.0
+
 # What a worker may have emitted while a client was on its way.
 MOST_SAID: Final = 8 * 1024 * 1024
 
@@ -52,8 +56,14 @@ class NumberingAdapter(WorkersAdapter):
     def __init__(self, nsp: Any, mesh: Mesh) -> None:
         super().__init__(nsp, mesh)
         nsp.number_acks_from(first_id())
-        self._hearing = Hearing(lambda uid: mesh.find(uid[:TAG_LENGTH]) is not None)
+        engine, away = nsp.server.engine.options, nsp.server.recovery.max_disconnection_duration
+        # How long a client may be remembered: it may take two heartbeats until it is known that it
+        # is away.
+        self._kept_for = 2.0 * (away + engine.ping_interval + engine.ping_timeout)
+        self._hearing = Hearing(lambda uid: mesh.find(uid[:TAG_LENGTH]) is not None, self._kept_for)
         self._began = 0
+        self._hearing_out: asyncio.Task[None] | None = None
+        self._hearing_next: asyncio.Task[None] | None = None
         self._questions = Questions(self._meeting)
         self._handlers |= {
             POSITION: self._on_position,
@@ -66,7 +76,8 @@ class NumberingAdapter(WorkersAdapter):
         await super().init()
         self._began = self.log.last
         there = self._there()
-        question = self._ask(POSITION, lambda id: Position(id, self._began, ask=True), there)
+        told = Position("", self._began, ask=True, joins=True)
+        question = self._ask(POSITION, lambda id: msgspec.structs.replace(told, request=id), there)
         await self._questions.wait(question, BEGIN_SECONDS)
 
     # What is emitted, and heard.
@@ -93,14 +104,40 @@ class NumberingAdapter(WorkersAdapter):
     def _on_position(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Position)
         tag = message.uid[:TAG_LENGTH]
-        if told.ask:
+        if told.joins:
             self._hearing.began(message.uid, told.number)
+        else:
+            self._hearing.heard(message.uid, told.number)
+        if told.ask:
             self._say(tag, POSITION, Position(told.request, self.log.last))
             return
-        self._hearing.heard(message.uid, told.number)
         question = self._questions.find(told.request)
         if question is not None:
             question.answered(tag)
+
+    def link_made(self, tag: str) -> None:
+        """See `Member.link_made`: it learns from where on it hears this worker."""
+        self._say(tag, POSITION, Position("", self.log.last))
+
+    async def _hear_out(self) -> None:
+        """Wait until all that the others have said by now is heard, and up to where it goes.
+
+        What they have said to others alone counts, too, though it comes to no ear here. Who waits
+        at the same time waits for the same answers.
+        """
+        if self._hearing_next is None:
+            hearing = self._hear_all(self._hearing_out)
+            self._hearing_next = asyncio.ensure_future(hearing)
+        await asyncio.wait((self._hearing_next,))
+
+    async def _hear_all(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait((before,))
+        self._hearing_out, self._hearing_next = self._hearing_next, None
+        told = Position("", self.log.last, ask=True)
+        tags = self._tags()
+        question = self._ask(POSITION, lambda id: msgspec.structs.replace(told, request=id), tags)
+        await self._questions.wait(question, HEARING_SECONDS)
 
     # Questions to other workers.
 

@@ -56,10 +56,7 @@ class ReceivingAdapter(NumberingAdapter):
         self._parts: dict[tuple[str, str], Part] = {}
         self._arriving: set[asyncio.Future[None]] = set()
         self._closing = False
-        engine, away = nsp.server.engine.options, nsp.server.recovery.max_disconnection_duration
-        # It may take two heartbeats until it is known that a client is away.
-        self._kept_for = 2.0 * (away + engine.ping_interval + engine.ping_timeout)
-        self._claims = Claims(self._kept_for)
+        self._claims = Claims(self._kept_for, self._is_here)
         self._links_lost: dict[str, float] = {}
         self._handlers |= {
             PART: self._on_part,
@@ -83,9 +80,6 @@ class ReceivingAdapter(NumberingAdapter):
             before.events += part.events
             before.sessions += part.sessions
             return
-        for other in list(self._parts):
-            if self._mesh.find(other[0][:TAG_LENGTH]) is None:
-                del self._parts[other]
         self._parts[place] = part
 
     def _on_estate(self, message: ClusterMessage) -> None:
@@ -146,6 +140,7 @@ class ReceivingAdapter(NumberingAdapter):
             self._expected += Counter()
             self.follow_all(rooms)
             self._moving.end(move)
+            self._namespace.session_left()
 
     def _admits(self, told: Session) -> bool:
         """Whether a client arrives that has not returned elsewhere since, or is here already."""
@@ -172,9 +167,12 @@ class ReceivingAdapter(NumberingAdapter):
         oldest = now - self._kept_for
         self._links_lost = {one: at for one, at in self._links_lost.items() if at > oldest}
         self._links_lost[tag] = now
+        for place in [place for place in self._parts if place[0][:TAG_LENGTH] == tag]:
+            del self._parts[place]
 
     def link_made(self, tag: str) -> None:
         """See `Member.link_made`: who was lost has not heard who returned meanwhile."""
+        super().link_made(tag)
         if self._links_lost.pop(tag, None) is not None:
             for stamps in self._claims.all():
                 self._say(tag, CLAIMED, Claimed(stamps))

@@ -18,6 +18,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -52,6 +54,7 @@ from nuncio.workers.estate import (
 )
 from nuncio.workers.handover import Legacy
 from nuncio.workers.mesh import Mesh
+from nuncio.workers.messages import Needed
 from nuncio.workers.moving import Move
 from nuncio.workers.questions import LOOK_SECONDS, Question
 from nuncio.workers.receiving import ReceivingAdapter
@@ -66,8 +69,17 @@ MOST_OFFSET: Final = 40
 # A client may have moved on so often while it was looked for.
 MOST_ROUNDS: Final = 6
 
+# Where so many clients went is known at most.
+MOST_HEIRS: Final = 100_000
+
+# How long another worker may take to make a namespace.
+NEEDED_SECONDS: Final = 0.3
+
 # A worker that ends waits so long for those who do not say that they need it no more.
 LEAVING_SECONDS: Final = 0.5
+
+# Its application may go on emitting, but not without end.
+MOST_FAREWELLS: Final = 3
 
 
 class RecoveringWorkersAdapter(ReceivingAdapter):
@@ -82,6 +94,9 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
         super().__init__(nsp, mesh)
         # The ids of those who have come back, and are not let in yet.
         self._returning: set[Room] = set()
+        # Until it is known to have what it missed, a client's past is kept.
+        self._settling: dict[str, asyncio.TimerHandle] = {}
+        # To whom this worker has given whom.
         self._heirs: dict[str, str] = {}
         self._giving: dict[str, asyncio.Task[None]] = {}
         self._handing: asyncio.Task[None] | None = None
@@ -174,8 +189,23 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
             # Once two heartbeats have come through, it is known to have what was sent before.
             options = self._namespace.server.engine.options
             seconds = 2 * (options.ping_interval + options.ping_timeout) + 1.0
-            asyncio.get_running_loop().call_later(seconds, self.log.settle, pid, past)
+            self._unsettle(pid)
+            loop = asyncio.get_running_loop()
+            self._settling[pid] = loop.call_later(seconds, self._settle, pid, past)
         return session
+
+    def _settle(self, pid: str, past: Past) -> None:
+        del self._settling[pid]
+        self.log.settle(pid, past)
+
+    def _unsettle(self, pid: str) -> None:
+        timer = self._settling.pop(pid, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _let_go(self, session: SavedSession) -> None:
+        super()._let_go(session)
+        self._unsettle(session.pid)
 
     def _claim(self, session: SavedSession, past: Past | None) -> None:
         """A client has returned here, and perhaps another worker has it, too."""
@@ -204,54 +234,70 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
 
     def _on_wanted(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Wanted)
-        tag = message.uid[:TAG_LENGTH]
-        if told.pid in self._moving:
+        tag, pid = message.uid[:TAG_LENGTH], told.pid
+        if pid in self._searches and tag < self._mesh.tag:
+            # Both look for it, and shall not wait for each other.
+            self._say_where(tag, told)
+        elif pid in self._moving:
             self.nsp.server.spawn(self._ask_again(tag, told))
+        elif self._is_here(pid):
+            giving = self._give(tag, told, self._moving.begin([pid]))
+            self._giving[told.request] = asyncio.ensure_future(giving)
         else:
-            self._give(tag, told)
+            self._say_where(tag, told)
 
     async def _ask_again(self, tag: str, told: Wanted) -> None:
         """The client is on its way: who wants it may ask again, if it still does by then."""
-        heir = await self._moving.wait(told.pid)
-        if self._is_here(told.pid):
-            heir = self._mesh.tag
-        self._say(tag, NOTHING, Nothing(told.request, heir or self._heirs.get(told.pid, "")))
+        await self._moving.wait(told.pid)
+        self._say_where(tag, told)
 
-    def _give(self, tag: str, told: Wanted) -> None:
+    def _say_where(self, tag: str, told: Wanted) -> None:
+        """Say who may have a client, if anybody."""
+        heir = self._mesh.tag if self._is_here(told.pid) else self._heirs.get(told.pid, "")
+        self._say(tag, NOTHING, Nothing(told.request, heir))
+
+    async def _give(self, tag: str, told: Wanted, move: Move) -> None:
         """Give a client to the worker to which it came back."""
-        log, pid = self.log, told.pid
-        self._namespace.take_over(pid)
-        session = log.restore(pid, told.offset)
-        if session is None:
-            self._say(tag, NOTHING, Nothing(told.request, self._heirs.get(pid, "")))
-            return
+        pid = told.pid
         try:
-            parts, estate = self._gift(session, told)
+            self._namespace.take_over(pid)
+            await self._hear_out()
+            session = self.log.restore(pid, told.offset)
+            gift = None if session is None else self._gift(session, told)
+            if gift is None:
+                self._say(tag, NOTHING, Nothing(told.request))
+            elif await self._give_away(tag, *gift):
+                self._note_heirs([pid], tag)
+        finally:
+            self._moving.end(move)
+            del self._giving[told.request]
+            self._namespace.session_left()
+
+    def _note_heirs(self, pids: Iterable[str], tag: str) -> None:
+        heirs = self._heirs
+        for pid in pids:
+            heirs.pop(pid, None)
+            heirs[pid] = tag
+        for pid in list(islice(heirs, max(len(heirs) - MOST_HEIRS, 0))):
+            del heirs[pid]
+
+    def _gift(self, session: SavedSession, told: Wanted) -> tuple[list[Part], Estate] | None:
+        """Take a client out of the log, with all that belongs to it; None if it cannot be told."""
+        log, number = self.log, session.since
+        try:
+            one = told_session(session)
+            one.claim = self._claims.stamp(session.pid)
+            concerning = log.concerning(session, number)
+            events = told_events(log, [event for event in concerning if not event[1].promised])
+            parts, left_out = parts_of(told.request, True, events, [one])
+            if left_out:
+                raise ValueError("what it missed is too much")
         except (TypeError, ValueError, RecursionError) as error:
             logger.warning("the client %r cannot come back: %r", session.sid, error)
             self._let_go(session)
             self._namespace.session_lost(session)
-            self._say(tag, NOTHING, Nothing(told.request))
-            return
+            return None
         self._let_go(session)
-        giving = self._give_away(tag, parts, estate, self._moving.begin([pid]))
-        self._giving[estate.id] = asyncio.ensure_future(giving)
-
-    def _gift(self, session: SavedSession, told: Wanted) -> tuple[list[Part], Estate]:
-        """A client, and all that belongs to it.
-
-        Raises:
-            TypeError: when its data cannot be sent.
-            ValueError: when it is too much.
-        """
-        log, number = self.log, session.since
-        one = told_session(session)
-        one.claim = self._claims.stamp(session.pid)
-        concerning = log.concerning(session, number)
-        events = told_events(log, [event for event in concerning if not event[1].promised])
-        parts, left_out = parts_of(told.request, True, events, [one])
-        if left_out:
-            raise ValueError("what it missed is too much")
         # What it has, whatever the last event that it will say it has.
         offsets = {payload[-1]: number for _, _, _, payload in one.outbox}
         if told.offset:
@@ -260,22 +306,21 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
         estate.pasts.append(ToldPast(number, UNKNOWN, {}, offsets))
         return parts, estate
 
-    async def _give_away(self, tag: str, parts: list[Part], estate: Estate, move: Move) -> None:
+    async def _give_away(self, tag: str, parts: list[Part], estate: Estate) -> bool:
         """Hand a client to another worker, or keep it where that does not take it.
 
         The other one may be there and have it all the same, which it will say; see `Claims`.
+
+        Returns:
+            Whether it is there.
         """
         question = self._questions.new(estate.id, [tag])
-        try:
-            if await self._send(tag, parts, estate, question):
-                await self._questions.wait(question, self._kept_for)
-            if not question.taken:
-                # As if it came from elsewhere: nobody has told this worker what was said meanwhile.
-                await self._arrive(joined(parts), estate)
-        finally:
-            self._moving.end(move, tag if question.taken else "")
-            del self._giving[estate.id]
-            self._namespace.session_left()
+        if await self._send(tag, parts, estate, question):
+            await self._questions.wait(question, self._kept_for)
+        if not question.taken:
+            # As if it came from elsewhere: nobody has told this worker what was said meanwhile.
+            await self._arrive(joined(parts), estate)
+        return question.taken
 
     def _estate(self, id: str, *, answer: bool) -> Estate:
         self._hearing.forget()
@@ -323,46 +368,66 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
 
     def give_up_sessions(self) -> None:
         """See `Adapter.give_up_sessions`: they may come back to another worker."""
-        if self.log.empty or not self._tags():
+        if self.log.empty or not self._mesh.others:
             super().give_up_sessions()
             return
-        legacy = Legacy(self.log, self._estate(self.new_id(), answer=False))
-        self.follow_all([room for session in legacy.sessions for room in session.rooms])
-        move = self._moving.begin([session.pid for session in legacy.sessions])
-        handing = self._hand_over(legacy, move, self._handing)
-        self._handing = asyncio.ensure_future(handing)
+        move = self._moving.begin([session.pid for session in self.log.sessions])
+        self._handing = asyncio.ensure_future(self._hand_over(move, self._handing))
 
-    async def _hand_over(
-        self,
-        legacy: Legacy,
-        move: Move,
-        before: asyncio.Task[None] | None,
-    ) -> None:
+    async def _hand_over(self, move: Move, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait((before,))
+        legacy = None
         try:
+            if not self._there():
+                await self._have_it_elsewhere()
+            await self._hear_out()
+            legacy = self._legacy()
             tags = self._tags()
             random.shuffle(tags)
             for tag in tags:
-                if await self._bequeath(legacy, tag):
+                if not legacy.sessions or await self._bequeath(legacy, tag):
                     break
         finally:
-            for session in legacy.sessions:
-                self._namespace.session_lost(session)
+            if legacy is None:
+                super().give_up_sessions()
+            else:
+                for session in legacy.sessions:
+                    self._namespace.session_lost(session)
             self._moving.end(move)
+
+    async def _have_it_elsewhere(self) -> None:
+        """Have another worker make this namespace, which is a dynamic one."""
+        loop = asyncio.get_running_loop()
+        for link in self._mesh.others:
+            link.send(Needed(self.nsp.name))
+            limit = loop.time() + NEEDED_SECONDS
+            # It says its number once it takes part.
+            while (  # noqa: ASYNC110 - another process has no Event
+                not self._tags() and self._mesh.find(link.tag) is link and loop.time() < limit
+            ):
+                await asyncio.sleep(LOOK_SECONDS / 10)
+            if self._tags():
+                return
+
+    def _legacy(self) -> Legacy:
+        estate = self._estate(self.new_id(), answer=False)
+        legacy = Legacy(self.log, estate, self._claims.stamp)
+        for session in legacy.sessions:
+            self._unsettle(session.pid)
+            self.follow_all(session.rooms)
+        return legacy
 
     async def _bequeath(self, legacy: Legacy, tag: str) -> bool:
         """Hand over to one worker what it takes; False when it takes nothing."""
         estate = legacy.estate
-        parts, pids = legacy.parts()
-        for session in [one for part in parts for one in part.sessions]:
-            session.claim = self._claims.stamp(session.pid)
+        parts, pids = legacy.parts(self._claims.stamp)
         question = self._questions.new(estate.id, [tag])
         if await self._send(tag, parts, estate, question):
             # It asks the others first.
             await self._questions.wait(question, 2 * self.request_seconds)
         if question.taken:
-            self._heirs |= dict.fromkeys(pids, tag)
+            self._note_heirs(pids, tag)
             legacy.taken(pids)
         return question.taken
 
@@ -370,24 +435,33 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
         """See `Adapter.close`."""
         self._closing = True
         # Who is given a client asks this worker, too, what was emitted meanwhile.
-        while busy := {*self._giving.values(), *self._arriving}:
+        while busy := {*self._giving.values(), *self._arriving, *self._handing_now()}:
             await asyncio.wait(busy)
         # Who was being let in when the server ended is away only now.
         self.give_up_sessions()
-        if self._handing is not None:
-            await self._handing
-            self._handing = None
-        # What was said to a worker that has just given a client away is known only here.
-        question = self._ask(LEAVING, lambda id: Leaving(id, self.log.last), self._tags())
-        await self._questions.wait(question, LEAVING_SECONDS)
+        for handing in self._handing_now():
+            await handing
+        await self._say_farewell()
         await super().close()
+
+    def _handing_now(self) -> list[asyncio.Task[None]]:
+        handing = self._handing
+        return [] if handing is None or handing.done() else [handing]
+
+    async def _say_farewell(self) -> None:
+        """Wait until the others have heard all that was emitted, and need no more to be told."""
+        for _ in range(MOST_FAREWELLS):
+            last = self.log.last_own
+            # Known only here: what was said to a worker that has just given a client away.
+            question = self._ask(LEAVING, lambda id: Leaving(id, self.log.last), self._tags())
+            answered = await self._questions.wait(question, LEAVING_SECONDS)
+            if not answered or self.log.last_own == last:
+                return
 
     def _on_leaving(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Leaving)
         self._hearing.heard(message.uid, told.number)
-        moving = {*self._giving.values()}
-        if self._handing is not None:
-            moving.add(self._handing)
+        moving = {*self._giving.values(), *self._handing_now()}
         self.nsp.server.spawn(self._let_leave(message.uid[:TAG_LENGTH], told, moving))
 
     async def _let_leave(self, tag: str, told: Leaving, moving: set[asyncio.Task[None]]) -> None:
