@@ -16,7 +16,7 @@ from nuncio.cluster import RedisMeeting
 from nuncio.cluster.message import ClusterMessage
 from nuncio.cluster.past import Past
 from nuncio.workers import moving
-from nuncio.workers.estate import CLAIMED, ESTATE, INHERITED, LEAVING
+from nuncio.workers.estate import CLAIMED, ESTATE, INHERITED, LEAVING, POSITION
 from tests.support.aio import eventually, run_async, within
 from tests.support.wanderer import Wanderer
 from tests.workers.conftest import Start, place, worker_of
@@ -299,6 +299,40 @@ async def test_who_is_being_let_in_by_a_worker_that_ends_is_left_to_another(crew
         assert await client.come_back(workers.ports[0]) == [["e", 1]]
         assert client.sid == sid
         assert not reports
+        await client.leave()
+
+
+@run_async
+async def test_who_is_lost_while_a_worker_ends_is_waited_for(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with team(crew, 2) as workers:
+        away, client = wanderer(), wanderer()
+        for one in (away, client):
+            await one.connect(workers.ports[0])
+        away.lose()
+        await workers.gone(away)
+        first, second = (adapter_of(io) for io in workers.servers)
+        # The second worker is slow to say how far it is, and then to take whom it is left.
+        heard, asked = second._handlers[POSITION], list[ClusterMessage]()
+        taken, left = second._handlers[ESTATE], list[ClusterMessage]()
+        monkeypatch.setitem(second._handlers, POSITION, asked.append)
+        monkeypatch.setitem(second._handlers, ESTATE, left.append)
+        first.give_up_sessions()
+        await eventually(lambda: asked)
+        client.lose()
+        await workers.gone(client)
+        monkeypatch.setitem(second._handlers, POSITION, heard)
+        heard(asked[0])
+        await eventually(lambda: left)
+        sid = client.sid
+        coming = asyncio.ensure_future(client.come_back(workers.ports[1]))
+        await eventually(lambda: client.pid in second._searches)
+        # The question has come there.
+        await workers.heard(1)
+        taken(left[0])
+        assert await within(coming) == []
+        assert client.sid == sid
         await client.leave()
 
 

@@ -258,20 +258,21 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
 
     async def _give(self, tag: str, told: Wanted, move: Move) -> None:
         """Give a client to the worker to which it came back."""
-        pid = told.pid
+        pid, gift = told.pid, None
         try:
             self._namespace.take_over(pid)
             await self._hear_out()
             session = self.log.restore(pid, told.offset)
             gift = None if session is None else self._gift(session, told)
-            if gift is None:
-                self._say(tag, NOTHING, Nothing(told.request))
-            elif await self._give_away(tag, *gift):
+            if gift is not None and await self._give_away(tag, *gift):
                 self._note_heirs([pid], tag)
         finally:
             self._moving.end(move)
             del self._giving[told.request]
             self._namespace.session_left()
+        if gift is None:
+            # Its time was up, or meanwhile this worker has begun to leave it to another one.
+            await self._ask_again(tag, told)
 
     def _note_heirs(self, pids: Iterable[str], tag: str) -> None:
         heirs = self._heirs
@@ -377,12 +378,14 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
     async def _hand_over(self, move: Move, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait((before,))
-        legacy = None
+        legacy, moves = None, [move]
         try:
             if not self._there():
                 await self._have_it_elsewhere()
             await self._hear_out()
             legacy = self._legacy()
+            # Somebody may have been lost since this began.
+            moves.append(self._moving.begin([session.pid for session in legacy.sessions]))
             tags = self._tags()
             random.shuffle(tags)
             for tag in tags:
@@ -394,7 +397,8 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
             else:
                 for session in legacy.sessions:
                     self._namespace.session_lost(session)
-            self._moving.end(move)
+            for one in moves:
+                self._moving.end(one)
 
     async def _have_it_elsewhere(self) -> None:
         """Have another worker make this namespace, which is a dynamic one."""
