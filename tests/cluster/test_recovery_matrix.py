@@ -16,6 +16,7 @@ from tests.cluster.nats.scene import NatsScene
 from tests.cluster.redis.scene import RedisScene
 from tests.cluster.scene import Scene
 from tests.support.aio import eventually, run_async
+from tests.support.gate import Gate
 from tests.support.nodeserver import NodeHome
 
 
@@ -230,6 +231,32 @@ async def test_what_was_said_in_a_room_before_it_came_is_not_for_it(
     await first.loses(client)
     await first.emit("three", to="room")
     assert await client.come_back(second.port) == [["one"], ["two"], ["three"]]
+    await client.leave()
+
+
+@of_each
+@pytest.mark.parametrize("to", [0, 1])
+@run_async
+async def test_who_comes_again_while_a_middleware_decides_is_who_it_was(
+    home: NodeHome, servers: Scene, to: int
+) -> None:
+    places = await servers.pair(connection_state_recovery={"skip_middlewares": False})
+    client = await servers.arrival(places[0])
+    sid, pid = client.sid, client.pid
+    await places[0].loses(client)
+    await places[0].emit("missed")
+    gate = Gate(places[1].io)
+    await client.begin(places[1].port, pid=pid)
+    await gate.wait()
+    client.lose()
+    coming = asyncio.ensure_future(client.come_back(places[to].port))
+    if to:
+        await eventually(lambda: gate.asked == 2)
+        gate.open()
+    assert await coming == [["missed"]]
+    # What is said of the first connection does not matter any more.
+    gate.open()
+    assert client.sid == sid
     await client.leave()
 
 

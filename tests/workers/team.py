@@ -149,28 +149,3 @@ async def promised(client: Wanderer, count: int) -> list[tuple[int, str]]:
         packet = await client.raw()
         found.append((int(packet[2 : packet.index("[")]), packet))
     return found
-
-
-class Door:
-    """A middleware that waits.
-
-    Attributes:
-        asked: how many have stood before it.
-    """
-
-    def __init__(self, io: nuncio.Server) -> None:
-        self.asked = 0
-        self._opened = asyncio.Event()
-        io.use(self._decide)
-
-    async def _decide(self, socket: nuncio.Socket) -> None:
-        self.asked += 1
-        await self._opened.wait()
-
-    async def wait(self) -> None:
-        """Wait until somebody stands before it."""
-        await eventually(lambda: self.asked)
-
-    def open(self) -> None:
-        """Let everybody in."""
-        self._opened.set()

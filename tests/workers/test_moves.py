@@ -18,11 +18,11 @@ from nuncio.cluster.past import Past
 from nuncio.workers import moving
 from nuncio.workers.estate import CLAIMED, ESTATE, INHERITED, LEAVING, POSITION
 from tests.support.aio import eventually, run_async, within
+from tests.support.gate import Gate
 from tests.support.wanderer import Wanderer
 from tests.workers.conftest import Start, place, worker_of
 from tests.workers.team import (
     OFFSET,
-    Door,
     Team,
     adapter_of,
     apart,
@@ -175,7 +175,114 @@ async def test_what_was_received_before_a_link_was_lost_does_not_come_twice(crew
         await other.leave()
 
 
-# Waiting.
+@redis
+@run_async
+async def test_who_is_away_while_a_link_is_lost_gets_what_was_said_elsewhere(crew: Start) -> None:
+    async with team(crew) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        client.lose()
+        await workers.gone(client)
+        async with apart(workers.servers[0], workers.servers[2]):
+            workers.servers[2].emit("e", 1)
+        assert await client.come_back(workers.ports[1]) == [["e", 1]]
+        assert client.sid == sid
+        await client.leave()
+
+
+def rooms(io: nuncio.Server) -> None:
+    """Dynamic namespaces."""
+    io.of(re.compile("^/room-"))
+
+
+COMING_AND_GOING = {"connection_state_recovery": True, "cleanup_empty_child_namespaces": True}
+
+
+@run_async
+async def test_what_was_said_before_a_session_began_is_not_for_it(crew: Start) -> None:
+    async with crew(3, rooms, **COMING_AND_GOING) as workers:
+        client, there, other = (Wanderer(OFFSET, "/room-1") for _ in range(3))
+        await there.connect(workers.ports[1])
+        await other.connect(workers.ports[2])
+        workers.servers[2].of("/room-1").emit("old")
+        assert await there.next() == ["old"]
+        await other.leave()
+        mesh = worker_of(workers.servers[2]).mesh
+        await eventually(lambda: "/room-1" not in mesh.namespaces)
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        client.lose()
+        await eventually(lambda: sid not in workers.servers[0].of("/room-1").sockets)
+        assert await client.come_back(workers.ports[1]) == []
+        assert client.sid == sid
+        await client.leave()
+        await there.leave()
+
+
+@run_async
+async def test_a_namespace_that_comes_and_goes_is_not_remembered_each_time(crew: Start) -> None:
+    async with crew(2, rooms, **COMING_AND_GOING) as workers:
+        there = Wanderer(OFFSET, "/room-1")
+        await there.connect(workers.ports[0])
+        mesh = worker_of(workers.servers[1]).mesh
+        adapter: Any = workers.servers[0].of("/room-1").adapter
+        adapter._hearing._seconds = -1.0
+        for _ in range(5):
+            other = Wanderer(OFFSET, "/room-1")
+            await other.connect(workers.ports[1])
+            await other.leave()
+            await eventually(lambda: "/room-1" not in mesh.namespaces)
+            await eventually(lambda: not adapter._there())
+        adapter._hearing.forget()
+        assert not adapter._hearing.numbers
+        await there.leave()
+
+
+# Waiting, and looking.
+
+
+@run_async
+async def test_who_was_at_many_workers_is_found(crew: Start) -> None:
+    async with team(crew, 8) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        for number in range(1, 8):
+            client.lose()
+            await workers.gone(client)
+            assert await client.come_back(workers.ports[number]) == []
+            assert client.sid == sid
+        await client.leave()
+
+
+@redis
+@run_async
+async def test_heirs_that_name_each_other_are_not_all_who_are_asked(crew: Start) -> None:
+    async with team(crew, 4) as workers:
+        client = wanderer()
+        await client.connect(workers.ports[0])
+        sid, pid = client.sid, client.pid
+        for number in (1, 0):
+            client.lose()
+            await workers.gone(client)
+            await client.come_back(workers.ports[number])
+        client.lose()
+        await workers.gone(client)
+        first, told = adapter_of(workers.servers[0]), asyncio.Event()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(first._handlers, INHERITED, lambda message: None)
+            patch.setitem(first._handlers, CLAIMED, lambda message: told.set())
+            await client.come_back(workers.ports[2])
+            await within(told.wait())
+        async with apart(workers.servers[0], workers.servers[2]):
+            await eventually(lambda: first.remembers(pid))
+        await is_only_at(workers, client)
+        client.lose()
+        await workers.gone(client)
+        await client.come_back(workers.ports[3])
+        assert client.sid == sid
+        await client.leave()
 
 
 @run_async
@@ -208,13 +315,13 @@ async def test_who_comes_again_while_it_is_let_in_slowly_is_who_it_was(
         sid, pid = client.sid, client.pid
         client.lose()
         await workers.gone(client)
-        door = Door(workers.servers[1])
+        gate = Gate(workers.servers[1])
         await client.begin(workers.ports[1], pid=pid)
-        await door.wait()
+        await gate.wait()
         client.lose()
         coming = asyncio.ensure_future(client.come_back(workers.ports[to]))
         await asyncio.sleep(0.1)
-        door.open()
+        gate.open()
         await within(coming)
         assert (client.sid, workers.of(client)) == (sid, to)
         await client.leave()
@@ -227,11 +334,7 @@ async def test_who_comes_again_while_it_is_let_in_slowly_is_who_it_was(
 async def test_a_namespace_that_is_made_again_while_it_ends_stays_among_the_others(
     crew: Start,
 ) -> None:
-    def register(io: nuncio.Server) -> None:
-        io.of(re.compile("^/room-"))
-
-    options = {"connection_state_recovery": True, "cleanup_empty_child_namespaces": True}
-    async with crew(2, register, **options) as workers:
+    async with crew(2, rooms, **COMING_AND_GOING) as workers:
         first, second = workers.servers
         there, client, again = (Wanderer(OFFSET, "/room-1") for _ in range(3))
         await there.connect(workers.ports[1])
@@ -259,10 +362,7 @@ async def test_a_namespace_that_is_made_again_while_it_ends_stays_among_the_othe
 async def test_clients_of_a_namespace_that_is_nowhere_else_are_left_to_another(
     crew: Start,
 ) -> None:
-    def register(io: nuncio.Server) -> None:
-        io.of(re.compile("^/room-"))
-
-    async with crew(3, register, connection_state_recovery=True) as workers:
+    async with crew(3, rooms, connection_state_recovery=True) as workers:
         client = Wanderer(OFFSET, "/room-1")
         await client.connect(workers.ports[0])
         sid = client.sid
@@ -274,6 +374,114 @@ async def test_clients_of_a_namespace_that_is_nowhere_else_are_left_to_another(
         assert await client.come_back(workers.ports[1]) == [["e", 1]]
         assert client.sid == sid
         await client.leave()
+
+
+@pytest.mark.parametrize("nsp", ["/", "/room-1"])
+@run_async
+async def test_two_workers_that_end_leave_their_clients_to_the_third(crew: Start, nsp: str) -> None:
+    async with crew(3, rooms, connection_state_recovery=True) as workers:
+        clients = [Wanderer(OFFSET, nsp) for _ in range(2)]
+        for client, port in zip(clients, workers.ports[:2], strict=True):
+            await client.connect(port)
+        sids = [client.sid for client in clients]
+        for client in clients:
+            client.lose()
+        await eventually(lambda: not any(io.of(nsp).sockets for io in workers.servers[:2]))
+        await asyncio.gather(*(io.close(timeout=3.0) for io in workers.servers[:2]))
+        for client in clients:
+            await client.come_back(workers.ports[2])
+        assert [client.sid for client in clients] == sids
+        for client in clients:
+            await client.leave()
+
+
+@run_async
+async def test_an_heir_whose_namespace_goes_meanwhile_is_asked_to_make_it_again(
+    crew: Start,
+) -> None:
+    async with crew(2, rooms, **COMING_AND_GOING) as workers:
+        first = workers.servers[0]
+        client, there = Wanderer(OFFSET, "/room-1"), Wanderer(OFFSET, "/room-1")
+        await client.connect(workers.ports[0])
+        await there.connect(workers.ports[1])
+        sid = client.sid
+        client.lose()
+        await eventually(lambda: sid not in first.of("/room-1").sockets)
+        adapter: Any = first.of("/room-1").adapter
+        hear_out = adapter._hear_out
+
+        async def slowly() -> None:
+            await hear_out()
+            # The only client of the heir leaves just then.
+            await there.leave()
+            await eventually(lambda: not adapter._tags())
+
+        adapter._hear_out = slowly
+        await first.close(timeout=5.0)
+        await client.come_back(workers.ports[1])
+        assert client.sid == sid
+        await client.leave()
+
+
+@run_async
+async def test_a_namespace_that_was_needed_in_vain_is_removed(crew: Start) -> None:
+    async with crew(2, rooms, **COMING_AND_GOING) as workers:
+        first, second = workers.servers
+        client = Wanderer(OFFSET, "/room-1")
+        await client.connect(workers.ports[0])
+        # It cannot be told.
+        first.of("/room-1").sockets[client.sid].data["it"] = object()
+        client.lose()
+        await eventually(lambda: not first.of("/room-1").sockets)
+        await first.close(timeout=3.0)
+        await eventually(lambda: second.find_namespace("/room-1") is None)
+
+
+@run_async
+async def test_a_namespace_that_was_made_too_late_is_removed(crew: Start) -> None:
+    async with crew(3, rooms, **COMING_AND_GOING) as workers:
+        client = Wanderer(OFFSET, "/room-1")
+        await client.connect(workers.ports[0])
+        sid = client.sid
+        client.lose()
+        await eventually(lambda: not workers.servers[0].of("/room-1").sockets)
+        # Whoever is asked first is busy.
+        asked = worker_of(workers.servers[0]).mesh.others[0].tag
+        tags = [worker_of(io).mesh.tag for io in workers.servers]
+        late = worker_of(workers.servers[tags.index(asked)]).mesh
+        have, held = late.on_needed, list[str]()
+        late.on_needed = held.append
+        await workers.servers[0].close(timeout=3.0)
+        for nsp in held:
+            have(nsp)
+        await client.come_back(workers.ports[3 - tags.index(asked)])
+        assert client.sid == sid
+        await client.leave()
+        others = workers.servers[1:]
+        await eventually(lambda: not any(io.find_namespace("/room-1") for io in others))
+
+
+@run_async
+async def test_a_namespace_that_nobody_can_make_is_not_needed(
+    crew: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def register(io: nuncio.Server) -> None:
+        io.of(lambda name, auth: name.startswith("/room-"))
+
+    async with crew(3, register, connection_state_recovery=True) as workers:
+        needed: list[str] = []
+        for io in workers.servers[1:]:
+            worker_of(io).mesh.on_needed = needed.append
+        reports: list[nuncio.Undelivered] = []
+        client = Wanderer(OFFSET, "/room-1")
+        await client.connect(workers.ports[0])
+        client.lose()
+        there = workers.servers[0].of("/room-1")
+        there.on("undelivered", reports.append)
+        await eventually(lambda: not there.sockets)
+        there.delivery("at-least-once").emit("e", 1)
+        await workers.servers[0].close(timeout=3.0)
+        assert not needed and len(reports) == 1
 
 
 @run_async
@@ -288,9 +496,9 @@ async def test_who_is_being_let_in_by_a_worker_that_ends_is_left_to_another(crew
         client.lose()
         await workers.gone(client)
         workers.servers[0].to(sid).delivery("at-least-once").emit("e", 1)
-        door = Door(workers.servers[1])
+        gate = Gate(workers.servers[1])
         await client.begin(workers.ports[1], pid=pid)
-        await door.wait()
+        await gate.wait()
         # The middleware goes on for longer than the server waits.
         closing = asyncio.ensure_future(workers.servers[1].close(timeout=0.2))
         await eventually(lambda: workers.servers[1].engine.clients_count == 0)
@@ -509,13 +717,13 @@ async def test_who_is_let_in_for_long_is_not_at_two_workers(crew: Start) -> None
         client.lose()
         await workers.gone(client)
         first = adapter_of(workers.servers[0])
-        door = Door(workers.servers[1])
+        gate = Gate(workers.servers[1])
         told = asyncio.Event()
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(first._handlers, INHERITED, lambda message: None)
             patch.setitem(first._handlers, CLAIMED, lambda message: told.set())
             await client.begin(workers.ports[1], pid=pid)
-            await door.wait()
+            await gate.wait()
             await within(told.wait())
         client.lose()
         async with apart(*workers.servers):
@@ -523,7 +731,7 @@ async def test_who_is_let_in_for_long_is_not_at_two_workers(crew: Start) -> None
             assert await client.come_back(workers.ports[0]) == []
             assert client.sid == sid
         await eventually(lambda: where(workers, pid) == ["live", ""], "the second one gives it up")
-        door.open()
+        gate.open()
         await eventually(lambda: workers.servers[1].stats()["tasks"] == 0)
         assert where(workers, pid) == ["live", ""]
         await client.leave()

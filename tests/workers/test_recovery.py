@@ -23,12 +23,12 @@ from nuncio.workers.recovery import RecoveringWorkersAdapter
 from nuncio.workers.redis import RedisPlace
 from nuncio.workers.rendezvous import TAG_LENGTH
 from tests.support.aio import eventually, run_async, within
+from tests.support.gate import Gate
 from tests.support.rawclient import Closed, Refused
 from tests.support.wanderer import Wanderer
 from tests.workers.conftest import Start, place, worker_of
 from tests.workers.team import (
     OFFSET,
-    Door,
     Team,
     adapter_of,
     apart,
@@ -866,14 +866,14 @@ async def test_what_is_promised_while_a_client_is_let_in_is_kept(crew: Start) ->
         await client.connect(workers.ports[0])
         client.lose()
         await workers.gone(client)
-        door = Door(workers.servers[1])
+        gate = Gate(workers.servers[1])
         coming = asyncio.ensure_future(client.come_back(workers.ports[1]))
-        await door.wait()
+        await gate.wait()
         await eventually(lambda: not adapter_of(workers.servers[0]).occupied)
         workers.servers[0].to("everybody").delivery("at-least-once").emit("e", 1)
         await workers.heard(0)
         workers.servers[1].to("everybody").emit("e", 2)
-        door.open()
+        gate.open()
         assert sorted(await within(coming)) == [["e", 1], ["e", 2]]
         outbox = workers.servers[1].sockets.sockets[client.sid]._outbox
         assert outbox is not None and len(outbox) == 1
@@ -890,15 +890,15 @@ async def test_who_leaves_while_it_is_let_in_may_come_back(crew: Start) -> None:
         workers.servers[0].to(sid).delivery("at-least-once").emit("e", 1)
         await promised(client, 1)
         client.lose()
-        door = Door(workers.servers[1])
+        gate = Gate(workers.servers[1])
         coming = asyncio.ensure_future(client.come_back(workers.ports[1]))
         adapter = adapter_of(workers.servers[1])
-        await door.wait()
+        await gate.wait()
         client.lose()
         with pytest.raises(Closed):
             await coming
         await eventually(lambda: workers.servers[1].engine.clients_count == 0)
-        door.open()
+        gate.open()
         await eventually(lambda: adapter.remembers(client.pid))
         assert await client.come_back(workers.ports[0]) == [["e", 1]]
         assert client.sid == sid
@@ -917,16 +917,16 @@ async def test_what_is_said_to_a_client_alone_while_it_is_let_in_is_its(
         sid = client.sid
         client.lose()
         await workers.gone(client)
-        door = Door(workers.servers[to])
+        gate = Gate(workers.servers[to])
         coming = asyncio.ensure_future(client.come_back(workers.ports[to]))
-        await door.wait()
+        await gate.wait()
         # What was to be done at once when it came back is done.
         await workers.heard(to)
         workers.servers[2].to(sid).emit("e", 1)
         workers.servers[2].to("everybody").emit("e", 2)
         workers.servers[2].to(sid).delivery("at-least-once").emit("e", 3)
         await workers.heard(2)
-        door.open()
+        gate.open()
         assert await within(coming) == [["e", 1], ["e", 2], ["e", 3]]
         assert client.sid == sid
         adapter = adapter_of(workers.servers[to])
@@ -952,9 +952,9 @@ async def test_who_comes_again_while_it_is_let_in_is_who_it_was(
         assert await client.next() == ["e", 0]
         client.lose()
         await workers.gone(client)
-        door = Door(workers.servers[1])
+        gate = Gate(workers.servers[1])
         await client.begin(workers.ports[1], pid=pid, offset=client.offset)
-        await door.wait()
+        await gate.wait()
         workers.servers[0].to(sid).emit("e", 1)
         await workers.heard(0)
         if dead:
@@ -962,11 +962,11 @@ async def test_who_comes_again_while_it_is_let_in_is_who_it_was(
             await eventually(lambda: workers.servers[1].engine.clients_count == 0)
         coming = asyncio.ensure_future(client.come_back(workers.ports[to]))
         if to:
-            await eventually(lambda: door.asked == 2)
-            door.open()
+            await eventually(lambda: gate.asked == 2)
+            gate.open()
         assert await within(coming) == [["e", 1]]
         # What is said of the first connection does not matter any more.
-        door.open()
+        gate.open()
         await eventually(lambda: workers.servers[1].stats()["tasks"] == 0)
         assert (client.sid, workers.of(client)) == (sid, to)
         await client.leave()

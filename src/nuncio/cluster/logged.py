@@ -62,6 +62,9 @@ GRACE_SECONDS: Final = 5.0
 _LET_GO: Final = "nuncio:let-go"
 _LET_GO_SECONDS: Final = 2.0
 
+# How often it is looked whether a client is found that is being looked for.
+_LOOK_SECONDS: Final = 0.02
+
 # What a client's secret looks like, at any server; the id of an event; and what stands behind that.
 _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ID: Final = re.compile(r"[0-9]{1,18}-[0-9]{1,18}")
@@ -511,9 +514,11 @@ class LoggedAdapter(ClusterAdapter):
             return False
         await self._underway.taken(pid)
         replay = self._replays.get(pid)
-        if replay is not None:
-            # It is being let in, over a connection that will turn out to be dead.
-            await replay.ended.wait()
+        # It is found again, to be let in over a connection that will turn out to be dead.
+        while replay is not None and not replay.ended.is_set() and not self._namespace.is_live(pid):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await replay.ended.wait()
         held = bool(self._namespace.is_live(pid))
         self._namespace.take_over(pid)
         await self._underway.kept(pid)

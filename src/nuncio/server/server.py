@@ -52,6 +52,10 @@ _SERVER_OPTIONS = [field.name for field in dataclasses.fields(ServerOptions)]
 _ENGINE_OPTIONS = [field.name for field in dataclasses.fields(EngineOptions)]
 
 
+# A namespace that another worker needed, and did not use after so long, goes again.
+_NEEDED_SECONDS = 2.0
+
+
 class Server(Facade[D, U], Peering, Hints):
     """A Socket.IO server (Socket.IO protocol v5 over Engine.IO protocol v4).
 
@@ -357,8 +361,10 @@ class Server(Facade[D, U], Peering, Hints):
         if name in self._namespaces or self.engine.stopping or self._too_many_children():
             return
         parent = next((one for one in self.parents if one.matches(name)), None)
-        if parent is not None:
-            self._make_child(name, parent)
+        child = None if parent is None else self._make_child(name, parent)
+        if child is not None:
+            # Perhaps another one was sooner, and nobody will come.
+            asyncio.get_running_loop().call_later(_NEEDED_SECONDS, child.session_left)
 
     def _too_many_children(self) -> bool:
         there = sum(len(parent.children) for parent in self.parents)

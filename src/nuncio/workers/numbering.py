@@ -7,6 +7,7 @@ which number it has heard them. So it can be told what has not been heard, see d
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ from nuncio.workers.rendezvous import TAG_LENGTH
 BEGIN_SECONDS: Final = 2.0
 
 # Who has to be heard out before a client moves may be busy.
-HEARING_SECONDS: Final = 2.0
+HEARING_SECONDS: Final = 1.5
 
 # What a worker may have emitted while a client was on its way.
 MOST_SAID: Final = 8 * 1024 * 1024
@@ -60,8 +61,11 @@ class NumberingAdapter(WorkersAdapter):
         # How long a client may be remembered: it may take two heartbeats until it is known that it
         # is away.
         self._kept_for = 2.0 * (away + engine.ping_interval + engine.ping_timeout)
-        self._hearing = Hearing(lambda uid: mesh.find(uid[:TAG_LENGTH]) is not None, self._kept_for)
+        self._hearing = Hearing(lambda uid: self._meeting(uid[:TAG_LENGTH]) > 0, self._kept_for)
         self._began = 0
+        # Who was lost, until when clients elsewhere may know what it said meanwhile.
+        self._unheard: dict[str, float] = {}
+        self._away_seconds = float(away)
         self._hearing_out: asyncio.Task[None] | None = None
         self._hearing_next: asyncio.Task[None] | None = None
         self._questions = Questions(self._meeting)
@@ -95,6 +99,8 @@ class NumberingAdapter(WorkersAdapter):
             number = 0
         else:
             self._hearing.heard(message.uid, number)
+            if self._unheard:
+                self._unheard.pop(message.uid[:TAG_LENGTH], None)
         self.log.coming(message.uid, number)
         try:
             super()._on_broadcast(message)
@@ -107,13 +113,29 @@ class NumberingAdapter(WorkersAdapter):
         if told.joins:
             self._hearing.began(message.uid, told.number)
         else:
-            self._hearing.heard(message.uid, told.number)
+            self._is_at(message.uid, told.number)
         if told.ask:
             self._say(tag, POSITION, Position(told.request, self.log.last))
             return
         question = self._questions.find(told.request)
         if question is not None:
             question.answered(tag)
+
+    def _is_at(self, uid: str, number: int) -> None:
+        """A worker has said nothing up to a number that has not come here.
+
+        Unless it was lost meanwhile: its log has what it said then, others may have heard it, and
+        clients that go elsewhere get it there.
+        """
+        missed = time.monotonic() < self._unheard.get(uid[:TAG_LENGTH], 0.0)
+        if not missed or uid not in self._hearing.numbers:
+            self._hearing.heard(uid, number)
+
+    def link_lost(self, tag: str) -> None:
+        """See `Member.link_lost`."""
+        now = time.monotonic()
+        self._unheard = {one: until for one, until in self._unheard.items() if until > now}
+        self._unheard[tag] = now + self._away_seconds
 
     def link_made(self, tag: str) -> None:
         """See `Member.link_made`: it learns from where on it hears this worker."""

@@ -95,6 +95,7 @@ class ReceivingAdapter(NumberingAdapter):
             self._say(tag, INHERITED, Inherited(estate.id, True))
             if question is not None:
                 question.answered(tag)
+            self._namespace.session_left()
             return
         arriving = self.nsp.server.spawn(self._take_in(tag, part, estate))
         self._arriving.add(arriving)
@@ -163,6 +164,7 @@ class ReceivingAdapter(NumberingAdapter):
 
     def link_lost(self, tag: str) -> None:
         """See `Member.link_lost`."""
+        super().link_lost(tag)
         now = time.monotonic()
         oldest = now - self._kept_for
         self._links_lost = {one: at for one, at in self._links_lost.items() if at > oldest}

@@ -72,8 +72,9 @@ MOST_ROUNDS: Final = 6
 # Where so many clients went is known at most.
 MOST_HEIRS: Final = 100_000
 
-# How long another worker may take to make a namespace.
+# How long another worker may take to make a namespace, and how many are asked to.
 NEEDED_SECONDS: Final = 0.3
+MOST_NEEDED: Final = 3
 
 # A worker that ends waits so long for those who do not say that they need it no more.
 LEAVING_SECONDS: Final = 0.5
@@ -168,7 +169,8 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
             if self.log.remembers(pid):
                 # Or it was handed over to this worker meanwhile.
                 return
-            tags = list(question.heirs - {self._mesh.tag})
+            # Who has not been asked yet is asked beside them: it may have gone on, and on.
+            tags = list((question.heirs | (self._met().keys() - asked)) - {self._mesh.tag})
 
     def _on_nothing(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Nothing)
@@ -380,17 +382,11 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
             await asyncio.wait((before,))
         legacy, moves = None, [move]
         try:
-            if not self._there():
-                await self._have_it_elsewhere()
             await self._hear_out()
             legacy = self._legacy()
             # Somebody may have been lost since this began.
             moves.append(self._moving.begin([session.pid for session in legacy.sessions]))
-            tags = self._tags()
-            random.shuffle(tags)
-            for tag in tags:
-                if not legacy.sessions or await self._bequeath(legacy, tag):
-                    break
+            await self._leave_to_somebody(legacy)
         finally:
             if legacy is None:
                 super().give_up_sessions()
@@ -400,19 +396,50 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
             for one in moves:
                 self._moving.end(one)
 
-    async def _have_it_elsewhere(self) -> None:
-        """Have another worker make this namespace, which is a dynamic one."""
-        loop = asyncio.get_running_loop()
-        for link in self._mesh.others:
-            link.send(Needed(self.nsp.name))
+    async def _leave_to_somebody(self, legacy: Legacy) -> None:
+        """Hand over to one worker after the other, until one takes it."""
+        asked: set[str] = set()
+        needed: set[str] = set()
+        while legacy.sessions:
+            tags = [tag for tag in self._tags() if tag not in asked]
+            if not tags:
+                tags = await self._have_it_elsewhere(needed)
+            if not tags:
+                return
+            random.shuffle(tags)
+            asked.add(tags[0])
+            if await self._bequeath(legacy, tags[0]):
+                return
+
+    async def _have_it_elsewhere(self, needed: set[str]) -> list[str]:
+        """Have another worker make this namespace, if it is a dynamic one.
+
+        Args:
+            needed: who has been asked for that, which is noted.
+
+        Returns:
+            The tag of who has made it, if somebody has.
+        """
+        nsp, loop = self._namespace, asyncio.get_running_loop()
+        if nsp.parent is None or not nsp.parent.matches(nsp.name):
+            return []
+        there = {*self._there(), *needed}
+        for link in [link for link in self._mesh.others if link.tag not in there]:
+            if len(needed) >= MOST_NEEDED:
+                break
+            needed.add(link.tag)
+            link.send(Needed(nsp.name))
             limit = loop.time() + NEEDED_SECONDS
             # It says its number once it takes part.
             while (  # noqa: ASYNC110 - another process has no Event
-                not self._tags() and self._mesh.find(link.tag) is link and loop.time() < limit
+                link.tag not in self._tags()
+                and self._mesh.find(link.tag) is link
+                and loop.time() < limit
             ):
                 await asyncio.sleep(LOOK_SECONDS / 10)
-            if self._tags():
-                return
+            if link.tag in self._tags():
+                return [link.tag]
+        return []
 
     def _legacy(self) -> Legacy:
         estate = self._estate(self.new_id(), answer=False)
@@ -464,7 +491,7 @@ class RecoveringWorkersAdapter(ReceivingAdapter):
 
     def _on_leaving(self, message: ClusterMessage) -> None:
         told = msgspec.convert(message.data, Leaving)
-        self._hearing.heard(message.uid, told.number)
+        self._is_at(message.uid, told.number)
         moving = {*self._giving.values(), *self._handing_now()}
         self.nsp.server.spawn(self._let_leave(message.uid[:TAG_LENGTH], told, moving))
 
