@@ -30,13 +30,18 @@ async def test_events_stay_in_order_and_one_is_under_way_at_a_time(
         assert answers == [(None, 1), (None, 2), (None, 3)]
         sent = [(await server.next("received"))[2] for _ in range(4)]
         assert sent == ["0", '20["echo",1]', '21["echo",2]', '22["echo",3]']
-        # Each is sent when the one before it was answered.
-        order = [data for _, kind, data in both(server) if kind == "message"]
-        assert order[-6:] == [
+        # Each is sent when the one before it was answered; the server tells of the last one later.
+        await eventually(lambda: "32[3]" in order(server))
+        assert order(server)[-6:] == [
             *('20["echo",1]', "30[1]"),
             *('21["echo",2]', "31[2]"),
             *('22["echo",3]', "32[3]"),
         ]
+
+
+def order(server: NodeServer) -> list[str]:
+    """The messages in both directions, in order."""
+    return [data for _, kind, data in both(server) if kind == "message"]
 
 
 def both(server: NodeServer) -> list[list[Any]]:
