@@ -134,7 +134,8 @@ async def test_what_mongodb_refuses_stops_nothing(mongod: Mongod) -> None:
             pair.one.emit("e", number)
         await eventually(lambda: '2["e",3]' in pair.bob.wire.messages)
         assert pair.ada.take() == [f'2["e",{number}]' for number in range(4)]
-        assert pair.bob.take() == [f'2["e",{number}]' for number in range(1, 4)]
+        heard = [one for one in pair.bob.take() if "before" not in str(one)]
+        assert heard == [f'2["e",{number}]' for number in range(1, 4)]
         assert pair.adapter().stats()["failed"] == 1
         assert pair.adapter().healthy
 

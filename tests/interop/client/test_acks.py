@@ -155,13 +155,13 @@ async def test_what_is_emitted_on_a_connection_that_is_over_waits_for_the_next(
     home: NodeHome,
 ) -> None:
     async with (
-        NodeServer(home.program, pingInterval=50, pingTimeout=50) as server,
+        NodeServer(home.program, pingInterval=300, pingTimeout=300) as server,
         ours(server.url) as clients,
     ):
         client = await clients.connect()
         # For longer than the heartbeat allows, as on a laptop that has slept; then the application
         # is the first to run.
-        block(0.3)
+        block(1.0)
         asking = asyncio.ensure_future(client.socket.emit_with_ack("echo", "123"))
         await client.told.next("reconnect")
         assert await within(asking) == "123"
